@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+)
+
+//go:embed templates/*.tmpl
+var templates embed.FS
+
+// readyTime is how long a subject may take from its start to its first right
+// answer.
+const readyTime = 10 * time.Second
+
+// kind is a program that can be measured.
+type kind struct {
+	name    string
+	config  string // file name of the configuration; its template adds ".tmpl"
+	args    func(config string) []string
+	version []string
+	install string // package that holds it, "" for none
+}
+
+func kinds() []kind {
+	return []kind{
+		{
+			name:    "yett",
+			config:  "yett.yaml",
+			args:    func(config string) []string { return []string{"run", "-c", config} },
+			version: []string{"version"},
+		},
+		{
+			name:   "nginx",
+			config: "nginx.conf",
+			args: func(config string) []string {
+				return []string{"-p", filepath.Dir(config), "-e", "stderr", "-c", config}
+			},
+			version: []string{"-v"},
+			install: "nginx-light",
+		},
+		{
+			name:    "haproxy",
+			config:  "haproxy.cfg",
+			args:    func(config string) []string { return []string{"-db", "-f", config} },
+			version: []string{"-v"},
+			install: "haproxy",
+		},
+	}
+}
+
+// subject is a program to be measured. The same kind may occur twice, to see
+// what the harness makes of a ratio that is 1.
+type subject struct {
+	kind
+	label string // name, with "#2" for a second one
+	path  string // of the executable
+}
+
+// settings is what configuration templates can use.
+type settings struct {
+	Port     int
+	Upstream netip.AddrPort
+	MaxConns int    // connections that the subject must be able to hold
+	Files    uint64 // open files that a process may have
+	Root     bool
+	Conf     conf
+}
+
+// WorkerConns is MaxConns for nginx, which closes idle connections when fewer
+// than a sixteenth of its slots are free.
+func (s settings) WorkerConns() int { return s.MaxConns + s.MaxConns/15 + 1 }
+
+// running is a started subject.
+type running struct {
+	*process
+	subject subject
+	addr    netip.AddrPort
+	pids    []int
+}
+
+// start runs the subject with a configuration of its own below dir, in its
+// place, and returns when it answers probe rightly.
+func (s subject) start(ctx context.Context, at place, dir string, set settings, probe idleSpec) (*running, error) {
+	home := filepath.Join(dir, s.label)
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return nil, fmt.Errorf("prepare folder of %s: %w", s.label, err)
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	set.Port = port
+	config := filepath.Join(home, s.config)
+	if err := s.writeConfig(config, set); err != nil {
+		return nil, err
+	}
+	output, err := os.Create(filepath.Join(home, "output.log"))
+	if err != nil {
+		return nil, fmt.Errorf("create log of %s: %w", s.label, err)
+	}
+	defer output.Close()
+	cmd := exec.CommandContext(ctx, s.path, s.args(config)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = home, output, output
+	p, err := startProcess(at, cmd)
+	if err != nil {
+		return nil, err
+	}
+	r := &running{process: p, subject: s, addr: loopback(port)}
+	if err := r.prepare(ctx, probe); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("start %s: %w\n%s", s.label, err, tail(output.Name()))
+	}
+	return r, nil
+}
+
+func (s subject) writeConfig(name string, set settings) error {
+	t, err := template.New(s.config+".tmpl").
+		Funcs(template.FuncMap{"indent": indent}).
+		ParseFS(templates, "templates/"+s.config+".tmpl")
+	if err != nil {
+		return fmt.Errorf("parse configuration template of %s: %w", s.name, err)
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, set); err != nil {
+		return fmt.Errorf("write configuration of %s: %w", s.name, err)
+	}
+	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write configuration of %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// prepare waits for the first right answer and notes the subject's processes.
+func (r *running) prepare(ctx context.Context, probe idleSpec) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	probe.Address = r.addr
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask(probe)
+		if err == nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-r.done:
+			return fmt.Errorf("it has ended: %w", r.err)
+		case <-ctx.Done():
+			return fmt.Errorf("no right answer: %w", err)
+		}
+	}
+	var err error
+	r.pids, err = processTree(r.cmd.Process.Pid)
+	return err
+}
+
+// ask makes one request on a new connection.
+func ask(probe idleSpec) error {
+	l, err := newLoader(probe.Address, probe.Request, probe.Want)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := l.openIdle(1); err != nil {
+		return err
+	}
+	return l.failure
+}
+
+// describe returns the first line of the program's version text.
+func (s subject) describe() string {
+	out, err := exec.Command(s.path, s.version...).CombinedOutput()
+	line, _, _ := strings.Cut(string(out), "\n")
+	if err != nil || line == "" {
+		return s.label + " (version unknown)"
+	}
+	return line
+}
+
+func freePort() (int, error) {
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return 0, fmt.Errorf("find free port: %w", err)
+	}
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.New("find free port: not a TCP address")
+	}
+	return addr.Port, nil
+}
+
+func loopback(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
+}
+
+// indent puts n spaces before every line that is not empty.
+func indent(n int, text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if line != "" {
+			lines[i] = strings.Repeat(" ", n) + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// tail returns the end of a file, for an error message.
+func tail(name string) string {
+	const most = 2000
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(data[max(0, len(data)-most):]))
+}

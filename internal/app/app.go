@@ -1,0 +1,213 @@
+// Package app wires the gateway together, starts it, and drains it. It is the
+// one composition root.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"yett/internal/admin"
+	"yett/internal/config"
+	"yett/internal/engine"
+	"yett/internal/engine/http1"
+	"yett/internal/engine/nethttp"
+	"yett/internal/exchange"
+	"yett/internal/gateway"
+	"yett/internal/policy"
+	"yett/internal/snapshot"
+	"yett/internal/sweep"
+	"yett/internal/telemetry"
+	"yett/internal/upstream"
+	"yett/internal/wire"
+)
+
+// Options is what an App is made from.
+type Options struct {
+	// File is the configuration file.
+	File string
+	// Env is where ${VAR} comes from.
+	Env config.Env
+	// Version is the build's.
+	Version string
+	// Stdout takes the access log when it is to go there, Stderr the gateway's
+	// own log.
+	Stdout, Stderr io.Writer
+}
+
+// App is a running gateway.
+type App struct {
+	log       *slog.Logger
+	conf      *config.Config
+	snap      *snapshot.Snapshot
+	gateway   *gateway.Gateway
+	access    *telemetry.AccessLog
+	sweeper   *sweep.Sweeper
+	buffers   wire.Buffers
+	exchanges exchange.Pool
+	servers   []*engine.Server
+	ready     atomic.Bool
+}
+
+// Check loads and compiles a configuration and starts nothing. The error is a
+// problem.List when the configuration is wrong.
+func Check(o Options) (*snapshot.Snapshot, error) {
+	conf, err := config.Load(o.File, o.Env)
+	if err != nil {
+		return nil, err
+	}
+	return compile(conf, o, upstream.Deps{}, &admin.Health{})
+}
+
+func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.Health) (*snapshot.Snapshot, error) {
+	return snapshot.Compile(conf, snapshot.Deps{
+		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version},
+		Upstream: deps,
+		Endpoints: map[string]snapshot.Endpoint{
+			"health":          admin.Endpoint(health.Live),
+			"ready":           admin.Endpoint(health.Ready),
+			"health_detailed": admin.Endpoint(health.Detailed),
+		},
+		Dir: filepath.Dir(o.File),
+	}, nil)
+}
+
+// New loads and compiles the configuration and opens the logs. Start has to
+// follow, or Close.
+func New(o Options) (*App, error) {
+	conf, err := config.Load(o.File, o.Env)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr)}
+	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a}
+	a.sweeper = sweep.New()
+	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, health)
+	if err == nil {
+		a.access, err = openAccessLog(conf.Log.Access, o, a.log)
+	}
+	if err != nil {
+		a.sweeper.Close()
+		return nil, err
+	}
+	var recorder gateway.Recorder
+	if a.access != nil {
+		recorder = a.access
+	}
+	a.gateway = gateway.New(recorder, a.log)
+	a.gateway.Swap(a.snap)
+	for _, l := range a.snap.Listeners {
+		a.servers = append(a.servers, a.server(l))
+	}
+	return a, nil
+}
+
+func version(conf *config.Config, o Options) string {
+	if conf.Version != "" {
+		return conf.Version
+	}
+	return o.Version
+}
+
+// server puts the protocols of a listener together.
+func (a *App) server(l snapshot.Listener) *engine.Server {
+	s := &engine.Server{
+		Name: l.Name, Address: l.Address, TLS: l.TLS, Log: a.log,
+		Handshake: time.Duration(l.Timeouts.Header), Connections: l.Limits.Connections,
+	}
+	deps := http1.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Sweeper: a.sweeper, Log: a.log}
+	if slices.Contains(l.Protocols, "h2") || slices.Contains(l.Protocols, "h2c") {
+		h2 := nethttp.New(l.Listener, nethttp.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Log: a.log})
+		s.HTTP2 = h2
+		deps.HTTP2 = func(c net.Conn) { h2.ServeConn(c, false) }
+	}
+	if slices.Contains(l.Protocols, "http1") {
+		s.HTTP1 = http1.New(l.Listener, deps)
+	}
+	return s
+}
+
+// Start binds all addresses, then serves. When one can't be bound none is
+// served.
+func (a *App) Start(ctx context.Context) error {
+	for i, s := range a.servers {
+		if err := s.Bind(ctx); err != nil {
+			for _, bound := range a.servers[:i] {
+				err = errors.Join(err, bound.Unbind())
+			}
+			return err
+		}
+	}
+	a.snap.Start()
+	for _, s := range a.servers {
+		s.Start()
+		a.log.Info("listening", "listener", s.Name, "address", s.Addr().String(), "tls", s.TLS != nil)
+	}
+	a.ready.Store(true)
+	return nil
+}
+
+// Addr returns the address of the listener at that place of the file.
+func (a *App) Addr(i int) net.Addr { return a.servers[i].Addr() }
+
+// Ready implements admin.State.
+func (a *App) Ready() bool { return a.ready.Load() }
+
+// Services implements admin.State.
+func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Services() }
+
+// Log returns the gateway's own log.
+func (a *App) Log() *slog.Logger { return a.log }
+
+// Stop drains: readiness turns false, and after the delay the listeners close;
+// running exchanges and tunnels get the grace time, or until ctx ends. Then
+// everything is closed and the logs are written out.
+func (a *App) Stop(ctx context.Context) error {
+	a.ready.Store(false)
+	a.log.Info("draining", "delay", time.Duration(a.conf.Shutdown.Delay), "grace", time.Duration(a.conf.Shutdown.Grace))
+	sleep(ctx, time.Duration(a.conf.Shutdown.Delay))
+	var errs []error
+	for _, s := range a.servers {
+		errs = append(errs, s.Unbind())
+	}
+	until := time.Now().Add(time.Duration(a.conf.Shutdown.Grace))
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	var wg sync.WaitGroup
+	for _, s := range a.servers {
+		wg.Go(func() { s.Drain(until) })
+	}
+	wg.Wait()
+	return errors.Join(append(errs, a.Close())...)
+}
+
+// Close ends what New has made. It is part of Stop.
+func (a *App) Close() error {
+	a.snap.Retire(nil)
+	a.sweeper.Close()
+	if a.access == nil {
+		return nil
+	}
+	if err := a.access.Close(); err != nil {
+		return fmt.Errorf("writing the access log: %w", err)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"reflect"
+	"time"
+)
+
+// defaulter is implemented, on the pointer, by types that have defaults.
+type defaulter interface{ SetDefaults() }
+
+// Defaults returns the configuration on which an operator's words are laid.
+// Elements of lists and mappings start from the defaults of their own type.
+func Defaults() Config {
+	var c Config
+	setDefaults(reflect.ValueOf(&c).Elem())
+	return c
+}
+
+// setDefaults calls SetDefaults on v and on the structs inside it, inner ones
+// first, so that an outer type may differ.
+func setDefaults(v reflect.Value) {
+	if v.Kind() == reflect.Struct {
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				setDefaults(v.Field(i))
+			}
+		}
+	}
+	if d, ok := v.Addr().Interface().(defaulter); ok {
+		d.SetDefaults()
+	}
+}
+
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
+
+// SetDefaults names the gateway and the headers that carry an identity.
+func (c *Config) SetDefaults() {
+	c.Name = "yett"
+	c.IdentityHeaders = []string{"X-User-ID", "X-User-Email", "X-User-Role", "X-Tenant-ID"}
+}
+
+// SetDefaults allows TLS from version 1.2.
+func (t *TLS) SetDefaults() { t.MinVersion = "1.2" }
+
+// SetDefaults bounds all but the body, which is never held in memory.
+func (l *ListenerLimits) SetDefaults() {
+	*l = ListenerLimits{
+		RequestLine: 8 * KB,
+		Header:      32 * KB,
+		HeaderCount: 100,
+		ChunkLine:   1 * KB,
+		Trailer:     8 * KB,
+		BodyMinRate: 256,
+	}
+}
+
+// SetDefaults gives a slow client time, and a stuck one not for ever.
+func (t *ListenerTimeouts) SetDefaults() {
+	*t = ListenerTimeouts{
+		Header:     seconds(10),
+		Idle:       seconds(75),
+		BodyIdle:   seconds(30),
+		Write:      seconds(30),
+		TunnelIdle: Duration(time.Hour),
+	}
+}
+
+// SetDefaults tells a service what nearly all of them look for.
+func (f *Forwarded) SetDefaults() { *f = Forwarded{XForwarded: true, Gateway: true} }
+
+// SetDefaults drains at once, within the time that supervisors usually grant.
+func (s *Shutdown) SetDefaults() { *s = Shutdown{Grace: seconds(10)} }
+
+// SetDefaults logs information and worse.
+func (l *Log) SetDefaults() { l.Level = "info" }
+
+// SetDefaults writes to standard output, without query values.
+func (a *AccessLog) SetDefaults() {
+	*a = AccessLog{Output: "stdout", Query: "redact", Flush: Duration(50 * time.Millisecond)}
+}
+
+// SetDefaults sends each target its own host.
+func (s *Service) SetDefaults() {
+	s.Host = "target"
+	s.DNSRefresh = seconds(10)
+}
+
+// SetDefaults expects a service in the same network.
+func (t *ServiceTimeouts) SetDefaults() {
+	*t = ServiceTimeouts{Connect: seconds(2), Response: seconds(30), Idle: seconds(60), Queue: seconds(1)}
+}
+
+// SetDefaults keeps idle connections a little less long than the 60 seconds
+// after which most servers and load balancers close them.
+func (c *Connections) SetDefaults() {
+	*c = Connections{Max: 1024, Idle: 256, IdleTimeout: seconds(55)}
+}
+
+// SetDefaults is more generous than towards clients: a service is trusted.
+func (l *ServiceLimits) SetDefaults() { *l = ServiceLimits{Header: 64 * KB, HeaderCount: 200} }
+
+// SetDefaults forwards the path that was matched.
+func (f *Forward) SetDefaults() { f.Path = "normalized" }

@@ -1,0 +1,143 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/wire"
+)
+
+// clientBody is the request body of the running exchange. It is read by one
+// goroutine at a time, which need not be the connection's own.
+type clientBody struct {
+	c        *conn
+	x        *exchange.Exchange
+	b        wire.Body
+	started  bool
+	complete atomic.Bool // read to its end, or there is none
+	stopped  atomic.Bool // interrupted, or failed: nothing can follow
+	waited   time.Duration
+	got      int64
+}
+
+func (b *clientBody) reset(x *exchange.Exchange) {
+	b.x, b.started, b.waited, b.got = x, false, 0, 0
+	b.complete.Store(false)
+	b.stopped.Store(false)
+}
+
+// start makes the body of the request. What is whole in the buffer already
+// needs no stream.
+func (b *clientBody) start(x *exchange.Exchange, m wire.Message) {
+	b.started = true
+	b.b.Init(&b.c.r, m, x, &x.RequestTrailer, &b.c.e.limits)
+	x.BodyLimit = b.c.e.body
+	if whole, ok := b.b.Whole(); ok {
+		b.complete.Store(true)
+		x.ExpectContinue = x.ExpectContinue && len(whole) == 0 && m.Framing != wire.NoBody
+		x.RequestBody.SetBytes(whole)
+		return
+	}
+	size := int64(-1)
+	if m.Framing == wire.ByLength {
+		size = m.Length
+	}
+	x.RequestBody.SetSource(b, size)
+}
+
+func (b *clientBody) done() bool   { return b.complete.Load() }
+func (b *clientBody) broken() bool { return b.stopped.Load() }
+
+// Read implements exchange.Source. Its errors are reasons.
+func (b *clientBody) Read(p []byte) (int, error) {
+	if b.stopped.Load() {
+		return 0, exchange.TruncatedBody
+	}
+	if b.x.ExpectContinue { // somebody in the gateway wants the body before the service does
+		b.x.ExpectContinue = false
+		if err := b.c.WriteInterim(100, nil); err != nil {
+			return 0, b.fail(err)
+		}
+	}
+	before := b.c.timer.Now()
+	if !b.c.timer.After(b.c.e.timeouts.bodyIdle) {
+		return 0, b.fail(exchange.BodyTimeout)
+	}
+	n, err := b.b.Read(p)
+	b.c.timer.Stop()
+	b.waited += b.c.timer.Now() - before
+	b.got += int64(n)
+	if b.b.Done() {
+		b.complete.Store(true)
+	}
+	switch {
+	case err == io.EOF:
+		return n, err
+	case err != nil:
+		return n, b.fail(err)
+	case b.tooSlow():
+		return 0, b.fail(exchange.BodyTimeout)
+	}
+	return n, nil
+}
+
+// tooSlow tells whether the client has been waited for longer than the bytes
+// that came are worth. Time in which nobody wanted to read does not count.
+func (b *clientBody) tooSlow() bool {
+	rate := b.c.e.minRate
+	return rate > 0 && b.waited > b.c.e.timeouts.bodyIdle && !b.complete.Load() &&
+		b.got < rate*int64(b.waited/time.Second)
+}
+
+// fail notes that the connection can't go on and says why.
+func (b *clientBody) fail(err error) error {
+	b.stopped.Store(true)
+	var reason *exchange.Reason
+	var ne net.Error
+	switch {
+	case errors.As(err, &reason):
+		return reason
+	case b.c.timer.Fired():
+		return exchange.BodyTimeout
+	case errors.As(err, &ne) && ne.Timeout(): // somebody ended the wait
+		return exchange.TruncatedBody
+	case errors.Is(err, wire.ErrTrailerTooLarge):
+		return exchange.HeaderTooLarge
+	case errors.Is(err, wire.ErrChunk):
+		return exchange.BadChunk
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return exchange.TruncatedBody
+	}
+	return exchange.ClientGone
+}
+
+// Interrupt ends a blocked Read from another goroutine.
+func (b *clientBody) Interrupt() {
+	b.stopped.Store(true)
+	_ = b.c.nc.SetReadDeadline(past)
+}
+
+// Close implements exchange.Source. What is left is settled by the
+// connection after the answer.
+func (b *clientBody) Close() error { return nil }
+
+// drainBytes is how much of an unread body is read to keep a connection.
+const drainBytes = 64 << 10
+
+// drain reads a small rest. It returns whether the body is at its end.
+func (b *clientBody) drain() bool {
+	buf := b.c.e.deps.Buffers.Get(wire.LargeBuffer)
+	defer buf.Release()
+	for total := 0; total < drainBytes; {
+		n, err := b.Read(buf.B)
+		total += n
+		if err != nil || b.done() {
+			break
+		}
+	}
+	return b.done()
+}

@@ -1,0 +1,362 @@
+package http1
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/sweep"
+	"yett/internal/wire"
+)
+
+// past is a deadline that ends every blocked read and write.
+var past = time.Unix(1, 0)
+
+// The states of a connection. Only idle may be closed by somebody else
+// without a loss.
+const (
+	idle int32 = iota
+	active
+	closing
+)
+
+// conn is one client connection.
+type conn struct {
+	e      *Engine
+	nc     net.Conn
+	raw    syscall.RawConn // of the TCP connection, below TLS; nil when there is none
+	secure bool
+	peer   netip.AddrPort
+	local  netip.AddrPort
+	state  atomic.Int32
+	timer  sweep.Timer
+	r      wire.Reader
+	out    net.Buffers
+	pieces [2][]byte
+
+	// first is what the wait for a request found.
+	first    *wire.Buffer
+	firstN   int
+	firstErr error
+	wait     func(fd uintptr) bool
+
+	msg    wire.Message
+	body   clientBody
+	tunnel atomic.Pointer[tunnel]
+
+	mu     sync.Mutex
+	x      *exchange.Exchange // while one is running
+	turn   uint32             // counts exchanges
+	probed uint32             // turn that the last probe saw
+}
+
+func newConn(e *Engine, nc net.Conn, secure bool) *conn {
+	c := &conn{e: e, nc: nc, secure: secure, peer: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
+	lower := nc
+	if tc, ok := nc.(*tls.Conn); ok {
+		lower = tc.NetConn()
+	}
+	if sc, ok := lower.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn() // without it the wait costs a buffer, and a client's leaving shows later
+	}
+	c.wait = c.readFirst
+	c.body.c = c
+	c.r.Reset(nc, e.deps.Buffers)
+	return c
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// serve answers one request after the other until the connection ends.
+func (c *conn) serve() {
+	defer c.end()
+	for c.next() {
+	}
+}
+
+// end closes the connection. A fault in the gateway costs this connection
+// and no other.
+func (c *conn) end() {
+	if fault := recover(); fault != nil {
+		c.e.deps.Log.Error("connection ended by a fault in the gateway", "fault", fault, "stack", string(debug.Stack()))
+	}
+	_ = c.nc.Close()
+	c.r.Recycle()
+	c.e.remove(c)
+}
+
+// next serves one request. It returns whether another may follow.
+func (c *conn) next() bool {
+	if !c.await() {
+		return false
+	}
+	if c.e.deps.HTTP2 != nil && c.secure == false && c.isHTTP2() {
+		c.handOver()
+		return false
+	}
+	head, err := c.r.ReadHead(&c.e.limits)
+	inTime := c.timer.Stop()
+	x := c.begin()
+	switch {
+	case !inTime || err != nil:
+		if !c.refuseHead(x, head, err, inTime) {
+			c.release(x)
+			return false
+		}
+	default:
+		c.read(x, head)
+	}
+	c.e.deps.Core.Serve(x)
+	keep := c.reply(x)
+	_ = x.ResponseBody.Close()
+	keep = c.settle(x) && keep
+	c.e.deps.Core.Done(x)
+	c.release(x)
+	if !keep {
+		c.linger()
+	}
+	return keep
+}
+
+// await waits for the first bytes of a request. It holds no buffer while it
+// waits.
+func (c *conn) await() bool {
+	if c.r.Buffered() > 0 { // pipelined
+		return c.timer.After(c.e.timeouts.header)
+	}
+	if !c.timer.After(c.e.timeouts.idle) {
+		return false
+	}
+	c.state.Store(idle)
+	if c.e.draining.Load() {
+		return false
+	}
+	if !c.firstBytes() {
+		return false
+	}
+	return c.state.CompareAndSwap(idle, active) && c.timer.After(c.e.timeouts.header)
+}
+
+// firstBytes blocks until something came.
+func (c *conn) firstBytes() bool {
+	if c.raw == nil || c.secure {
+		return c.r.Fill() == nil
+	}
+	c.first, c.firstErr = nil, nil
+	if err := c.raw.Read(c.wait); err != nil || c.first == nil {
+		return false
+	}
+	c.r.Prime(c.first, c.firstN)
+	c.first = nil
+	return true
+}
+
+// readFirst tries to read with a buffer that it gives back when there is
+// nothing yet.
+func (c *conn) readFirst(fd uintptr) bool {
+	b := c.e.deps.Buffers.Get(wire.SmallBuffer)
+	for {
+		n, err := syscall.Read(int(fd), b.B)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == nil && n > 0:
+			c.first, c.firstN = b, n
+			return true
+		}
+		b.Release()
+		c.firstErr = err
+		return err != syscall.EAGAIN
+	}
+}
+
+var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+func (c *conn) isHTTP2() bool { return bytes.HasPrefix(c.r.Unread(), preface[:min(len(preface), 16)]) }
+
+// handOver gives the connection, and what was read from it, to HTTP/2.
+func (c *conn) handOver() {
+	read := bytes.Clone(c.r.Unread())
+	c.timer.Stop()
+	nc := c.nc
+	c.nc = detached{nc}
+	c.e.deps.HTTP2(&prefixed{Conn: nc, prefix: read})
+}
+
+// begin starts an exchange.
+func (c *conn) begin() *exchange.Exchange {
+	x := c.e.deps.Exchanges.Get()
+	x.Now = time.Now()
+	x.Peer, x.Local, x.Secure = c.peer, c.local, c.secure
+	x.Interim = c
+	c.body.reset(x)
+	c.msg = wire.Message{}
+	c.mu.Lock()
+	c.x = x
+	c.turn++
+	c.mu.Unlock()
+	c.timer.Watch(true)
+	return x
+}
+
+// release ends an exchange and all views of the request.
+func (c *conn) release(x *exchange.Exchange) {
+	c.timer.Watch(false)
+	c.mu.Lock()
+	c.x = nil
+	c.mu.Unlock()
+	c.e.deps.Exchanges.Put(x)
+	c.r.Recycle()
+}
+
+// read takes the head into the exchange and prepares the body. A refused
+// request leaves its reason in the exchange.
+func (c *conn) read(x *exchange.Exchange, head []byte) {
+	msg, reason := wire.ParseRequest(head, x, &c.e.limits)
+	if reason != nil {
+		x.Refuse(reason)
+		x.CloseClient = true
+		return
+	}
+	c.msg = msg
+	c.body.start(x, msg)
+}
+
+// refuseHead prepares the refusal of a head that did not come, or can't be
+// taken. It returns false when there is nobody to answer.
+func (c *conn) refuseHead(x *exchange.Exchange, head []byte, err error, inTime bool) bool {
+	x.CloseClient = true
+	reason := wire.RequestReason(err)
+	switch {
+	case !inTime:
+		reason = exchange.HeaderTimeout
+		c.revive()
+	case reason != nil:
+	case err == io.EOF:
+		return false
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		reason, x.Detail = exchange.BadHeader, "the connection ended within the header"
+	default: // reset: nobody hears an answer, but the log does
+		reason, x.Detail = exchange.ClientGone, "the connection broke within the header"
+	}
+	wire.Glimpse(head, x)
+	x.Refuse(reason)
+	return true
+}
+
+// revive makes a connection usable for a last answer after its deadline.
+func (c *conn) revive() {
+	c.timer.Reset()
+	_ = c.nc.SetDeadline(time.Time{})
+}
+
+// settle deals with a request body that nobody read to its end: a small rest
+// is read, a large one ends the connection.
+func (c *conn) settle(x *exchange.Exchange) bool {
+	x.BytesIn = x.RequestBody.BytesRead()
+	if c.body.done() {
+		return true
+	}
+	if x.CloseClient || x.ExpectContinue || c.body.broken() {
+		return false
+	}
+	return c.body.drain()
+}
+
+const (
+	lingerBytes = 512 << 10
+	lingerTime  = time.Second
+)
+
+// linger lets the client read a last answer although it may still be sending:
+// closing at once would reset the connection and take the answer with it (RFC
+// 9112 section 9.6).
+func (c *conn) linger() {
+	if c.body.done() && c.r.Buffered() == 0 {
+		return
+	}
+	half, ok := lowest(c.nc).(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.timer.Reset()
+	_ = c.nc.SetDeadline(time.Now().Add(lingerTime))
+	buf := c.e.deps.Buffers.Get(wire.LargeBuffer)
+	defer buf.Release()
+	for n := 0; n < lingerBytes; {
+		m, err := c.nc.Read(buf.B)
+		n += m
+		if err != nil {
+			return
+		}
+	}
+}
+
+func lowest(nc net.Conn) net.Conn {
+	if tc, ok := nc.(*tls.Conn); ok {
+		return tc.NetConn()
+	}
+	return nc
+}
+
+// Expired implements sweep.Owner: whatever blocks on the connection ends.
+func (c *conn) Expired() {
+	_ = c.nc.SetDeadline(past)
+	if t := c.tunnel.Load(); t != nil {
+		t.expire()
+	}
+}
+
+// Probe implements sweep.Owner: a client that left while the upstream works
+// has its call cancelled. An exchange is looked at from its second probe on,
+// so that short ones cost nothing.
+func (c *conn) Probe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.x == nil || c.raw == nil || c.tunnel.Load() != nil {
+		return
+	}
+	if c.probed != c.turn {
+		c.probed = c.turn
+		return
+	}
+	if c.body.complete.Load() && gone(c.raw) {
+		c.x.Abort(exchange.ClientGone)
+	}
+}
+
+// closeIfIdle closes the connection when no request is on it.
+func (c *conn) closeIfIdle() {
+	if c.state.CompareAndSwap(idle, closing) {
+		_ = c.nc.SetDeadline(past)
+	}
+}
+
+// kill ends the connection whatever happens on it.
+func (c *conn) kill() {
+	c.state.Store(closing)
+	c.mu.Lock()
+	if c.x != nil {
+		c.x.Abort(exchange.ShuttingDown)
+	}
+	c.mu.Unlock()
+	if t := c.tunnel.Load(); t != nil {
+		t.expire()
+	}
+	_ = c.nc.SetDeadline(past)
+}

@@ -1,0 +1,158 @@
+// Package http1 serves HTTP/1.1 and HTTP/1.0 to clients (RFC 9112): one
+// goroutine for each connection, buffers only while there is something in
+// them, deadlines by a sweep.
+package http1
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"yett/internal/config"
+	"yett/internal/engine"
+	"yett/internal/exchange"
+	"yett/internal/sweep"
+	"yett/internal/wire"
+)
+
+// Deps is what the engine shares with the rest of the gateway.
+type Deps struct {
+	Core      engine.Core
+	Buffers   *wire.Buffers
+	Exchanges *exchange.Pool
+	Sweeper   *sweep.Sweeper
+	Log       *slog.Logger
+	// HTTP2 takes over connections that begin with the preface of HTTP/2, nil
+	// where the listener does not speak it in plain text.
+	HTTP2 func(c net.Conn)
+}
+
+// Engine serves the connections of one listener.
+type Engine struct {
+	deps     Deps
+	limits   wire.Limits
+	body     int64 // largest request body in bytes, 0 for any
+	minRate  int64 // bytes a second
+	timeouts timeouts
+	draining atomic.Bool
+	date     dateCache
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	empty chan struct{} // closed when draining and no connection is left
+}
+
+type timeouts struct{ header, idle, bodyIdle, write, tunnelIdle time.Duration }
+
+var _ engine.Protocol = (*Engine)(nil)
+
+// New makes an Engine with the limits of a listener.
+func New(l config.Listener, deps Deps) *Engine {
+	return &Engine{
+		deps: deps,
+		limits: wire.Limits{
+			FirstLine:   int(l.Limits.RequestLine),
+			Header:      int(l.Limits.Header),
+			HeaderCount: l.Limits.HeaderCount,
+			ChunkLine:   int(l.Limits.ChunkLine),
+			Trailer:     int(l.Limits.Trailer),
+		},
+		body:    int64(l.Limits.Body),
+		minRate: int64(l.Limits.BodyMinRate),
+		timeouts: timeouts{
+			header:     time.Duration(l.Timeouts.Header),
+			idle:       time.Duration(l.Timeouts.Idle),
+			bodyIdle:   time.Duration(l.Timeouts.BodyIdle),
+			write:      time.Duration(l.Timeouts.Write),
+			tunnelIdle: time.Duration(l.Timeouts.TunnelIdle),
+		},
+		conns: make(map[*conn]struct{}),
+		empty: make(chan struct{}),
+	}
+}
+
+// ServeConn implements engine.Protocol.
+func (e *Engine) ServeConn(nc net.Conn, secure bool) {
+	c := newConn(e, nc, secure)
+	if !e.add(c) {
+		_ = nc.Close()
+		return
+	}
+	c.serve()
+}
+
+func (e *Engine) add(c *conn) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining.Load() {
+		return false
+	}
+	e.conns[c] = struct{}{}
+	e.deps.Sweeper.Add(&c.timer, c)
+	return true
+}
+
+func (e *Engine) remove(c *conn) {
+	e.deps.Sweeper.Remove(&c.timer)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.conns, c)
+	if e.draining.Load() && len(e.conns) == 0 {
+		close(e.empty)
+	}
+}
+
+// Drain implements engine.Protocol.
+func (e *Engine) Drain(until time.Time) {
+	e.mu.Lock()
+	first := !e.draining.Swap(true)
+	if first && len(e.conns) == 0 {
+		close(e.empty)
+	}
+	for c := range e.conns {
+		c.closeIfIdle()
+	}
+	e.mu.Unlock()
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-e.empty:
+	case <-timer.C:
+	}
+}
+
+// Close implements engine.Protocol.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := range e.conns {
+		c.kill()
+	}
+}
+
+// Connections returns how many connections are open.
+func (e *Engine) Connections() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.conns)
+}
+
+// dateCache formats the Date field once a second.
+type dateCache struct{ last atomic.Pointer[dated] }
+
+type dated struct {
+	second int64
+	text   string
+}
+
+func (d *dateCache) at(now time.Time) string {
+	second := now.Unix()
+	if last := d.last.Load(); last != nil && last.second == second {
+		return last.text
+	}
+	next := &dated{second, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
+	d.last.Store(next)
+	return next.text
+}

@@ -1,0 +1,217 @@
+package http1
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/wire"
+)
+
+// writeRate is the slowest client that is still waited for, in bytes a
+// second: a write gets the write timeout and what its size takes at this rate.
+const writeRate = 4 << 10
+
+// reply sends the answer. It returns whether another request may follow.
+func (c *conn) reply(x *exchange.Exchange) bool {
+	if x.Tunnel != nil {
+		c.runTunnel(x)
+		return false
+	}
+	if c.timer.Fired() || c.body.broken() { // the body's deadline, or an interrupt: what follows is a last answer
+		c.revive()
+		x.CloseClient = true
+	}
+	if r := x.Aborted(); r == exchange.ClientGone {
+		x.Reason, x.Status = r, r.Status
+		return false
+	}
+	m, send, withLength := c.framing(x)
+	connection := c.connection(x, m)
+	buf := c.e.deps.Buffers.Get(wire.SmallBuffer)
+	defer buf.Release()
+	head := wire.AppendResponse(buf.B[:0], x, m, connection, c.e.date.at(x.Now), withLength)
+	var ok bool
+	if whole, inMemory := x.ResponseBody.Whole(); inMemory || !send {
+		if !send {
+			whole = nil
+		}
+		ok = c.sendWhole(x, head, whole)
+	} else {
+		ok = c.relay(x, head, m.Framing == wire.ByChunks)
+	}
+	return ok && connection != wire.CloseAfter && m.Framing != wire.UntilClose
+}
+
+// framing decides how the end of the answer is known (RFC 9112 section 6.3),
+// whether content is sent at all, and whether the answer keeps the length
+// that the service named for content that is not sent.
+func (c *conn) framing(x *exchange.Exchange) (m wire.Message, send, withLength bool) {
+	whole, inMemory := x.ResponseBody.Whole()
+	size := x.ResponseBody.Size()
+	switch {
+	case x.Status == 204 || x.Status < 200:
+		return m, false, false
+	case x.Status == 304 || x.Method == "HEAD":
+		if inMemory && len(whole) > 0 {
+			return wire.Message{Framing: wire.ByLength, Length: int64(len(whole))}, false, false
+		}
+		return m, false, true
+	case inMemory:
+		return wire.Message{Framing: wire.ByLength, Length: int64(len(whole))}, true, false
+	case size >= 0:
+		return wire.Message{Framing: wire.ByLength, Length: size}, true, false
+	case x.Version == exchange.HTTP10:
+		return wire.Message{Framing: wire.UntilClose}, true, false
+	}
+	return wire.Message{Framing: wire.ByChunks}, true, false
+}
+
+// connection decides what the answer says about the connection.
+func (c *conn) connection(x *exchange.Exchange, m wire.Message) wire.Close {
+	if !c.msg.KeepAlive || x.CloseClient || m.Framing == wire.UntilClose || c.e.draining.Load() || !c.canSettle(x) {
+		return wire.CloseAfter
+	}
+	if x.Version == exchange.HTTP10 {
+		return wire.PersistOld
+	}
+	return wire.Persist
+}
+
+// canSettle tells whether the rest of the request body is certain to be
+// small.
+func (c *conn) canSettle(x *exchange.Exchange) bool {
+	if c.body.done() {
+		return true
+	}
+	left := x.RequestBody.Size() - x.RequestBody.BytesRead()
+	return !x.ExpectContinue && x.RequestBody.Size() >= 0 && left <= drainBytes
+}
+
+// sendWhole sends head and content at once.
+func (c *conn) sendWhole(x *exchange.Exchange, head, content []byte) bool {
+	if err := c.write(head, content); err != nil {
+		c.lost(x)
+		return false
+	}
+	x.BytesOut = int64(len(content))
+	return true
+}
+
+// relay sends the head, and the content as it comes: each piece at once, so
+// that an event is never kept waiting.
+func (c *conn) relay(x *exchange.Exchange, head []byte, chunked bool) bool {
+	buf := c.e.deps.Buffers.Get(wire.LargeBuffer)
+	defer buf.Release()
+	if !x.ResponseBody.Ready() {
+		if c.write(head, nil) != nil {
+			c.lost(x)
+			return false
+		}
+		head = nil
+	}
+	const room = wire.ChunkHeadRoom
+	for {
+		n, err := x.ResponseBody.Read(buf.B[room : len(buf.B)-2])
+		if n > 0 || len(head) > 0 {
+			if c.write(head, piece(buf.B, n, chunked)) != nil {
+				c.lost(x)
+				return false
+			}
+			head = nil
+			x.BytesOut += int64(n)
+		}
+		if err == io.EOF {
+			return c.finishChunks(x, chunked)
+		}
+		if err != nil {
+			return c.broken(x, err)
+		}
+	}
+}
+
+func piece(buf []byte, n int, chunked bool) []byte {
+	if chunked && n > 0 {
+		return wire.FrameChunk(buf, n)
+	}
+	return buf[wire.ChunkHeadRoom : wire.ChunkHeadRoom+n]
+}
+
+func (c *conn) finishChunks(x *exchange.Exchange, chunked bool) bool {
+	if !chunked {
+		return true
+	}
+	buf := c.e.deps.Buffers.Get(wire.SmallBuffer)
+	defer buf.Release()
+	if c.write(wire.AppendLastChunk(buf.B[:0], &x.ResponseTrailer), nil) != nil {
+		c.lost(x)
+		return false
+	}
+	return true
+}
+
+// broken ends an answer whose head was sent already and whose body broke off:
+// the client must not take it for complete.
+func (c *conn) broken(x *exchange.Exchange, err error) bool {
+	x.Reason, x.Detail = exchange.UpstreamCut, err.Error()
+	if r := x.Aborted(); r != nil {
+		x.Reason, x.Detail = r, ""
+	}
+	if t, ok := lowest(c.nc).(*net.TCPConn); ok && x.Version == exchange.HTTP10 {
+		_ = t.SetLinger(0) // only a reset tells an HTTP/1.0 client that something is missing
+	}
+	c.body.stopped.Store(true)
+	return false
+}
+
+// lost notes that the client does not take the answer.
+func (c *conn) lost(x *exchange.Exchange) {
+	x.Reason = exchange.ClientGone
+	if c.timer.Fired() {
+		x.Reason = exchange.WriteTimeout
+	}
+	if r := x.Aborted(); r != nil {
+		x.Reason = r
+	}
+	c.body.stopped.Store(true)
+}
+
+// write sends two pieces in one system call, within the write timeout.
+func (c *conn) write(head, more []byte) error {
+	size := len(head) + len(more)
+	c.timer.After(c.e.timeouts.write + time.Duration(size/writeRate)*time.Second)
+	err := c.writev(head, more)
+	if !c.timer.Stop() && err == nil {
+		return exchange.WriteTimeout
+	}
+	return err
+}
+
+func (c *conn) writev(head, more []byte) error {
+	if len(head) == 0 {
+		head, more = more, nil
+	}
+	if len(more) <= cap(head)-len(head) {
+		head, more = append(head, more...), nil
+	}
+	if len(more) == 0 {
+		_, err := c.nc.Write(head)
+		return err
+	}
+	c.pieces = [2][]byte{head, more}
+	c.out = net.Buffers(c.pieces[:])
+	_, err := c.out.WriteTo(c.nc)
+	c.pieces = [2][]byte{}
+	return err
+}
+
+// WriteInterim implements exchange.Interim. HTTP/1.0 clients know no 1xx.
+func (c *conn) WriteInterim(status int, h *exchange.Header) error {
+	if c.x.Version == exchange.HTTP10 {
+		return nil
+	}
+	buf := c.e.deps.Buffers.Get(wire.SmallBuffer)
+	defer buf.Release()
+	return c.write(wire.AppendInterim(buf.B[:0], status, h), nil)
+}

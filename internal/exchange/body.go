@@ -1,0 +1,132 @@
+package exchange
+
+import (
+	"errors"
+	"io"
+)
+
+// ErrBodyTooLarge is what a body's reader gets once more than the allowed
+// number of bytes has come.
+var ErrBodyTooLarge = errors.New("body is larger than allowed")
+
+// Source is where the bytes of a streamed body come from: a client
+// connection, an upstream connection, or an engine of the standard library.
+type Source interface {
+	// Read fills p with the next decoded bytes. It returns io.EOF only at the
+	// proper end of the body; a body that was cut short is another error.
+	Read(p []byte) (int, error)
+	// Close says that nobody will read on. It is called once.
+	Close() error
+}
+
+// Body is the content of a message. The zero Body is empty.
+//
+// A Body either is whole in memory (Whole), or streams from a Source. It is
+// read once; nothing in the gateway buffers a body without a bound.
+type Body struct {
+	whole []byte
+	src   Source
+	size  int64
+	limit int64
+	read  int64
+}
+
+// SetBytes makes the Body whole. b has to stay valid until Release.
+func (b *Body) SetBytes(p []byte) {
+	*b = Body{whole: p, size: int64(len(p))}
+}
+
+// SetSource makes the Body a stream. size is its length in bytes, or -1 when
+// it isn't known in advance.
+func (b *Body) SetSource(src Source, size int64) {
+	*b = Body{src: src, size: size}
+}
+
+// Size returns the length in bytes as announced, -1 when it isn't known.
+func (b *Body) Size() int64 { return b.size }
+
+// Empty tells whether it is certain that no byte will come.
+func (b *Body) Empty() bool { return b.src == nil && len(b.whole) == 0 }
+
+// Streams tells whether the bytes come from a Source.
+func (b *Body) Streams() bool { return b.src != nil }
+
+// Whole returns the content when all of it is in memory already.
+func (b *Body) Whole() ([]byte, bool) { return b.whole, b.src == nil }
+
+// Ready tells whether Read would return at once.
+func (b *Body) Ready() bool {
+	if b.src == nil {
+		return true
+	}
+	r, ok := b.src.(interface{ Ready() bool })
+	return ok && r.Ready()
+}
+
+// Limit makes Read fail with ErrBodyTooLarge after max bytes. 0 is no limit.
+func (b *Body) Limit(max int64) { b.limit = max }
+
+// BytesRead returns how many bytes have been read from the Body.
+func (b *Body) BytesRead() int64 { return b.read }
+
+// Read reads the next bytes, io.EOF at the proper end.
+func (b *Body) Read(p []byte) (int, error) {
+	if b.src == nil {
+		if len(b.whole) == 0 {
+			return 0, io.EOF
+		}
+		n := copy(p, b.whole)
+		b.whole = b.whole[n:]
+		b.read += int64(n)
+		return n, nil
+	}
+	n, err := b.src.Read(p)
+	b.read += int64(n)
+	if b.limit > 0 && b.read > b.limit {
+		return 0, ErrBodyTooLarge
+	}
+	return n, err
+}
+
+// Buffer reads the rest of the Body into memory, at most max bytes, and makes
+// it whole, so that a policy can look at it and it still goes upstream.
+func (b *Body) Buffer(max int64) ([]byte, error) {
+	if b.src == nil {
+		if int64(len(b.whole)) > max {
+			return nil, ErrBodyTooLarge
+		}
+		return b.whole, nil
+	}
+	if b.size > max {
+		return nil, ErrBodyTooLarge
+	}
+	p, err := io.ReadAll(io.LimitReader(b, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(p)) > max {
+		return nil, ErrBodyTooLarge
+	}
+	err = b.Close()
+	b.whole, b.size = p, int64(len(p))
+	return p, err
+}
+
+// Interrupt ends a Read that blocks in another goroutine, where the Source can
+// do that. Nothing can be read afterwards.
+func (b *Body) Interrupt() {
+	if i, ok := b.src.(interface{ Interrupt() }); ok {
+		i.Interrupt()
+	}
+}
+
+// Close tells the Source that nobody reads on. It may be called more often
+// than once. A whole Body stays as it is.
+func (b *Body) Close() error {
+	if b.src == nil {
+		return nil
+	}
+	src := b.src
+	b.src = nil
+	return src.Close()
+}

@@ -1,0 +1,183 @@
+package exchange
+
+import "strings"
+
+// Field is one line of a header section. Key is KeyOf(Name).
+type Field struct {
+	Name, Value string
+	Key         Key
+}
+
+// Header is an ordered list of fields. It keeps duplicates, order and the
+// case in which names were written.
+type Header struct{ fields []Field }
+
+// Fields returns the fields in order. The slice belongs to the Header.
+func (h *Header) Fields() []Field { return h.fields }
+
+// Len returns the number of fields.
+func (h *Header) Len() int { return len(h.fields) }
+
+// Reset removes all fields and keeps the memory.
+func (h *Header) Reset() {
+	clear(h.fields)
+	h.fields = h.fields[:0]
+}
+
+// Add appends a field.
+func (h *Header) Add(name, value string) {
+	h.fields = append(h.fields, Field{Name: name, Value: value, Key: KeyOf(name)})
+}
+
+// AddField appends a field whose Key is known.
+func (h *Header) AddField(f Field) { h.fields = append(h.fields, f) }
+
+// Get returns the first value of a field, or "".
+func (h *Header) Get(name string) string {
+	v, _ := h.Lookup(name)
+	return v
+}
+
+// Lookup returns the first value of a field and whether there is one.
+func (h *Header) Lookup(name string) (string, bool) {
+	k := KeyOf(name)
+	if k != KeyOther {
+		return h.LookupKey(k)
+	}
+	for i := range h.fields {
+		if f := &h.fields[i]; f.Key == KeyOther && EqualFold(f.Name, name) {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
+
+// LookupKey returns the first value of a known field and whether there is one.
+func (h *Header) LookupKey(k Key) (string, bool) {
+	for i := range h.fields {
+		if h.fields[i].Key == k {
+			return h.fields[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// GetKey returns the first value of a known field, or "".
+func (h *Header) GetKey(k Key) string {
+	v, _ := h.LookupKey(k)
+	return v
+}
+
+// Has tells whether a known field is there.
+func (h *Header) Has(k Key) bool {
+	_, ok := h.LookupKey(k)
+	return ok
+}
+
+// Set replaces all fields of that name by one, at the place of the first.
+func (h *Header) Set(name, value string) {
+	k := KeyOf(name)
+	for i := range h.fields {
+		if h.fields[i].is(k, name) {
+			h.fields[i].Name, h.fields[i].Value = name, value
+			h.deleteFrom(i+1, k, name)
+			return
+		}
+	}
+	h.fields = append(h.fields, Field{Name: name, Value: value, Key: k})
+}
+
+// Del removes all fields of that name.
+func (h *Header) Del(name string) { h.deleteFrom(0, KeyOf(name), name) }
+
+// DelKey removes all fields with that Key.
+func (h *Header) DelKey(k Key) {
+	h.Filter(func(f *Field) bool { return f.Key != k })
+}
+
+// Filter keeps the fields for which keep is true, in order.
+func (h *Header) Filter(keep func(*Field) bool) {
+	n := 0
+	for i := range h.fields {
+		if keep(&h.fields[i]) {
+			if n != i {
+				h.fields[n] = h.fields[i]
+			}
+			n++
+		}
+	}
+	clear(h.fields[n:])
+	h.fields = h.fields[:n]
+}
+
+func (h *Header) deleteFrom(start int, k Key, name string) {
+	n := start
+	for i := start; i < len(h.fields); i++ {
+		if !h.fields[i].is(k, name) {
+			h.fields[n] = h.fields[i]
+			n++
+		}
+	}
+	if n < len(h.fields) {
+		clear(h.fields[n:])
+		h.fields = h.fields[:n]
+	}
+}
+
+func (f *Field) is(k Key, name string) bool {
+	return f.Key == k && (k != KeyOther || EqualFold(f.Name, name))
+}
+
+// StripHopByHop removes the fields that concern one connection only, and
+// those that the Connection field names (RFC 9110 section 7.6.1). It has to
+// run before the gateway adds fields of its own, so that a client can't have
+// them removed by naming them.
+func (h *Header) StripHopByHop() {
+	named := false
+	for i := range h.fields {
+		f := &h.fields[i]
+		if f.Key == KeyConnection && !EqualFold(f.Value, "keep-alive") && !EqualFold(f.Value, "close") {
+			named = true
+		}
+	}
+	if named {
+		h.stripNamed()
+	}
+	h.Filter(func(f *Field) bool { return !f.Key.HopByHop() })
+}
+
+// stripNamed removes what Connection names. Content-Length and Host stay:
+// they are framing and routing, whatever a client says about them.
+func (h *Header) stripNamed() {
+	for i := 0; i < len(h.fields); i++ {
+		if h.fields[i].Key != KeyConnection {
+			continue
+		}
+		for name := range strings.SplitSeq(h.fields[i].Value, ",") {
+			name = strings.Trim(name, " \t")
+			k := KeyOf(name)
+			if name == "" || k == KeyConnection || k == KeyContentLength || k == KeyHost {
+				continue
+			}
+			before := len(h.fields)
+			h.Del(name)
+			if len(h.fields) != before {
+				i = -1 // positions moved: start again, each round removes at least one field
+				break
+			}
+		}
+	}
+}
+
+// HasToken tells whether a comma separated list value has the token, in any
+// case (RFC 9110 section 5.6.1).
+func HasToken(list, token string) bool {
+	for len(list) > 0 {
+		item, rest, _ := strings.Cut(list, ",")
+		if EqualFold(strings.Trim(item, " \t"), token) {
+			return true
+		}
+		list = rest
+	}
+	return false
+}

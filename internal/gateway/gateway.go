@@ -1,0 +1,124 @@
+// Package gateway is the life of a request: straight down through route,
+// policies and service, then straight up again.
+package gateway
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/snapshot"
+	"yett/internal/telemetry"
+)
+
+// Recorder takes one record for each exchange. The record's strings are
+// valid during the call only.
+type Recorder interface{ Log(*telemetry.Record) }
+
+// Gateway serves exchanges with the current snapshot.
+type Gateway struct {
+	current  atomic.Pointer[snapshot.Snapshot]
+	recorder Recorder
+	log      *slog.Logger
+}
+
+// New makes a Gateway without a snapshot: Swap has to come before Serve. A nil
+// recorder records nothing.
+func New(recorder Recorder, log *slog.Logger) *Gateway {
+	return &Gateway{recorder: recorder, log: log}
+}
+
+// Swap makes a snapshot the current one and returns the one before, or nil.
+// Exchanges that run keep theirs.
+func (g *Gateway) Swap(s *snapshot.Snapshot) *snapshot.Snapshot { return g.current.Swap(s) }
+
+// Snapshot returns the current snapshot.
+func (g *Gateway) Snapshot() *snapshot.Snapshot { return g.current.Load() }
+
+// Serve implements engine.Core: it answers the exchange. One that the engine
+// has refused passes the same policies as any other.
+func (g *Gateway) Serve(x *exchange.Exchange) {
+	defer g.guard(x)
+	s := g.current.Load()
+	refused := x.Reason
+	s.Manners.Enter(x)
+	r := s.Nowhere()
+	if refused == nil {
+		r, refused = s.Match(x)
+	}
+	x.Bound = r
+	x.Reason = nil
+	if r.Chain.Request(x) == exchange.Continue {
+		g.answer(x, s, r, refused)
+	}
+	if x.RequestID == "" {
+		x.NewRequestID()
+	}
+	if x.Reason != nil {
+		shape(x)
+	}
+	r.Chain.Response(x)
+}
+
+// answer gets the answer from whoever has it: the refusal, a page of the
+// gateway, or the service.
+func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot.Route, refused *exchange.Reason) {
+	if refused == nil {
+		refused = r.Admit(x)
+	}
+	switch {
+	case refused != nil:
+		x.Refuse(refused)
+	case r.Endpoint != nil:
+		r.Endpoint.Serve(x)
+	default:
+		r.Outbound(x)
+		s.Manners.Leave(x)
+		if reason := r.Service.Forward(x); reason != nil {
+			x.Refuse(reason)
+		}
+	}
+}
+
+// guard turns a fault in the gateway into an answer: one exchange fails, the
+// others go on.
+func (g *Gateway) guard(x *exchange.Exchange) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	g.log.Error("a fault in the gateway ended an exchange", "request_id", x.RequestID, "fault", fault, "stack", string(debug.Stack()))
+	x.CloseClient = true
+	x.Tunnel = nil
+	_ = x.ResponseBody.Close()
+	x.Refuse(exchange.Internal)
+	shape(x)
+}
+
+// Done implements engine.Core.
+func (g *Gateway) Done(x *exchange.Exchange) {
+	if r, ok := x.Bound.(*snapshot.Route); ok {
+		r.Chain.End(x)
+	}
+	if g.recorder != nil {
+		rec := record(x)
+		g.recorder.Log(&rec)
+	}
+}
+
+func record(x *exchange.Exchange) telemetry.Record {
+	r := telemetry.Record{
+		Time: x.Now, RequestID: x.RequestID, Client: x.Client, Peer: x.Peer.Addr(),
+		Method: x.Method, Host: x.Host, Path: x.RawPath, Query: x.Query, Version: x.Version.String(),
+		Route: x.Route, Service: x.Service, Target: x.Target,
+		Status: x.Status, Detail: x.Detail, User: x.Identity.Subject,
+		BytesIn: x.BytesIn, BytesOut: x.BytesOut, TLS: x.Secure,
+		Duration: time.Since(x.Now), UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,
+	}
+	if x.Reason != nil {
+		r.Reason = x.Reason.Name
+	}
+	return r
+}

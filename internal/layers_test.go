@@ -1,0 +1,99 @@
+package internal_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rows is the architecture: a package imports packages of lower rows only,
+// and a package below another may import that one. docs/ARCHITECTURE.md says
+// what each is for. A package that is missing here fails the test, so that
+// nobody adds one without saying where it stands.
+var rows = map[string]int{
+	"exchange": 0, "problem": 0, "sweep": 0, "telemetry": 0,
+	"wire": 1, "config": 1, "policy": 1,
+	"policy/*": 2, "route": 2, "manners": 2, "upstream": 2,
+	"catalog":  3,
+	"snapshot": 4,
+	"gateway":  5,
+	"engine":   6, "engine/*": 6, "admin": 6,
+	"app": 7,
+	"cli": 8,
+}
+
+const module = "yett/internal/"
+
+func TestImportsGoDown(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "testdata" {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		seen++
+		checkFile(t, path)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 50 {
+		t.Errorf("only %d files seen: the test looks in the wrong place", seen)
+	}
+}
+
+func checkFile(t *testing.T, path string) {
+	from := filepath.ToSlash(filepath.Dir(path))
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, spec := range f.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		to, ours := strings.CutPrefix(name, module)
+		if ours {
+			checkImport(t, path, from, to)
+		} else if strings.HasPrefix(name, "yett/") && from != "cli" {
+			t.Errorf("%s imports %s: only cli may use the example platform", path, name)
+		}
+	}
+}
+
+func checkImport(t *testing.T, path, from, to string) {
+	up, known := row(from)
+	down, knownTo := row(to)
+	switch {
+	case !known:
+		t.Errorf("%s: package %s has no row; add it to the table and to docs/ARCHITECTURE.md", path, from)
+	case !knownTo:
+		t.Errorf("%s imports %s, which has no row", path, to)
+	case strings.HasPrefix(from, to+"/"):
+		// a package may import its parent
+	case down >= up:
+		t.Errorf("%s (row %d) imports %s (row %d): imports go to lower rows only", path, up, to, down)
+	}
+}
+
+func row(pkg string) (int, bool) {
+	if n, ok := rows[pkg]; ok {
+		return n, true
+	}
+	parent, _, _ := strings.Cut(pkg, "/")
+	n, ok := rows[parent+"/*"]
+	return n, ok
+}

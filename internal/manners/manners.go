@@ -1,0 +1,124 @@
+package manners
+
+import (
+	"net/netip"
+	"strings"
+
+	"yett/internal/config"
+	"yett/internal/exchange"
+)
+
+// Manners is the compiled form. It serves many exchanges at the same time.
+type Manners struct {
+	name     string
+	trusted  []netip.Prefix
+	reserved reserved
+	tell     config.Forwarded
+}
+
+// New compiles the configuration, which has been checked.
+func New(c *config.Config) *Manners {
+	m := &Manners{name: c.Name, tell: c.Forwarded}
+	for _, p := range c.TrustedProxies {
+		m.trusted = append(m.trusted, p.Prefix)
+	}
+	m.reserved = newReserved(append(only(), c.IdentityHeaders...))
+	return m
+}
+
+// only lists what a client can never send, whatever is configured. The fields
+// of a proxy are among them for their spellings with underscores, which CGI
+// and WSGI servers can't tell from the real ones; those have a Key and are
+// dealt with by it.
+func only() []string {
+	return []string{
+		"X-Gateway", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
+		"X-Forwarded-Proto", "X-Real-IP", "X-Request-ID",
+	}
+}
+
+// Trusts tells whether an address is one of a listed proxy.
+func (m *Manners) Trusts(a netip.Addr) bool {
+	for _, p := range m.trusted {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Enter cleans a request that has just come and finds out who calls. Fields
+// of the connection go first, so that a client can't name what the gateway
+// adds later (RFC 9110 section 7.6.1).
+func (m *Manners) Enter(x *exchange.Exchange) {
+	x.Client = x.Peer.Addr()
+	x.Request.StripHopByHop()
+	if len(m.trusted) > 0 && m.Trusts(x.Client) {
+		m.believe(x)
+		x.Request.Filter(m.keepFromProxy)
+		return
+	}
+	x.Request.Filter(m.keepFromClient)
+}
+
+// keepFromClient drops what only the gateway, or a listed proxy, may say.
+func (m *Manners) keepFromClient(f *exchange.Field) bool {
+	switch f.Key {
+	case exchange.KeyOther:
+		return !m.reserved.has(f.Name)
+	case exchange.KeyXForwardedFor, exchange.KeyXForwardedHost, exchange.KeyXForwardedPort,
+		exchange.KeyXForwardedProto, exchange.KeyForwarded, exchange.KeyXRealIP, exchange.KeyXRequestID:
+		return false
+	}
+	return true
+}
+
+// keepFromProxy drops what only the gateway may say. The spelling with
+// underscores is dropped even here: some services read it as the real one.
+func (m *Manners) keepFromProxy(f *exchange.Field) bool {
+	return f.Key != exchange.KeyOther || !m.reserved.has(f.Name)
+}
+
+// reserved is a set of field names, in any case and with - or _.
+type reserved struct {
+	lengths uint64 // a bit for each length that occurs
+	names   []string
+}
+
+func newReserved(names []string) reserved {
+	var r reserved
+	for _, n := range names {
+		r.lengths |= 1 << (len(n) & 63)
+		r.names = append(r.names, strings.ReplaceAll(strings.ToLower(n), "_", "-"))
+	}
+	return r
+}
+
+func (r *reserved) has(name string) bool {
+	if r.lengths>>(len(name)&63)&1 == 0 {
+		return false
+	}
+	for _, n := range r.names {
+		if len(n) == len(name) && same(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// same compares a lower-case name with - to one in any spelling.
+func same(lower, name string) bool {
+	for i := range len(lower) {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '_':
+			c = '-'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,134 @@
+// Package policy is the contract between the gateway and its policies: what
+// a policy is (Policy), how one is described (Kind), and how several run one
+// after the other (Chain). A policy itself is a folder below this one.
+package policy
+
+import (
+	"yett/internal/exchange"
+	"yett/internal/problem"
+)
+
+// Policy is one rule that every exchange of a route passes. A Policy is built
+// once for a snapshot and serves many exchanges at the same time, so it holds
+// no state of a single one: that goes into the slot.
+type Policy interface {
+	// Request runs before the route's service is called, in the order of the
+	// catalogue. Reply stops the chain; the policy has then set the answer,
+	// mostly by x.Refuse.
+	Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict
+	// Response runs when the answer's head is known, in reverse order, and only
+	// for links whose Request ran. The body has not been sent yet.
+	Response(x *exchange.Exchange, s *exchange.Slot)
+	// End runs when body or tunnel are finished, in reverse order, and only for
+	// links whose Request ran. Headers must not be read any more.
+	End(x *exchange.Exchange, s *exchange.Slot)
+}
+
+// Base is embedded by policies for the phases that they skip.
+type Base struct{}
+
+// Request lets the exchange pass.
+func (Base) Request(*exchange.Exchange, *exchange.Slot) exchange.Verdict { return exchange.Continue }
+
+// Response changes nothing.
+func (Base) Response(*exchange.Exchange, *exchange.Slot) {}
+
+// End does nothing.
+func (Base) End(*exchange.Exchange, *exchange.Slot) {}
+
+// Deps is what a policy may use beside its configuration. It is filled by
+// the composition root, so that a policy needs no global.
+type Deps struct {
+	// Gateway is the configured name of the gateway, Version its build.
+	Gateway, Version string
+}
+
+// Decoder fills a policy's configuration from what the operator wrote,
+// strictly. Problems carry the place in the file.
+type Decoder interface {
+	Decode(into any) problem.List
+}
+
+// Kind describes a policy: its name in the configuration, how it is built,
+// and every reason for which it may refuse.
+type Kind struct {
+	// Name is the key in the configuration and what logs show.
+	Name string
+	// Answers tells that the policy always replies, so that a route which has
+	// it needs no service.
+	Answers bool
+	// Authenticates tells that the policy finds out who calls.
+	Authenticates bool
+	// Reasons is the closed list of its refusals.
+	Reasons []*exchange.Reason
+
+	defaults func() any
+	build    func(Decoder, Deps) (Policy, problem.List)
+}
+
+// Define makes a Kind from a configuration type. defaults returns the
+// configuration before the operator's words are laid over it. build checks
+// all of it, reporting every problem with a Path relative to the policy's
+// configuration, and makes the policy.
+func Define[C any](name string, defaults func() C, build func(C, Deps) (Policy, problem.List), reasons ...*exchange.Reason) *Kind {
+	return &Kind{
+		Name:     name,
+		Reasons:  reasons,
+		defaults: func() any { c := defaults(); return &c },
+		build: func(d Decoder, deps Deps) (Policy, problem.List) {
+			c := defaults()
+			if problems := d.Decode(&c); len(problems) > 0 {
+				return nil, problems
+			}
+			return build(c, deps)
+		},
+	}
+}
+
+// Answering marks a Kind whose policy always replies by itself.
+func Answering(k *Kind) *Kind {
+	k.Answers = true
+	return k
+}
+
+// Build decodes the configuration and makes the policy.
+func (k *Kind) Build(d Decoder, deps Deps) (Policy, problem.List) { return k.build(d, deps) }
+
+// Defaults returns a pointer to a fresh default configuration, from which the
+// schema and the reference are generated.
+func (k *Kind) Defaults() any { return k.defaults() }
+
+// Link is one policy of a chain.
+type Link struct {
+	Kind   *Kind
+	Policy Policy
+}
+
+// Chain is the policies that a request passes, in order. It is built at
+// compile time and never changed.
+type Chain []Link
+
+// Request runs the links forward until one replies.
+func (c Chain) Request(x *exchange.Exchange) exchange.Verdict {
+	for i := range c {
+		x.SetRan(i + 1)
+		if c[i].Policy.Request(x, x.Slot(i)) != exchange.Continue {
+			return exchange.Reply
+		}
+	}
+	return exchange.Continue
+}
+
+// Response runs the links that ran, backward.
+func (c Chain) Response(x *exchange.Exchange) {
+	for i := x.Ran() - 1; i >= 0; i-- {
+		c[i].Policy.Response(x, x.Slot(i))
+	}
+}
+
+// End runs the links that ran, backward.
+func (c Chain) End(x *exchange.Exchange) {
+	for i := x.Ran() - 1; i >= 0; i-- {
+		c[i].Policy.End(x, x.Slot(i))
+	}
+}

@@ -1,0 +1,88 @@
+package secureheaders
+
+import (
+	"slices"
+
+	"yett/internal/exchange"
+	"yett/internal/policy"
+	"yett/internal/problem"
+)
+
+// Kind describes the policy. It refuses nothing.
+var Kind = policy.Define("security_headers", defaults, build)
+
+// headers is the policy. All is settled when it is built: an answer costs one
+// pass over what the service sent, and one copy of ready-made fields.
+type headers struct {
+	policy.Base
+	secure, plain []exchange.Field // what is sent over TLS, and without
+	ours          names            // what a service can't send
+}
+
+func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
+	if problems := c.check(); len(problems) > 0 {
+		return nil, problems
+	}
+	send := preset(c.Preset)
+	for _, f := range c.sets() {
+		if i := find(send, f.Name); i >= 0 {
+			send[i] = f
+		} else {
+			send = append(send, f)
+		}
+	}
+	remove := c.Remove
+	if c.HSTS == "off" {
+		remove = append(slices.Clone(remove), hstsName)
+	}
+	send = slices.DeleteFunc(send, func(f exchange.Field) bool {
+		return slices.ContainsFunc(remove, func(name string) bool { return exchange.EqualFold(f.Name, name) })
+	})
+	p := &headers{secure: send, plain: send}
+	if c.HSTS == "secure" {
+		p.plain = slices.DeleteFunc(slices.Clone(send), func(f exchange.Field) bool { return exchange.EqualFold(f.Name, hstsName) })
+	}
+	for _, f := range send {
+		p.ours.add(f.Name)
+	}
+	for _, name := range remove {
+		p.ours.add(name)
+	}
+	return p, nil
+}
+
+// Response replaces the service's headers by the gateway's.
+func (p *headers) Response(x *exchange.Exchange, _ *exchange.Slot) {
+	x.Response.Filter(func(f *exchange.Field) bool { return !p.ours.has(f.Name) })
+	send := p.plain
+	if x.Secure {
+		send = p.secure
+	}
+	for _, f := range send {
+		x.Response.AddField(f)
+	}
+}
+
+// names is a set of field names. Most names of an answer are told from those
+// in the set by their length alone.
+type names struct {
+	lengths uint64 // a bit for each length that occurs, modulo 64
+	list    []string
+}
+
+func (n *names) add(name string) {
+	n.lengths |= 1 << (len(name) % 64)
+	n.list = append(n.list, name)
+}
+
+func (n *names) has(name string) bool {
+	if n.lengths>>(len(name)%64)&1 == 0 {
+		return false
+	}
+	for _, one := range n.list {
+		if exchange.EqualFold(one, name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,53 @@
+package snapshot
+
+import (
+	"time"
+
+	"yett/internal/exchange"
+)
+
+// Admit applies the route's limits to the request body. It returns why the
+// request is refused, or nil.
+func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
+	if r.conf.Limits.Body != nil {
+		x.BodyLimit = int64(*r.conf.Limits.Body)
+	}
+	size := x.RequestBody.Size()
+	switch {
+	case size < 0 && r.conf.Limits.RequireLength:
+		return exchange.LengthRequired
+	case x.BodyLimit == 0:
+		return nil
+	case size > x.BodyLimit:
+		return exchange.BodyTooLarge
+	}
+	x.RequestBody.Limit(x.BodyLimit)
+	return nil
+}
+
+// Outbound says what the service sees of the request, and how long it may
+// take.
+func (r *Route) Outbound(x *exchange.Exchange) {
+	x.Out.Path = x.Path
+	if r.rewrite != nil {
+		x.Out.Path = exchange.View(r.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
+	}
+	switch r.host {
+	case "target":
+		x.Out.Host = ""
+	case "client":
+		x.Out.Host = x.Authority
+	default:
+		x.Out.Host = r.host
+	}
+	x.Out.ResponseTimeout = duration(r.conf.Timeouts.Response)
+	x.Out.IdleTimeout = duration(r.conf.Timeouts.Idle)
+	x.Out.TunnelIdle = duration(r.conf.Timeouts.TunnelIdle)
+}
+
+func duration[D ~int64](d *D) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return time.Duration(*d)
+}

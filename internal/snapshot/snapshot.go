@@ -1,0 +1,135 @@
+// Package snapshot turns a configuration into its immutable running form, all
+// of it or nothing. Compile is the one validator: `yett check` is Compile
+// without the start.
+package snapshot
+
+import (
+	"crypto/tls"
+
+	"yett/internal/config"
+	"yett/internal/exchange"
+	"yett/internal/manners"
+	"yett/internal/policy"
+	"yett/internal/route"
+	"yett/internal/upstream"
+)
+
+// Endpoint is a page of the gateway itself.
+type Endpoint interface {
+	// Serve sets the answer.
+	Serve(x *exchange.Exchange)
+}
+
+// Deps is what a snapshot is built with.
+type Deps struct {
+	// Policy is handed to every policy.
+	Policy policy.Deps
+	// Upstream is shared by all services.
+	Upstream upstream.Deps
+	// Endpoints are the gateway's own pages by their name in the
+	// configuration.
+	Endpoints map[string]Endpoint
+	// Dir is where relative file names in the configuration start.
+	Dir string
+}
+
+// Snapshot is one revision of the configuration in its running form.
+type Snapshot struct {
+	Config    *config.Config
+	Manners   *manners.Manners
+	Listeners []Listener
+
+	table    *route.Table
+	routes   []Route
+	services []*upstream.Service
+	nowhere  Route // what a request without a route passes: the global policies
+}
+
+// Listener is a listener with its keys loaded.
+type Listener struct {
+	config.Listener
+	TLS *tls.Config // nil where the listener is plain
+}
+
+// Route is a route with everything that it needs.
+type Route struct {
+	Name     string
+	Chain    policy.Chain
+	Service  *upstream.Service // nil where a policy or Endpoint answers
+	Endpoint Endpoint
+
+	conf    config.Route
+	rewrite *route.Rewrite // nil: the normalised path as it is
+	host    string         // client, target or a fixed name
+}
+
+// Compile checks a configuration and builds its running form. Services that
+// did not change since previous, which may be nil, are taken over from it.
+// The error is a problem.List with every mistake in the configuration.
+// Nothing has been started: see Start.
+func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error) {
+	b := newBuilder(c, deps, previous)
+	b.listeners()
+	b.services()
+	b.policies()
+	b.routes()
+	b.problems.Sort()
+	if err := b.problems.Err(); err != nil {
+		return nil, err
+	}
+	b.out.Manners = manners.New(c)
+	return b.out, nil
+}
+
+// Start starts the services that are new.
+func (s *Snapshot) Start() {
+	for _, sv := range s.services {
+		sv.Start()
+	}
+}
+
+// Retire ends the services that next, which may be nil, does not use.
+func (s *Snapshot) Retire(next *Snapshot) {
+	for _, sv := range s.services {
+		if next == nil || !next.uses(sv) {
+			sv.Close()
+		}
+	}
+}
+
+func (s *Snapshot) uses(sv *upstream.Service) bool {
+	for _, own := range s.services {
+		if own == sv {
+			return true
+		}
+	}
+	return false
+}
+
+// Services returns the services in the order of the file.
+func (s *Snapshot) Services() []*upstream.Service { return s.services }
+
+// Rows lists the routes, the most specific first.
+func (s *Snapshot) Rows() []route.Row { return s.table.Rows() }
+
+// RouteConfig returns what was written for the route at that place of the
+// file.
+func (s *Snapshot) RouteConfig(i int) config.Route { return s.routes[i].conf }
+
+// Match finds the route of an exchange, or why there is none. The Route is
+// never nil: a request without one passes the global policies.
+func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
+	if r := route.Normalize(x); r != nil {
+		return &s.nowhere, r
+	}
+	m := s.table.Match(x)
+	if m.Reason != nil {
+		return &s.nowhere, m.Reason
+	}
+	r := &s.routes[m.Index]
+	x.Route = r.Name
+	return r, nil
+}
+
+// Nowhere is what a request passes that could not even be read.
+func (s *Snapshot) Nowhere() *Route { return &s.nowhere }

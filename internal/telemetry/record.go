@@ -1,0 +1,43 @@
+package telemetry
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Record is what is known about one request when it is over. Its strings may
+// be views into buffers that are reused as soon as the call that takes the
+// Record returns: whoever keeps one has to clone it.
+type Record struct {
+	// Time is when the request's head was complete.
+	Time      time.Time
+	RequestID string
+	// Client is the caller's address after trusted proxies have been believed,
+	// Peer the other end of the socket.
+	Client, Peer netip.Addr
+	// Method, Host, Path and Query are as the client sent them, Query without
+	// its '?'.
+	Method, Host, Path, Query string
+	// Version is the protocol, such as "HTTP/1.1".
+	Version  string
+	Listener string
+	TLS      bool
+
+	// Route, Service and Target are empty when the request got none.
+	Route, Service, Target string
+	// Status is the answer's, 0 when the client left before there was one.
+	Status int
+	// Reason says why the gateway answered itself or cut the exchange, Detail
+	// adds words for the operator. Both are empty for what went well.
+	Reason, Detail string
+	// User is the verified subject, empty for anonymous callers.
+	User string
+
+	// BytesIn and BytesOut count body bytes from and to the client.
+	BytesIn, BytesOut int64
+	// Duration is the time from the request's head to the end of the answer,
+	// UpstreamDuration that of the upstream up to its answer's head.
+	Duration, UpstreamDuration time.Duration
+	// Attempts is how often the upstream was tried, 0 when it wasn't asked.
+	Attempts int
+}

@@ -1,0 +1,284 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/sweep"
+	"yett/internal/wire"
+)
+
+// past is a deadline that ends every blocked read and write.
+var past = time.Unix(1, 0)
+
+// conn is one connection to a target. One exchange uses it at a time; in
+// between it rests in the pool without a buffer.
+type conn struct {
+	t      *target
+	nc     net.Conn
+	raw    syscall.RawConn // of the TCP connection, below TLS
+	addr   netip.Addr
+	r      wire.Reader
+	body   wire.Body
+	timer  sweep.Timer // guards reading, and writing while nobody reads
+	rested time.Duration
+	reused bool
+	cut    atomic.Bool // cancelled, or its pump failed
+
+	x      *exchange.Exchange // while in use
+	head   wire.ResponseHead
+	idle   time.Duration
+	vec    net.Buffers
+	vecs   [2][]byte
+	pump   pump
+	peeked int // what peek saw
+	peek   func(fd uintptr) bool
+}
+
+func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
+	c := &conn{t: t, nc: nc, addr: addr}
+	lower := nc
+	if tc, ok := nc.(*tls.Conn); ok {
+		lower = tc.NetConn()
+	}
+	if sc, ok := lower.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn() // without it a dead connection shows at its next use
+	}
+	c.peek = c.peekOnce
+	c.pump.done = make(chan struct{}, 1)
+	c.r.Reset(nc, t.service.deps.Buffers)
+	t.service.deps.Sweeper.Add(&c.timer, c)
+	return c
+}
+
+// Expired implements sweep.Owner: what blocks on the connection ends.
+func (c *conn) Expired() { _ = c.nc.SetDeadline(past) }
+
+// Probe implements sweep.Owner. A connection is never watched.
+func (c *conn) Probe() {}
+
+// Cancel implements exchange.Canceler.
+func (c *conn) Cancel() {
+	c.cut.Store(true)
+	_ = c.nc.SetDeadline(past)
+}
+
+// wake takes the connection out of its rest and tells whether it is good.
+func (c *conn) wake(careful bool) bool {
+	c.reused = true
+	if !c.timer.Stop() {
+		return false
+	}
+	return !careful && c.timer.Now() == c.rested || c.alive()
+}
+
+// alive asks the kernel whether the service has closed the connection, or
+// sent something that nobody asked for.
+func (c *conn) alive() bool {
+	if c.raw == nil {
+		return true
+	}
+	c.peeked = peekUnknown
+	if err := c.raw.Read(c.peek); err != nil {
+		return false
+	}
+	return c.peeked == peekNothing || c.peeked == peekData && c.t.tls != nil // TLS tickets may wait
+}
+
+// What a look at the socket can find.
+const (
+	peekUnknown = iota
+	peekNothing
+	peekData
+	peekEnd
+)
+
+func (c *conn) peekOnce(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	switch {
+	case err == syscall.EAGAIN:
+		c.peeked = peekNothing
+	case err == nil && n > 0:
+		c.peeked = peekData
+	default:
+		c.peeked = peekEnd
+	}
+	return true
+}
+
+// discard closes the connection for good.
+func (c *conn) discard() {
+	c.t.service.deps.Sweeper.Remove(&c.timer)
+	if tc, ok := c.nc.(*tls.Conn); ok {
+		_ = tc.NetConn().Close() // without waiting to say goodbye
+	} else {
+		_ = c.nc.Close()
+	}
+	c.t.pool.unreserve()
+}
+
+// roundTrip sends the request and reads the head of the answer. After a
+// failure the connection is closed.
+func (c *conn) roundTrip(x *exchange.Exchange) outcome {
+	c.x, c.idle = x, c.t.service.idleTimeout(x)
+	if r := x.Watch(c); r != nil {
+		return c.fail(outcome{reason: r})
+	}
+	if err := c.send(x); err != nil {
+		return c.failed(err, true)
+	}
+	for {
+		raw, err := c.r.ReadHead(&c.t.service.limits)
+		if err != nil {
+			return c.failed(err, false)
+		}
+		var detail string
+		var ok bool
+		c.head, detail, ok = wire.ParseResponse(raw, x.Method, &x.Response, &c.t.service.limits)
+		if !ok {
+			return c.fail(outcome{reason: exchange.UpstreamBad, detail: detail})
+		}
+		if c.head.Status >= 200 || c.head.Status == 101 {
+			break
+		}
+		if err := c.interim(x); err != nil {
+			return c.fail(outcome{reason: exchange.ClientGone, detail: err.Error()})
+		}
+	}
+	return c.accept(x)
+}
+
+// interim passes a 1xx on (RFC 9110 section 15.2).
+func (c *conn) interim(x *exchange.Exchange) error {
+	defer x.Response.Reset()
+	if x.Interim == nil {
+		return nil
+	}
+	x.Response.StripHopByHop()
+	return x.Interim.WriteInterim(c.head.Status, &x.Response)
+}
+
+// accept takes the final head and prepares the body.
+func (c *conn) accept(x *exchange.Exchange) outcome {
+	x.Status = c.head.Status
+	if c.head.Status == 101 {
+		return c.upgrade(x)
+	}
+	x.Response.StripHopByHop()
+	c.body.Init(&c.r, c.head.Message, x, &x.ResponseTrailer, &c.t.service.limits)
+	if c.pump.active() {
+		x.CloseClient = true // an answer before the end of the request: what follows is not to be trusted
+	}
+	if whole, ok := c.body.Whole(); ok && !c.pump.active() {
+		x.ResponseBody.SetBytes(whole)
+		c.finish()
+		return outcome{}
+	}
+	c.timer.Stop() // from here on the clock runs only while the answer is being read
+	x.ResponseBody.SetSource(c, c.head.Length)
+	return outcome{}
+}
+
+// Read implements exchange.Source with the content of the answer.
+func (c *conn) Read(p []byte) (int, error) {
+	if !c.timer.After(c.idle) {
+		return 0, exchange.UpstreamTimeout
+	}
+	n, err := c.body.Read(p)
+	c.timer.Stop()
+	if err == nil || err == io.EOF {
+		return n, err // Close puts the connection back
+	}
+	return n, c.reason(err)
+}
+
+// Ready tells whether a part of the answer is in memory already.
+func (c *conn) Ready() bool { return c.r.Buffered() > 0 }
+
+// Close implements exchange.Source: the exchange has done with the answer.
+func (c *conn) Close() error {
+	if c.body.Done() {
+		c.finish()
+	} else {
+		c.abandon()
+	}
+	return nil
+}
+
+// finish ends a message that was read to its end. The connection goes back to
+// the pool when both sides can use it again.
+func (c *conn) finish() {
+	x := c.x
+	sent := c.pump.stop(x)
+	aborted := x.Watch(nil)
+	clean := c.r.Buffered() == 0
+	c.r.Detach(x)
+	c.x = nil
+	if sent && clean && c.head.KeepAlive && aborted == nil && !c.cut.Load() && c.head.Framing != wire.UntilClose {
+		c.t.pool.put(c)
+		return
+	}
+	c.discard()
+}
+
+// abandon closes the connection in the middle of a message.
+func (c *conn) abandon() {
+	x := c.x
+	c.Cancel()
+	c.pump.stop(x)
+	x.Watch(nil)
+	c.r.Detach(x)
+	c.x = nil
+	c.discard()
+}
+
+func (c *conn) fail(out outcome) outcome {
+	c.x.Response.Reset()
+	c.abandon()
+	return out
+}
+
+// failed turns an error of the socket into an outcome.
+func (c *conn) failed(err error, sending bool) outcome {
+	var none writeNothing
+	out := outcome{reason: c.reason(err), detail: err.Error()}
+	if out.reason == exchange.UpstreamReset && c.reused {
+		out.unsent = sending && errors.As(err, &none)
+		out.dead = c.r.Buffered() == 0
+	}
+	return c.fail(out)
+}
+
+// reason says what an error on this connection means. Whoever gave the
+// exchange up, or the client's own body, comes before what that caused here.
+func (c *conn) reason(err error) *exchange.Reason {
+	if r := c.x.Aborted(); r != nil {
+		return r
+	}
+	if r := c.pump.failure(); r != nil {
+		return r
+	}
+	var r *exchange.Reason
+	var ne net.Error
+	switch {
+	case errors.As(err, &r):
+		return r
+	case c.timer.Fired() || errors.As(err, &ne) && ne.Timeout():
+		return exchange.UpstreamTimeout
+	case malformed(err):
+		return exchange.UpstreamBad
+	}
+	return exchange.UpstreamReset
+}
+
+func malformed(err error) bool {
+	return wire.IsHeadError(err) || errors.Is(err, wire.ErrChunk) || errors.Is(err, wire.ErrTrailerTooLarge)
+}

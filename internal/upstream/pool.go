@@ -1,0 +1,188 @@
+package upstream
+
+import (
+	"sync"
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/sweep"
+)
+
+// pool keeps the idle connections of one target, last in first out, so that
+// the surplus after a peak grows old and goes.
+type pool struct {
+	t      *target
+	mu     sync.Mutex
+	idle   []*conn
+	open   int // in use, idle, or being opened
+	wait   []chan *conn
+	closed bool
+	timer  sweep.Timer
+}
+
+func (p *pool) start() {
+	p.t.service.deps.Sweeper.Add(&p.timer, p)
+	p.timer.Watch(true)
+}
+
+// take returns an idle connection that is still good, or nil. careful asks
+// the kernel even about one that rested for a moment only: a request that
+// can't be repeated must not meet a connection that the service has closed.
+func (p *pool) take(careful bool) *conn {
+	for {
+		p.mu.Lock()
+		n := len(p.idle)
+		if n == 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		c := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		if c.wake(careful) {
+			return c
+		}
+		c.discard()
+	}
+}
+
+// reserve makes room for one more connection. When there are too many it
+// waits for one to come free, which it returns, or for room.
+func (p *pool) reserve(patience time.Duration, x *exchange.Exchange) (*conn, bool) {
+	limit := p.t.service.conf.Connections.Max
+	p.mu.Lock()
+	if limit == 0 || p.open < limit {
+		p.open++
+		p.mu.Unlock()
+		return nil, true
+	}
+	ch := make(chan *conn, 1)
+	p.wait = append(p.wait, ch)
+	p.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case c := <-ch:
+		return c, true
+	case <-x.Context().Done():
+	case <-timer.C:
+	}
+	return p.giveUp(ch)
+}
+
+// giveUp leaves the queue. A connection or room that came at the last moment
+// is still taken.
+func (p *pool) giveUp(ch chan *conn) (*conn, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, w := range p.wait {
+		if w == ch {
+			p.wait = append(p.wait[:i], p.wait[i+1:]...)
+			return nil, false
+		}
+	}
+	return <-ch, true
+}
+
+// unreserve gives back the room of a connection that was closed or never
+// came to be: the first in the queue gets it.
+func (p *pool) unreserve() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ch := p.next(); ch != nil {
+		ch <- nil
+		return
+	}
+	p.open--
+}
+
+// next takes the first out of the queue.
+func (p *pool) next() chan *conn {
+	if len(p.wait) == 0 {
+		return nil
+	}
+	ch := p.wait[0]
+	p.wait = append(p.wait[:0], p.wait[1:]...)
+	return ch
+}
+
+// put takes a connection back whose message has ended properly.
+func (p *pool) put(c *conn) {
+	conf := &p.t.service.conf.Connections
+	if !p.t.resolves(c.addr) || !c.timer.After(time.Duration(conf.IdleTimeout)) {
+		c.discard()
+		return
+	}
+	p.mu.Lock()
+	if !p.closed {
+		if ch := p.next(); ch != nil {
+			c.timer.Stop()
+			ch <- c
+			p.mu.Unlock()
+			return
+		}
+		if len(p.idle) < conf.Idle {
+			c.rested = c.timer.Now()
+			p.idle = append(p.idle, c)
+			p.mu.Unlock()
+			return
+		}
+	}
+	p.mu.Unlock()
+	c.discard()
+}
+
+// Expired implements sweep.Owner; the pool's own timer has no deadline.
+func (p *pool) Expired() {}
+
+// Probe implements sweep.Owner: it has idle connections closed whose time is
+// over, or which the service has closed.
+func (p *pool) Probe() {
+	p.mu.Lock()
+	stale := len(p.idle) > 0 && !p.closed
+	p.mu.Unlock()
+	if stale {
+		go p.prune() // closing can take its time, and a probe must not
+	}
+}
+
+// prune closes what is idle and not good any more.
+func (p *pool) prune() {
+	p.closeIdle(func(c *conn) bool {
+		return c.timer.Fired() || !p.t.resolves(c.addr) || !c.alive()
+	})
+}
+
+func (p *pool) closeIdle(bad func(*conn) bool) {
+	p.mu.Lock()
+	var out []*conn
+	kept := p.idle[:0]
+	for _, c := range p.idle {
+		if bad(c) {
+			out = append(out, c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	p.mu.Unlock()
+	for _, c := range out {
+		c.discard()
+	}
+}
+
+func (p *pool) close() {
+	p.t.service.deps.Sweeper.Remove(&p.timer)
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.closeIdle(func(*conn) bool { return true })
+}
+
+func (p *pool) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}

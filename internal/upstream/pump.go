@@ -1,0 +1,129 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"yett/internal/exchange"
+	"yett/internal/sweep"
+	"yett/internal/wire"
+)
+
+// pump sends a streaming request body while the answer is awaited, because a
+// service may answer, or hang up, before it has all of it.
+type pump struct {
+	running atomic.Bool
+	started bool
+	sent    bool // the body went out to its end; valid after done
+	reason  atomic.Pointer[exchange.Reason]
+	done    chan struct{}
+	timer   sweep.Timer // guards a write that the service does not take
+	c       *conn
+}
+
+// Expired implements sweep.Owner: the service does not read the request.
+func (p *pump) Expired() { _ = p.c.nc.SetWriteDeadline(past) }
+
+// Probe implements sweep.Owner. A pump is never watched.
+func (p *pump) Probe() {}
+
+// active tells whether a body is still on its way.
+func (p *pump) active() bool { return p.running.Load() }
+
+// failure returns why the client's body could not be read, or nil.
+func (p *pump) failure() *exchange.Reason { return p.reason.Load() }
+
+func (p *pump) start(c *conn, x *exchange.Exchange, chunked bool) {
+	p.started, p.sent, p.c = true, false, c
+	p.reason.Store(nil)
+	p.running.Store(true)
+	go c.copyBody(x, chunked)
+}
+
+// stop ends the pump and waits for it. It returns whether the request went
+// out to its end.
+func (p *pump) stop(x *exchange.Exchange) bool {
+	if !p.started {
+		return true
+	}
+	if p.running.Load() {
+		x.RequestBody.Interrupt()
+		p.c.Cancel()
+	}
+	<-p.done
+	p.started = false
+	p.reason.Store(nil)
+	return p.sent
+}
+
+// copyBody runs as the pump's goroutine.
+func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
+	p := &c.pump
+	sweeper := c.t.service.deps.Sweeper
+	sweeper.Add(&p.timer, p)
+	buf := c.t.service.deps.Buffers.Get(wire.LargeBuffer)
+	readErr, writeErr := c.copyPieces(x, buf.B, chunked)
+	buf.Release()
+	switch {
+	case readErr == io.EOF && writeErr == nil:
+		p.sent = true
+		c.timer.AfterIfNone(c.t.service.responseTimeout(x))
+	case readErr != nil && readErr != io.EOF:
+		p.reason.Store(bodyReason(readErr))
+		c.Cancel() // the request can't be completed, so its answer means nothing
+	default:
+		// The service stopped reading: it may have answered already, so the
+		// other side goes on, for as long as an answer may take.
+		c.timer.AfterIfNone(c.t.service.responseTimeout(x))
+	}
+	sweeper.Remove(&p.timer)
+	p.running.Store(false)
+	p.done <- struct{}{}
+}
+
+func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readErr, writeErr error) {
+	const room = wire.ChunkHeadRoom
+	for {
+		n, err := x.RequestBody.Read(buf[room : len(buf)-2])
+		if n > 0 {
+			if werr := c.writePiece(buf, n, chunked); werr != nil {
+				return nil, werr
+			}
+		}
+		if err == io.EOF {
+			if chunked {
+				_, writeErr = c.nc.Write(wire.AppendLastChunk(buf[:0], &x.RequestTrailer))
+			}
+			return io.EOF, writeErr
+		}
+		if err != nil {
+			return err, nil
+		}
+	}
+}
+
+// writePiece sends buf[room:room+n], as a chunk with its frame around it when
+// asked for.
+func (c *conn) writePiece(buf []byte, n int, chunked bool) error {
+	piece := buf[wire.ChunkHeadRoom : wire.ChunkHeadRoom+n]
+	if chunked {
+		piece = wire.FrameChunk(buf, n)
+	}
+	c.pump.timer.After(c.idle)
+	_, err := c.nc.Write(piece)
+	c.pump.timer.Stop()
+	return err
+}
+
+// bodyReason says what an error of the client's body means.
+func bodyReason(err error) *exchange.Reason {
+	var r *exchange.Reason
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, exchange.ErrBodyTooLarge):
+		return exchange.BodyTooLarge
+	}
+	return exchange.TruncatedBody
+}

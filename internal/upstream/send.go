@@ -1,0 +1,79 @@
+package upstream
+
+import (
+	"net"
+
+	"yett/internal/exchange"
+	"yett/internal/wire"
+)
+
+// writeNothing marks a write that failed before the first byte: the service
+// can't have seen the request.
+type writeNothing struct{ error }
+
+// Unwrap returns the error of the write.
+func (w writeNothing) Unwrap() error { return w.error }
+
+// send writes head and body. A body that is whole goes out with the head in
+// one call; one that streams is pumped by a goroutine of its own, because the
+// service may answer before it ends.
+func (c *conn) send(x *exchange.Exchange) error {
+	host := x.Out.Host
+	if host == "" {
+		host = c.t.host
+	}
+	whole, streams := x.RequestBody.Whole()
+	streams = !streams
+	m := bodyMessage(x, len(whole), streams)
+	buf := c.t.service.deps.Buffers.Get(wire.SmallBuffer)
+	defer buf.Release()
+	head := wire.AppendRequest(buf.B[:0], x, host, x.Out.Path, m)
+	x.ExpectContinue = false // from here on the service says when to continue
+	c.timer.After(c.idle)
+	if err := c.write(head, whole); err != nil {
+		return err
+	}
+	if streams {
+		c.timer.Stop()
+		c.pump.start(c, x, m.Framing == wire.ByChunks)
+		return nil
+	}
+	c.timer.After(c.t.service.responseTimeout(x))
+	return nil
+}
+
+func bodyMessage(x *exchange.Exchange, whole int, streams bool) wire.Message {
+	switch {
+	case !streams && whole == 0:
+		return wire.Message{Framing: wire.NoBody}
+	case !streams:
+		return wire.Message{Framing: wire.ByLength, Length: int64(whole)}
+	case x.RequestBody.Size() >= 0:
+		return wire.Message{Framing: wire.ByLength, Length: x.RequestBody.Size()}
+	}
+	return wire.Message{Framing: wire.ByChunks, Length: -1}
+}
+
+// write sends the head and what follows it in one system call.
+func (c *conn) write(head, more []byte) error {
+	n, err := c.writev(head, more)
+	if err != nil && n == 0 {
+		return writeNothing{err}
+	}
+	return err
+}
+
+func (c *conn) writev(head, more []byte) (int64, error) {
+	if room := cap(head) - len(head); len(more) <= room {
+		head, more = append(head, more...), nil
+	}
+	if len(more) == 0 {
+		n, err := c.nc.Write(head)
+		return int64(n), err
+	}
+	c.vecs = [2][]byte{head, more}
+	c.vec = net.Buffers(c.vecs[:])
+	n, err := c.vec.WriteTo(c.nc)
+	c.vecs = [2][]byte{}
+	return n, err
+}

@@ -1,0 +1,52 @@
+package wire
+
+import (
+	"sync"
+
+	"yett/internal/exchange"
+)
+
+const (
+	// SmallBuffer holds the head of nearly every message, in bytes.
+	SmallBuffer = 4 << 10
+	// LargeBuffer is what bodies are copied through, in bytes.
+	LargeBuffer = 64 << 10
+)
+
+// Buffer is a piece of memory from Buffers. B has its full length.
+type Buffer struct {
+	B    []byte
+	home *sync.Pool
+}
+
+// Release gives the buffer back. No view of it may be used afterwards.
+func (b *Buffer) Release() {
+	exchange.Poison(b.B)
+	if b.home != nil {
+		b.home.Put(b)
+	}
+}
+
+// Buffers hands out buffers in two sizes. The zero Buffers is ready, and one
+// serves both sides of the gateway.
+type Buffers struct{ small, large sync.Pool }
+
+// Get returns a buffer of at least n bytes. It belongs to the caller until
+// Release. Buffers beyond LargeBuffer are left to the garbage collector.
+func (p *Buffers) Get(n int) *Buffer {
+	switch {
+	case n <= SmallBuffer:
+		return get(&p.small, SmallBuffer)
+	case n <= LargeBuffer:
+		return get(&p.large, LargeBuffer)
+	default:
+		return &Buffer{B: make([]byte, n)}
+	}
+}
+
+func get(pool *sync.Pool, size int) *Buffer {
+	if b, ok := pool.Get().(*Buffer); ok {
+		return b
+	}
+	return &Buffer{B: make([]byte, size), home: pool}
+}
