@@ -34,6 +34,9 @@ import (
 type Options struct {
 	// File is the configuration file.
 	File string
+	// Source is the configuration where it isn't to be read from a file. File
+	// then is what problems call it, and no .env is read.
+	Source []byte
 	// Env is where ${VAR} comes from.
 	Env config.Env
 	// Version is the build's.
@@ -60,11 +63,18 @@ type App struct {
 // Check loads and compiles a configuration and starts nothing. The error is a
 // problem.List when the configuration is wrong.
 func Check(o Options) (*snapshot.Snapshot, error) {
-	conf, err := config.Load(o.File, o.Env)
+	conf, err := load(o)
 	if err != nil {
 		return nil, err
 	}
 	return compile(conf, o, upstream.Deps{}, &admin.Health{})
+}
+
+func load(o Options) (*config.Config, error) {
+	if o.Source != nil {
+		return config.Parse(o.File, o.Source, o.Env)
+	}
+	return config.Load(o.File, o.Env)
 }
 
 func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.Health) (*snapshot.Snapshot, error) {
@@ -83,7 +93,7 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.H
 // New loads and compiles the configuration and opens the logs. Start has to
 // follow, or Close.
 func New(o Options) (*App, error) {
-	conf, err := config.Load(o.File, o.Env)
+	conf, err := load(o)
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +167,9 @@ func (a *App) Start(ctx context.Context) error {
 
 // Addr returns the address of the listener at that place of the file.
 func (a *App) Addr(i int) net.Addr { return a.servers[i].Addr() }
+
+// Config returns the configuration that the App was made from.
+func (a *App) Config() *config.Config { return a.conf }
 
 // Ready implements admin.State.
 func (a *App) Ready() bool { return a.ready.Load() }

@@ -7,6 +7,27 @@ import (
 	"reflect"
 )
 
+// limit is a min or max tag.
+type limit struct {
+	text string
+	// words lead to the text in a sentence, and wrong is what a comparison
+	// with it must not give.
+	words string
+	wrong int
+}
+
+// limits returns the bounds that a value has.
+func (r rules) limits() []limit {
+	var all []limit
+	if r.min != "" {
+		all = append(all, limit{r.min, "at least", -1})
+	}
+	if r.max != "" {
+		all = append(all, limit{r.max, "at most", 1})
+	}
+	return all
+}
+
 // compareBound compares a number with a bound in the notation of its type:
 // -1 below, 0 equal, 1 above.
 func compareBound(v reflect.Value, text string) (int, error) {

@@ -130,10 +130,12 @@ func (d *decoder) mismatchEmpty(e *element, path string, info fieldInfo) {
 	d.add(e.at, path, what+gist(info), missingHint(info))
 }
 
-// gist is the first sentence of a key's documentation, in parentheses.
+// gist is the first words of a key's documentation, in parentheses.
 func gist(info fieldInfo) string {
-	sentence, _, _ := strings.Cut(info.doc, ". ")
-	sentence = strings.TrimSuffix(sentence, ".")
+	sentence := strings.TrimSuffix(info.doc, ".")
+	for _, end := range []string{". ", "; ", ": "} {
+		sentence, _, _ = strings.Cut(sentence, end)
+	}
 	if sentence == "" {
 		return ""
 	}
@@ -358,20 +360,14 @@ func parseNumber(s string, into reflect.Value) bool {
 
 // checkRange tells whether a value is within the bounds of the tags.
 func (d *decoder) checkRange(e *element, path string, v reflect.Value, r rules) bool {
-	for _, bound := range []struct {
-		text, words string
-		sign        int
-	}{{r.min, "at least", -1}, {r.max, "at most", 1}} {
-		if bound.text == "" {
-			continue
-		}
-		c, err := compareBound(v, bound.text)
+	for _, l := range r.limits() {
+		c, err := compareBound(v, l.text)
 		if err != nil {
 			d.add(e.at, path, err.Error(), "this is a fault of the gateway")
 			return false
 		}
-		if c == bound.sign {
-			d.mismatch(e, path, bound.words+" "+bound.text, "")
+		if c == l.wrong {
+			d.mismatch(e, path, l.words+" "+l.text, "")
 			return false
 		}
 	}

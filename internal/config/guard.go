@@ -107,6 +107,7 @@ func placeOf(data []byte, offset int) place {
 
 // guard walks the tokens before they are parsed.
 type guard struct {
+	tokens   []*token.Token
 	problems problem.List
 	levels   []level
 	// names is the length of all names in levels, paths the sum of it over all
@@ -134,21 +135,34 @@ const (
 )
 
 // checkTokens refuses parts of YAML that have no use here, and too much of the
-// rest.
+// rest. It stops at the first problem.
 func checkTokens(tokens token.Tokens) problem.List {
 	var g guard
-	if len(tokens) > maxTokens {
-		g.refuse(tokens[maxTokens], "the file has too many values", "split what it serves over several gateways")
-		return g.problems
+	for _, t := range tokens {
+		if t.Type != token.CommentType {
+			g.tokens = append(g.tokens, t)
+		}
 	}
-	for i, t := range tokens {
-		g.refuseUnused(tokens, i)
-		g.enter(t)
+	if len(g.tokens) > maxTokens {
+		g.refuse(g.tokens[maxTokens], "the file has too many values", "split what it serves over several gateways")
+	}
+	for i, t := range g.tokens {
 		if len(g.problems) > 0 {
 			break
 		}
+		g.refuseUnused(i, t)
+		g.enter(i, t)
+		g.countEmpty(i, t)
 	}
 	return g.problems
+}
+
+// typeAt returns the type of a token, UnknownType outside the document.
+func (g *guard) typeAt(i int) token.Type {
+	if i < 0 || i >= len(g.tokens) {
+		return token.UnknownType
+	}
+	return g.tokens[i].Type
 }
 
 func (g *guard) refuse(t *token.Token, what, hint string) {
@@ -158,8 +172,7 @@ func (g *guard) refuse(t *token.Token, what, hint string) {
 
 // refuseUnused refuses tags, directives, complex keys and further documents.
 // The library would pass over a second document in some cases.
-func (g *guard) refuseUnused(tokens token.Tokens, i int) {
-	t := tokens[i]
+func (g *guard) refuseUnused(i int, t *token.Token) {
 	switch t.Type {
 	case token.TagType:
 		g.refuse(t, fmt.Sprintf("the tag %q is not used here", clip(t.Value)), "remove it; quote a text that begins with !")
@@ -172,18 +185,19 @@ func (g *guard) refuseUnused(tokens token.Tokens, i int) {
 			g.refuse(t, "a second document begins here", "a configuration is one document: remove the ---")
 		}
 	case token.DocumentEndType:
-		if i+1 < len(tokens) {
-			g.refuse(tokens[i+1], "a second document begins here", "a configuration is one document: remove the ...")
+		if i+1 < len(g.tokens) {
+			g.refuse(g.tokens[i+1], "a second document begins here", "a configuration is one document: remove the ...")
 		}
 	case token.AnchorType:
-		if i+2 < len(tokens) && tokens[i+2].Type == token.AnchorType {
-			g.refuse(tokens[i+2], "an anchor follows an anchor", "name a value once")
+		if g.typeAt(i+2) == token.AnchorType {
+			g.refuse(g.tokens[i+2], "an anchor follows an anchor", "name a value once")
 		}
 	}
 }
 
 // enter keeps account of where in the document a token stands.
-func (g *guard) enter(t *token.Token) {
+func (g *guard) enter(i int, t *token.Token) {
+	isKey := g.typeAt(i+1) == token.MappingValueType
 	switch {
 	case t.Type == token.MappingStartType || t.Type == token.SequenceStartType:
 		g.push(t, level{form: inBrackets})
@@ -197,12 +211,11 @@ func (g *guard) enter(t *token.Token) {
 		g.refuse(t, "a dash stands inside brackets", "separate with commas there, or quote it")
 	case t.Type == token.SequenceEntryType:
 		g.block(t, blockList)
-	case t.NextType() == token.MappingValueType && g.inFlow():
+	case isKey && g.inFlow():
 		g.flowKey(t)
-	case t.NextType() == token.MappingValueType:
+	case isKey:
 		g.block(t, blockMapping)
 	}
-	g.countEmpty(t)
 	g.paths += g.names
 	if g.paths > maxPathBytes {
 		g.refuse(t, "too many values below long keys", "shorten the keys")
@@ -249,41 +262,35 @@ func (g *guard) key(t *token.Token) {
 }
 
 // countEmpty counts the places where a value is left out.
-func (g *guard) countEmpty(t *token.Token) {
-	next := t.Next
-	if next == nil {
+func (g *guard) countEmpty(i int, t *token.Token) {
+	if !g.lacksValue(i, t) {
 		return
 	}
-	switch t.Type {
-	case token.SequenceEntryType:
-		if next.Type == token.SequenceEntryType && next.Position.Column <= t.Position.Column {
-			g.empty++
-		}
-	case token.MappingValueType:
-		if closes(next) || next.Position.Line > t.Position.Line && next.Position.Column <= g.top().column && next.Type != token.SequenceEntryType {
-			g.empty++
-		}
-	default:
-		if closes(next) && g.isBareKey(t) {
-			g.empty++
-		}
-	}
-	if g.empty > maxEmpty {
+	if g.empty++; g.empty > maxEmpty {
 		g.refuse(t, fmt.Sprintf("more than %d keys or list entries without a value", maxEmpty), "")
 	}
 }
 
-// isBareKey tells whether a word can be a key in braces that has no value.
-func (g *guard) isBareKey(t *token.Token) bool {
-	before := t.PreviousType()
-	return g.inFlow() && (before == token.MappingStartType || before == token.CollectEntryType)
+// lacksValue tells whether a dash, a colon or a bare key in braces is not
+// followed by a value.
+func (g *guard) lacksValue(i int, t *token.Token) bool {
+	if i+1 >= len(g.tokens) {
+		return false
+	}
+	next := g.tokens[i+1]
+	closes := next.Type == token.CollectEntryType || next.Type == token.MappingEndType
+	switch t.Type {
+	case token.SequenceEntryType:
+		return next.Type == token.SequenceEntryType && next.Position.Column <= t.Position.Column
+	case token.MappingValueType:
+		outside := next.Position.Line > t.Position.Line && next.Position.Column <= g.top().column
+		return closes || outside && next.Type != token.SequenceEntryType
+	}
+	before := g.typeAt(i - 1)
+	return closes && g.inFlow() && (before == token.MappingStartType || before == token.CollectEntryType)
 }
 
 func (g *guard) inFlow() bool { return len(g.levels) > 0 && g.top().form == inBrackets }
-
-func closes(t *token.Token) bool {
-	return t.Type == token.CollectEntryType || t.Type == token.MappingEndType
-}
 
 // top returns the innermost level, or none at the beginning.
 func (g *guard) top() level {

@@ -30,8 +30,11 @@ type expansion struct {
 	// secret is the first variable whose value went into the text.
 	secret string
 	// whole tells that the text is one variable and nothing else.
-	whole    bool
-	mistakes []mistake
+	whole bool
+	// mistakes are all variables that are not set, and the first malformed
+	// one, behind which nothing is read.
+	mistakes  []mistake
+	malformed bool
 }
 
 // expand returns what a text becomes.
@@ -44,7 +47,7 @@ func expand(src string, env Env) *expansion {
 // text copies up to the end, or inside a variable's default up to the closing
 // brace, which it leaves. Nothing is copied when live is false.
 func (x *expansion) text(depth int, live bool) {
-	for x.at < len(x.src) && len(x.mistakes) == 0 {
+	for x.at < len(x.src) && !x.malformed {
 		rest := x.src[x.at:]
 		switch {
 		case strings.HasPrefix(rest, "$${"):
@@ -74,7 +77,16 @@ func (x *expansion) copy(s string, live bool) {
 	x.out.WriteString(s)
 }
 
-func (x *expansion) fail(what, hint string) { x.mistakes = append(x.mistakes, mistake{what, hint}) }
+// fail ends the reading.
+func (x *expansion) fail(what, hint string) {
+	x.mistakes = append(x.mistakes, mistake{what, hint})
+	x.malformed = true
+}
+
+// missing notes a variable that is not set.
+func (x *expansion) missing(name, hint string) {
+	x.mistakes = append(x.mistakes, mistake{fmt.Sprintf("${%s} is not set", name), hint})
+}
 
 // variable reads one ${...}.
 func (x *expansion) variable(depth int, live bool) {
@@ -141,7 +153,7 @@ func (x *expansion) put(name, value string, live bool) {
 func (x *expansion) plain(name string, live bool) {
 	value, ok := x.env.lookup(name)
 	if !ok && live {
-		x.fail(fmt.Sprintf("${%s} is not set", name), fmt.Sprintf("set it in the environment or in .env, or write ${%s:-default}", name))
+		x.missing(name, fmt.Sprintf("set it in the environment or in .env, or write ${%s:-default}", name))
 		return
 	}
 	x.put(name, value, live)
@@ -153,7 +165,7 @@ func (x *expansion) defaulted(name string, depth int, live bool) {
 		x.put(name, value, live)
 	}
 	x.text(depth, live && value == "")
-	if x.at >= len(x.src) && len(x.mistakes) == 0 {
+	if x.at >= len(x.src) && !x.malformed {
 		x.fail(fmt.Sprintf("${%s:- has no closing brace", name), "close it with }")
 	}
 }
@@ -167,7 +179,7 @@ func (x *expansion) demanded(name string, live bool) {
 	x.at += len(message) + 1
 	value, _ := x.env.lookup(name)
 	if value == "" && live {
-		x.fail(fmt.Sprintf("${%s} is not set", name), strings.TrimSpace(message))
+		x.missing(name, strings.TrimSpace(message))
 		return
 	}
 	x.put(name, value, live)

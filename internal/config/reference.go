@@ -60,7 +60,7 @@ func (r *referencer) section(level, title, path string, v reflect.Value, depth i
 	}
 	r.b.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
 	for _, f := range fields {
-		meaning := cell(f.doc + boundsText(f.rules))
+		meaning := prose(f.doc + boundsText(f.rules))
 		fmt.Fprintf(&r.b, "| `%s` | %s | %s | %s |\n", f.name, cell(typeName(f.typ, f.rules)), defaultCell(f, v.Field(f.index)), meaning)
 	}
 	for _, f := range fields {
@@ -160,7 +160,7 @@ func defaultCell(f fieldInfo, v reflect.Value) string {
 	if f.rules.required {
 		return "**required**"
 	}
-	d, ok := jsonDefault(v)
+	d, ok := jsonDefault(v, f.rules)
 	if !ok {
 		return ""
 	}
@@ -175,6 +175,11 @@ func defaultCell(f fieldInfo, v reflect.Value) string {
 		return strings.Join(words, ", ")
 	}
 	return "`" + cell(fmt.Sprint(d)) + "`"
+}
+
+// prose escapes what Markdown would take for emphasis or HTML.
+func prose(s string) string {
+	return strings.NewReplacer("*", `\*`, "<", "&lt;").Replace(cell(s))
 }
 
 // cell escapes what would end a cell of a table.

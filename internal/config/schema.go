@@ -74,30 +74,41 @@ func (s *schemer) policies(kinds map[string]any) {
 			continue
 		}
 		s.defs["policy_"+name] = s.structure(v.Elem(), name, 0)
-		properties[name] = object{"anyOf": []any{
+		choices := []any{
 			object{"$ref": "#/$defs/policy_" + name},
-			object{"type": "null"},
 			object{"enum": []any{"off", false}},
 			object{"$ref": variable},
-		}}
+		}
+		if !demands(v.Elem().Type()) {
+			choices = append(choices, object{"type": "null"})
+		}
+		properties[name] = object{"anyOf": choices}
 	}
 	s.defs["policies"] = object{"type": "object", "properties": properties, "additionalProperties": false}
+}
+
+// demands tells whether a struct has a required key.
+func demands(t reflect.Type) bool {
+	return slices.ContainsFunc(fieldsOf(t), func(f fieldInfo) bool { return f.rules.required })
 }
 
 // structure describes a struct. v holds the defaults.
 func (s *schemer) structure(v reflect.Value, path string, depth int) object {
 	properties, required := object{}, []string{}
+	for f := range v.Type().Fields() {
+		if f.IsExported() && f.Tag.Get("yaml") == "" {
+			s.fail("%s: no yaml tag", join(path, f.Name))
+		}
+	}
 	for _, f := range fieldsOf(v.Type()) {
 		below := join(path, f.name)
-		if f.doc == "" {
-			s.fail("%s: no doc tag", below)
-		}
+		s.checkField(f, v.Field(f.index), below)
 		p := s.value(v.Field(f.index), f.rules, below, depth+1)
 		p["description"] = f.doc + boundsText(f.rules)
 		if f.rules.required {
 			required = append(required, f.name)
 			notEmpty(p, f.typ)
-		} else if d, ok := jsonDefault(v.Field(f.index)); ok {
+		} else if d, ok := jsonDefault(v.Field(f.index), f.rules); ok {
 			p["default"] = d
 		}
 		properties[f.name] = p
@@ -112,7 +123,6 @@ func (s *schemer) structure(v reflect.Value, path string, depth int) object {
 // value describes one value. v holds the default.
 func (s *schemer) value(v reflect.Value, r rules, path string, depth int) object {
 	t := v.Type()
-	s.checkBounds(t, r, path)
 	if depth > maxNesting {
 		s.fail("%s: types stand too deep inside one another", path)
 		return object{}
@@ -166,19 +176,38 @@ func (s *schemer) fresh(t reflect.Type, r rules, path string, depth int) object 
 	return s.value(v, r, path, depth+1)
 }
 
-// checkBounds fails on a min or max tag that the type can't have.
-func (s *schemer) checkBounds(t reflect.Type, r rules, path string) {
-	for t.Kind() == reflect.Pointer {
+// checkField fails on a key without documentation, on bounds that its type
+// can't have, and on a default outside of them.
+func (s *schemer) checkField(f fieldInfo, v reflect.Value, path string) {
+	if f.doc == "" {
+		s.fail("%s: no doc tag", path)
+	}
+	t := f.typ
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		t = t.Elem()
 	}
-	for _, bound := range []string{r.min, r.max} {
-		if bound == "" || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
-			continue
-		}
-		if _, err := parseBound(t, bound); err != nil {
+	for _, l := range f.rules.limits() {
+		if _, err := parseBound(t, l.text); err != nil {
 			s.fail("%s: %w", path, err)
 		}
 	}
+	if !f.rules.required && !v.IsZero() && !withinBounds(v, f.rules) {
+		s.fail("%s: the default %v is out of bounds", path, v)
+	}
+}
+
+// withinBounds tells whether a default satisfies the bounds. Outside of them,
+// a zero means "not set".
+func withinBounds(v reflect.Value, r rules) bool {
+	if _, ok := wantNumber(v.Kind()); !ok {
+		return true
+	}
+	for _, l := range r.limits() {
+		if c, err := compareBound(v, l.text); err == nil && c == l.wrong {
+			return false
+		}
+	}
+	return true
 }
 
 // orVariable lets a text with a variable stand in the place of a word.
@@ -249,6 +278,9 @@ func notEmpty(o object, t reflect.Type) {
 // boundsText says the bounds in words, as the schema can't for durations and
 // sizes.
 func boundsText(r rules) string {
+	if r.min == "0" || r.min == "0s" {
+		r.min = ""
+	}
 	switch {
 	case r.min != "" && r.max != "":
 		return fmt.Sprintf(" From %s to %s.", r.min, r.max)
@@ -261,8 +293,12 @@ func boundsText(r rules) string {
 }
 
 // jsonDefault returns a default worth showing. Empty texts, lists and pointers
-// say nothing, and structs show theirs key by key.
-func jsonDefault(v reflect.Value) (any, bool) {
+// say nothing, nor does a zero that may not be written, and structs show theirs
+// key by key.
+func jsonDefault(v reflect.Value, r rules) (any, bool) {
+	if !withinBounds(v, r) {
+		return nil, false
+	}
 	if _, ok := asShaped(v.Type()); ok {
 		return v.Interface(), v.Kind() != reflect.Struct
 	}

@@ -131,13 +131,13 @@ type ServiceLimits struct {
 type Route struct {
 	Name         string            `yaml:"name" required:"true" doc:"Name in logs and metrics. Unique."`
 	Host         StringList        `yaml:"host" doc:"Host names: exact, or *.example.org for every name below. All when empty."`
-	Path         StringList        `yaml:"path" required:"true" doc:"Paths: exact (/health), with values (/users/{id}), or everything below (/api/**, which includes /api itself)."`
+	Path         StringList        `yaml:"path" required:"true" doc:"Paths served: exact (/health), with values (/users/{id}), or everything below (/api/**, which includes /api itself)."`
 	Methods      StringList        `yaml:"methods" doc:"Methods; all when empty. GET includes HEAD."`
-	Headers      map[string]string `yaml:"headers" doc:"Header values that must be there; * is any value."`
-	Query        map[string]string `yaml:"query" doc:"Query values that must be there; * is any value."`
+	Headers      map[string]string `yaml:"headers" doc:"Request headers that must be there, by name; * is any value."`
+	Query        map[string]string `yaml:"query" doc:"Query parameters that must be there, by name; * is any value."`
 	Auth         string            `yaml:"auth" required:"true" enum:"none,optional,required" doc:"Who may pass. There is no default: a public route says none."`
 	Service      string            `yaml:"service" doc:"Service that gets the request."`
-	Endpoint     string            `yaml:"endpoint" doc:"Page of the gateway itself that answers: health, ready, or health_detailed."`
+	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed" doc:"Page of the gateway itself that answers, instead of a service."`
 	Forward      Forward           `yaml:"forward" doc:"What the service sees."`
 	Limits       RouteLimits       `yaml:"limits" doc:"Limits of this route instead of the listener's."`
 	Timeouts     RouteTimeouts     `yaml:"timeouts" doc:"Timeouts of this route instead of the listener's and the service's."`

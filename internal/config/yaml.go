@@ -92,6 +92,8 @@ func syntaxProblem(err error, data []byte) problem.Problem {
 		p.Hint = `put the text with ${...} into double quotes`
 	case strings.Contains(p.What, "end character"):
 		p.Hint = "close the quotes"
+	case strings.Contains(p.What, "escape character"):
+		p.Hint = `write \\ for a backslash, or use single quotes`
 	case strings.Contains(p.What, "reserved character"):
 		p.Hint = "put the text into double quotes"
 	case strings.Contains(p.What, "mapping value is not allowed"):
@@ -294,7 +296,10 @@ func (r *reader) word(text string, at place, path string, quoted bool) *element 
 	if strings.Contains(text, "${") {
 		x := expand(text, r.env)
 		for _, m := range x.mistakes {
-			return r.add(at, path, m.what, m.hint)
+			e = r.add(at, path, m.what, m.hint)
+		}
+		if e.kind == broken {
+			return e
 		}
 		e.text, e.secret, e.whole, e.quoted = x.out.String(), x.secret, x.whole, false
 	}

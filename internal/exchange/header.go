@@ -32,6 +32,10 @@ func (h *Header) Add(name, value string) {
 // AddField appends a field whose Key is known.
 func (h *Header) AddField(f Field) { h.fields = append(h.fields, f) }
 
+// AddFields appends fields whose Keys are known. It copies them at once, which
+// is cheaper than one by one.
+func (h *Header) AddFields(list []Field) { h.fields = append(h.fields, list...) }
+
 // Get returns the first value of a field, or "".
 func (h *Header) Get(name string) string {
 	v, _ := h.Lookup(name)

@@ -93,6 +93,7 @@ func TestCompileProblems(t *testing.T) {
 			`routes[0].headers.x-a: header "x-a" is there twice`}},
 		{"query", rules(Rule{Query: map[string]string{"": "1"}, Paths: []string{"/"}}), []string{`routes[0].query: a query value has no name`}},
 
+		{"no conflict with what is broken", rules(paths("/a"), Rule{Paths: []string{"/a"}, Methods: []string{"get"}}), []string{`routes[1].methods[0]`}},
 		{"all at once", rules(Rule{Name: "x", Hosts: []string{"*"}, Methods: []string{"get"}, Paths: []string{"a", "/**/"}}, Rule{Name: "x"}), []string{
 			`routes[1].name: the name "x"`, `routes[0].methods[0]`, `routes[0].host[0]`, `routes[0].path[0]`, `routes[0].path[1]`, `routes[1].path: `}},
 	}
@@ -174,6 +175,7 @@ func TestCompileConflicts(t *testing.T) {
 			Rule{Paths: []string{"/a"}, Methods: []string{"GET"}, Headers: map[string]string{"V": "1"}},
 			Rule{Paths: []string{"/a"}, Headers: map[string]string{"W": "1"}}), nil},
 		{"different headers that exclude each other in one", rules(header("/a", "V", "1", "W", "1"), header("/a", "V", "2", "Z", "1")), nil},
+		{"a value and a presence crosswise", rules(header("/a", "V", "1", "W", "*"), header("/a", "V", "*", "W", "1")), []string{tie(1, "/a", "r0")}},
 		{"header and query of one name", rules(header("/a", "v", "1"), Rule{Paths: []string{"/a"}, Query: map[string]string{"v": "2"}}),
 			[]string{tie(1, "/a", "r0")}},
 		{"query in another case", rules(Rule{Paths: []string{"/a"}, Query: map[string]string{"v": "1"}},

@@ -116,7 +116,7 @@ func headerFault(name, value string, seen bool) *fault {
 func implies(those, these []condition) bool {
 	for _, c := range these {
 		if !slices.ContainsFunc(those, func(d condition) bool {
-			return c.query == d.query && c.name == d.name && (c.any || !d.any && c.value == d.value)
+			return c.query == d.query && c.name == d.name && (c.any || c.value == d.value)
 		}) {
 			return false
 		}

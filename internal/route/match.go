@@ -28,10 +28,16 @@ type site struct {
 // node is a place between two segments. Each list of entries is in the order
 // in which they are tried.
 type node struct {
-	literals map[string]*node
+	only     edge             // the literal, when there is but one
+	literals map[string]*node // all of them, when there are more
 	value    *node
 	end      []entry // the path ends here
 	rest     []entry // ** begins here
+}
+
+type edge struct {
+	text string
+	to   *node
 }
 
 func newTable(methods []string, spots []*spot) *Table {
@@ -83,13 +89,32 @@ func (n *node) child(seg segment) *node {
 		}
 		return n.value
 	}
-	if n.literals == nil {
-		n.literals = map[string]*node{}
+	if to := n.literal(seg.text); to != nil {
+		return to
 	}
-	if n.literals[seg.text] == nil {
-		n.literals[seg.text] = &node{}
+	to := &node{}
+	switch {
+	case n.literals != nil:
+		n.literals[seg.text] = to
+	case n.only.to != nil:
+		n.literals = map[string]*node{n.only.text: n.only.to, seg.text: to}
+		n.only = edge{}
+	default:
+		n.only = edge{seg.text, to}
 	}
-	return n.literals[seg.text]
+	return to
+}
+
+// literal returns the node behind a literal, nil if there is none. Comparing
+// one string is a good deal cheaper than asking a map.
+func (n *node) literal(text string) *node {
+	if n.literals != nil {
+		return n.literals[text]
+	}
+	if n.only.text == text {
+		return n.only.to
+	}
+	return nil
 }
 
 // Rows lists every host and path of every rule, the most specific first: of
@@ -224,7 +249,7 @@ func (s *search) visit(n *node, at, nvalues int) *entry {
 	if i := strings.IndexByte(s.path[at:], '/'); i >= 0 {
 		end = at + i
 	}
-	if child := n.literals[s.path[at:end]]; child != nil {
+	if child := n.literal(s.path[at:end]); child != nil {
 		if e := s.visit(child, end+1, nvalues); e != nil {
 			return e
 		}

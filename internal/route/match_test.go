@@ -318,7 +318,7 @@ func TestMatchIsBounded(t *testing.T) {
 	var count func(*node)
 	count = func(n *node) {
 		nodes++
-		children := []*node{n.value}
+		children := []*node{n.value, n.only.to}
 		for _, c := range n.literals {
 			children = append(children, c)
 		}

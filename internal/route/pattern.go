@@ -55,7 +55,7 @@ func parsePattern(text string) (pattern, *fault) {
 func (p *pattern) add(piece string, last bool) *fault {
 	switch {
 	case piece == restName:
-		p.rest = last
+		p.rest = true
 		if !last {
 			return &fault{"** is not at the end", "** is everything below; use {name} for one segment"}
 		}

@@ -61,8 +61,6 @@ type Options struct {
 // memory and written by a goroutine of its own, so that no request waits for
 // the output: when 2 MB wait because the output is stuck, further lines are
 // dropped, counted, and the count is written as a line where they are missing.
-//
-// A nil *AccessLog is one that is off: it takes records and writes nothing.
 type AccessLog struct {
 	flush   time.Duration
 	onError func(error)
@@ -113,12 +111,9 @@ func NewAccessLog(open Opener, o Options) (*AccessLog, error) {
 	return l, nil
 }
 
-// Emit takes a Record. It copies what it needs before it returns, and never
+// Log takes a Record. It copies what it needs before it returns, and never
 // waits for the output.
-func (l *AccessLog) Emit(r *Record) {
-	if l == nil {
-		return
-	}
+func (l *AccessLog) Log(r *Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || len(l.buf) >= maxWaiting {
@@ -148,9 +143,6 @@ func (l *AccessLog) wakeWriter() {
 // Dropped returns how many lines never reached the output, because it was
 // stuck, failed, or closed.
 func (l *AccessLog) Dropped() uint64 {
-	if l == nil {
-		return 0
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.dropped
@@ -159,9 +151,6 @@ func (l *AccessLog) Dropped() uint64 {
 // Reopen opens the output again, for a file that was rotated away. When that
 // fails, the old output stays. It waits for a write that is under way.
 func (l *AccessLog) Reopen() error {
-	if l == nil {
-		return nil
-	}
 	out, err := l.open()
 	if err != nil {
 		return fmt.Errorf("reopen access log: %w", err)
@@ -180,9 +169,6 @@ func (l *AccessLog) Reopen() error {
 // gives up after closeWait. Records that come later are dropped. A second
 // Close only waits for the first.
 func (l *AccessLog) Close() error {
-	if l == nil {
-		return nil
-	}
 	l.mu.Lock()
 	first := !l.closed
 	l.closed = true

@@ -99,9 +99,9 @@ func TestLinesWaitForFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{}
 		l := open(t, out.open, Options{Flush: 50 * time.Millisecond})
-		l.Emit(&Record{Path: "/1"})
+		l.Log(&Record{Path: "/1"})
 		time.Sleep(30 * time.Millisecond)
-		l.Emit(&Record{Path: "/2"})
+		l.Log(&Record{Path: "/2"})
 		time.Sleep(19 * time.Millisecond)
 		synctest.Wait()
 		if n := out.count(); n != 0 {
@@ -112,7 +112,7 @@ func TestLinesWaitForFlush(t *testing.T) {
 		if got := paths(t, out.text()); out.count() != 1 || len(got) != 2 {
 			t.Fatalf("%d writes of %q, want one with both", out.count(), got)
 		}
-		l.Emit(&Record{Path: "/3"}) // the timer has to be armed again
+		l.Log(&Record{Path: "/3"}) // the timer has to be armed again
 		time.Sleep(50 * time.Millisecond)
 		synctest.Wait()
 		if n := out.count(); n != 2 {
@@ -136,7 +136,7 @@ func TestFullBatchDoesNotWait(t *testing.T) {
 			if n := out.count(); n != 0 {
 				t.Fatalf("%d writes before the batch was full", n)
 			}
-			l.Emit(&r)
+			l.Log(&r)
 		}
 		synctest.Wait()
 		if n := out.count(); n != 1 {
@@ -151,7 +151,7 @@ func TestZeroFlushWritesAtOnce(t *testing.T) {
 		out := &sink{}
 		l := open(t, out.open, Options{})
 		for i := range 3 {
-			l.Emit(&Record{Path: "/"})
+			l.Log(&Record{Path: "/"})
 			synctest.Wait()
 			if n := out.count(); n != i+1 {
 				t.Fatalf("%d writes after %d lines", n, i+1)
@@ -164,10 +164,10 @@ func TestZeroFlushWritesAtOnce(t *testing.T) {
 func TestCloseWritesWhatWaits(t *testing.T) {
 	out := &sink{}
 	l := open(t, out.open, Options{Flush: time.Hour})
-	l.Emit(&Record{Path: "/1"})
+	l.Log(&Record{Path: "/1"})
 	closeLog(t, l)
 	closeLog(t, l)
-	l.Emit(&Record{Path: "/late"})
+	l.Log(&Record{Path: "/late"})
 	if got := out.text(); !strings.Contains(got, "/1") || strings.Contains(got, "/late") || out.closed != 1 {
 		t.Errorf("wrote %q and closed %d times", got, out.closed)
 	}
@@ -180,18 +180,18 @@ func TestStuckOutputCostsLinesNotTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{gate: make(chan struct{})}
 		l := open(t, out.open, Options{})
-		l.Emit(&Record{Path: "/first"})
+		l.Log(&Record{Path: "/first"})
 		synctest.Wait() // its write is stuck now
 
 		wide := Record{Path: "/" + strings.Repeat("x", 8<<10)}
 		kept := 0
 		for l.Dropped() == 0 {
-			l.Emit(&wide)
+			l.Log(&wide)
 			kept++
 		}
 		kept--
 		for range 9 {
-			l.Emit(&wide)
+			l.Log(&wide)
 		}
 		l.mu.Lock()
 		size := len(l.buf)
@@ -226,7 +226,7 @@ func TestErrorsAreReportedOnce(t *testing.T) {
 		l := open(t, out.open, Options{OnError: func(err error) { reports = append(reports, err) }})
 		log := func(path string, fail func([]byte) (int, error)) {
 			out.fail = fail
-			l.Emit(&Record{Path: path})
+			l.Log(&Record{Path: path})
 			synctest.Wait()
 		}
 		broken := func([]byte) (int, error) { return 0, full }
@@ -253,7 +253,7 @@ func TestErrorsAreReportedOnce(t *testing.T) {
 func TestReopenFollowsRotation(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "access.log")
 	l := open(t, ToFile(name), Options{Flush: time.Hour})
-	l.Emit(&Record{Path: "/old"})
+	l.Log(&Record{Path: "/old"})
 	lines := l.take()
 	l.send(lines)
 	l.giveBack(lines)
@@ -263,7 +263,7 @@ func TestReopenFollowsRotation(t *testing.T) {
 	if err := l.Reopen(); err != nil {
 		t.Fatal(err)
 	}
-	l.Emit(&Record{Path: "/new"})
+	l.Log(&Record{Path: "/new"})
 	closeLog(t, l)
 	for file, want := range map[string]string{name + ".1": "/old", name: "/new"} {
 		text, err := os.ReadFile(file)
@@ -292,7 +292,7 @@ func TestReopenKeepsTheOldOutputOnFailure(t *testing.T) {
 	if err := l.Reopen(); !errors.Is(err, refuse) {
 		t.Errorf("Reopen: %v", err)
 	}
-	l.Emit(&Record{Path: "/1"})
+	l.Log(&Record{Path: "/1"})
 	closeLog(t, l)
 	if got := paths(t, out.text()); len(got) != 1 {
 		t.Errorf("lines: %q", got)
@@ -305,18 +305,10 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-func TestOff(t *testing.T) {
-	var l *AccessLog
-	l.Emit(&Record{})
-	if l.Reopen() != nil || l.Dropped() != 0 || l.Close() != nil {
-		t.Error("an access log that is off did something")
-	}
-}
-
 func TestStreamStaysOpen(t *testing.T) {
 	out := &sink{}
 	l := open(t, ToStream(out), Options{})
-	l.Emit(&Record{})
+	l.Log(&Record{})
 	closeLog(t, l)
 	if out.closed != 0 || out.count() != 1 {
 		t.Errorf("%d closes, %d writes", out.closed, out.count())
@@ -332,7 +324,7 @@ func TestManyWriters(t *testing.T) {
 		wg.Go(func() {
 			r := realistic()
 			for range each {
-				l.Emit(&r)
+				l.Log(&r)
 			}
 		})
 	}
@@ -350,19 +342,19 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
-func TestEmitDoesNotAllocate(t *testing.T) {
+func TestLogDoesNotAllocate(t *testing.T) {
 	l := open(t, ToStream(io.Discard), Options{Flush: time.Millisecond})
 	defer closeLog(t, l)
 	r := realistic()
 	if n := testing.AllocsPerRun(2000, func() {
 		r.Time = r.Time.Add(300 * time.Millisecond)
-		l.Emit(&r)
+		l.Log(&r)
 	}); n != 0 {
 		t.Errorf("%v allocations for each line", n)
 	}
 }
 
-func BenchmarkEmit(b *testing.B) {
+func BenchmarkLog(b *testing.B) {
 	l, err := NewAccessLog(ToStream(io.Discard), Options{Flush: 50 * time.Millisecond})
 	if err != nil {
 		b.Fatal(err)
@@ -371,7 +363,7 @@ func BenchmarkEmit(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r.Time = r.Time.Add(50 * time.Microsecond)
-		l.Emit(&r)
+		l.Log(&r)
 		if i%64 == 0 { // requests wait for sockets now and then, a benchmark doesn't
 			runtime.Gosched()
 		}

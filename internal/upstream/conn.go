@@ -174,10 +174,10 @@ func (c *conn) accept(x *exchange.Exchange) outcome {
 	}
 	x.Response.StripHopByHop()
 	c.body.Init(&c.r, c.head.Message, x, &x.ResponseTrailer, &c.t.service.limits)
-	if c.pump.active() {
-		x.CloseClient = true // an answer before the end of the request: what follows is not to be trusted
-	}
-	if whole, ok := c.body.Whole(); ok && !c.pump.active() {
+	early := c.pump.early()
+	if early {
+		x.CloseClient = true // the rest of the request may never be read
+	} else if whole, ok := c.body.Whole(); ok {
 		x.ResponseBody.SetBytes(whole)
 		c.finish()
 		return outcome{}

@@ -14,6 +14,7 @@ import (
 // service may answer, or hang up, before it has all of it.
 type pump struct {
 	running atomic.Bool
+	taken   atomic.Bool // the body was read to its end
 	started bool
 	sent    bool // the body went out to its end; valid after done
 	reason  atomic.Pointer[exchange.Reason]
@@ -28,8 +29,19 @@ func (p *pump) Expired() { _ = p.c.nc.SetWriteDeadline(past) }
 // Probe implements sweep.Owner. A pump is never watched.
 func (p *pump) Probe() {}
 
-// active tells whether a body is still on its way.
-func (p *pump) active() bool { return p.running.Load() }
+// early tells whether the answer came before the client has sent all of its
+// body. When only the last piece is on its way it waits for that.
+func (p *pump) early() bool {
+	if !p.running.Load() {
+		return false
+	}
+	if !p.taken.Load() {
+		return true
+	}
+	<-p.done
+	p.done <- struct{}{} // for stop
+	return false
+}
 
 // failure returns why the client's body could not be read, or nil.
 func (p *pump) failure() *exchange.Reason { return p.reason.Load() }
@@ -37,6 +49,7 @@ func (p *pump) failure() *exchange.Reason { return p.reason.Load() }
 func (p *pump) start(c *conn, x *exchange.Exchange, chunked bool) {
 	p.started, p.sent, p.c = true, false, c
 	p.reason.Store(nil)
+	p.taken.Store(false)
 	p.running.Store(true)
 	go c.copyBody(x, chunked)
 }
@@ -86,6 +99,9 @@ func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readE
 	const room = wire.ChunkHeadRoom
 	for {
 		n, err := x.RequestBody.Read(buf[room : len(buf)-2])
+		if err == io.EOF || x.RequestBody.Size() >= 0 && x.RequestBody.BytesRead() >= x.RequestBody.Size() {
+			c.pump.taken.Store(true)
+		}
 		if n > 0 {
 			if werr := c.writePiece(buf, n, chunked); werr != nil {
 				return nil, werr

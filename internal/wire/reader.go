@@ -115,9 +115,9 @@ func RequestReason(err error) *exchange.Reason {
 func (d *Reader) ReadHead(lim *Limits) ([]byte, error) {
 	d.scan = scanner{}
 	d.head = d.r
-	started := false
+	started, blank := false, false
 	for {
-		started = started || d.start()
+		started = started || d.start(&blank)
 		if started {
 			end, err := d.scan.next(d.buf.B[d.head:d.w], lim)
 			if err != nil {
@@ -141,14 +141,16 @@ func (d *Reader) ReadHead(lim *Limits) ([]byte, error) {
 }
 
 // start tells whether the first line has begun. It passes over one CRLF
-// before it, which some clients send after a body (RFC 9112 section 2.2).
-func (d *Reader) start() bool {
+// before it, which some clients send after a body (RFC 9112 section 2.2), and
+// notes that in blank.
+func (d *Reader) start(blank *bool) bool {
 	b := d.Unread()
-	if len(b) == 0 || len(b) == 1 && b[0] == '\r' {
+	if len(b) == 0 || len(b) == 1 && b[0] == '\r' && !*blank {
 		return false
 	}
-	if b[0] == '\r' && b[1] == '\n' {
+	if !*blank && b[0] == '\r' && b[1] == '\n' {
 		d.r += 2
+		*blank = true
 	}
 	d.head = d.r
 	return d.head < d.w
@@ -204,7 +206,7 @@ func (s *scanner) next(b []byte, lim *Limits) (int, error) {
 		if s.lines == 0 && size > lim.FirstLine {
 			return 0, errLineTooLong
 		}
-		if s.pos > lim.Header+2 { // the final empty line is not counted
+		if s.pos > lim.Header { // the final empty line is not counted
 			return 0, errHeadTooLarge
 		}
 		s.lines++

@@ -145,7 +145,10 @@ func setTarget(t string, x *exchange.Exchange) *exchange.Reason {
 		authority, path = rest[:end], rest[end:]
 	}
 	splitTarget(path, x)
-	if x.RawPath == "" {
+	switch {
+	case end < 0 && x.Method == "OPTIONS":
+		x.RawPath = "*" // as RFC 9112 section 3.2.4 says
+	case x.RawPath == "":
 		x.RawPath = "/"
 	}
 	return setHost(authority, x)
@@ -198,8 +201,9 @@ func lowerHost(host string, x *exchange.Exchange) string {
 // body stays a plain request, and h2c is never passed on: a service that
 // accepted it would take later requests past the gateway.
 func setUpgrade(x *exchange.Exchange, s *facts, m Message) {
+	name, _, _ := strings.Cut(s.upgrade, "/")
 	if x.Version == exchange.HTTP11 && s.connUpgrade && s.upgrades == 1 && m.Framing == NoBody &&
-		!exchange.EqualFold(s.upgrade, "h2c") && ValidUpgrade(s.upgrade) {
+		!exchange.EqualFold(name, "h2c") && ValidUpgrade(s.upgrade) {
 		x.Upgrade = s.upgrade
 	}
 }

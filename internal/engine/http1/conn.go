@@ -44,10 +44,10 @@ type conn struct {
 	pieces [2][]byte
 
 	// first is what the wait for a request found.
-	first    *wire.Buffer
-	firstN   int
-	firstErr error
-	wait     func(fd uintptr) bool
+	first  *wire.Buffer
+	firstN int
+	wait   func(fd uintptr) bool
+	fd     int // while parked
 
 	msg    wire.Message
 	body   clientBody
@@ -82,107 +82,80 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// serve answers one request after the other until the connection ends.
+// serve answers one request after the other until the connection ends, or
+// parks.
 func (c *conn) serve() {
-	defer c.end()
-	for c.next() {
+	defer c.guard()
+	for {
+		switch c.next() {
+		case parked:
+			return
+		case over:
+			c.end()
+			return
+		}
 	}
 }
 
-// end closes the connection. A fault in the gateway costs this connection
-// and no other.
-func (c *conn) end() {
+// next is what follows a request.
+type next uint8
+
+const (
+	again  next = iota // another one may come
+	over               // the connection has to be closed
+	parked             // the connection waits without this goroutine
+)
+
+// guard lets a fault in the gateway cost this connection and no other.
+func (c *conn) guard() {
 	if fault := recover(); fault != nil {
-		c.e.deps.Log.Error("connection ended by a fault in the gateway", "fault", fault, "stack", string(debug.Stack()))
+		c.e.deps.Log.Error("a fault in the gateway ended a connection", "fault", fault, "stack", string(debug.Stack()))
+		c.end()
 	}
+}
+
+// end closes the connection.
+func (c *conn) end() {
 	_ = c.nc.Close()
 	c.r.Recycle()
 	c.e.remove(c)
 }
 
-// next serves one request. It returns whether another may follow.
-func (c *conn) next() bool {
-	if !c.await() {
-		return false
+// next serves one request.
+func (c *conn) next() next {
+	if after := c.await(); after != again {
+		return after
 	}
-	if c.e.deps.HTTP2 != nil && c.secure == false && c.isHTTP2() {
+	if c.e.deps.HTTP2 != nil && !c.secure && c.isHTTP2() {
 		c.handOver()
-		return false
+		return over
 	}
 	head, err := c.r.ReadHead(&c.e.limits)
 	inTime := c.timer.Stop()
 	x := c.begin()
-	switch {
-	case !inTime || err != nil:
-		if !c.refuseHead(x, head, err, inTime) {
-			c.release(x)
-			return false
-		}
-	default:
+	if inTime && err == nil {
 		c.read(x, head)
+	} else if !c.refuseHead(x, head, err, inTime) {
+		c.release(x)
+		return over
 	}
+	if !c.exchange(x) {
+		c.linger()
+		return over
+	}
+	return again
+}
+
+// exchange answers a request that has been read, and ends it. It returns
+// whether another one may follow.
+func (c *conn) exchange(x *exchange.Exchange) bool {
 	c.e.deps.Core.Serve(x)
 	keep := c.reply(x)
 	_ = x.ResponseBody.Close()
 	keep = c.settle(x) && keep
 	c.e.deps.Core.Done(x)
 	c.release(x)
-	if !keep {
-		c.linger()
-	}
 	return keep
-}
-
-// await waits for the first bytes of a request. It holds no buffer while it
-// waits.
-func (c *conn) await() bool {
-	if c.r.Buffered() > 0 { // pipelined
-		return c.timer.After(c.e.timeouts.header)
-	}
-	if !c.timer.After(c.e.timeouts.idle) {
-		return false
-	}
-	c.state.Store(idle)
-	if c.e.draining.Load() {
-		return false
-	}
-	if !c.firstBytes() {
-		return false
-	}
-	return c.state.CompareAndSwap(idle, active) && c.timer.After(c.e.timeouts.header)
-}
-
-// firstBytes blocks until something came.
-func (c *conn) firstBytes() bool {
-	if c.raw == nil || c.secure {
-		return c.r.Fill() == nil
-	}
-	c.first, c.firstErr = nil, nil
-	if err := c.raw.Read(c.wait); err != nil || c.first == nil {
-		return false
-	}
-	c.r.Prime(c.first, c.firstN)
-	c.first = nil
-	return true
-}
-
-// readFirst tries to read with a buffer that it gives back when there is
-// nothing yet.
-func (c *conn) readFirst(fd uintptr) bool {
-	b := c.e.deps.Buffers.Get(wire.SmallBuffer)
-	for {
-		n, err := syscall.Read(int(fd), b.B)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == nil && n > 0:
-			c.first, c.firstN = b, n
-			return true
-		}
-		b.Release()
-		c.firstErr = err
-		return err != syscall.EAGAIN
-	}
 }
 
 var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -316,7 +289,7 @@ func lowest(nc net.Conn) net.Conn {
 
 // Expired implements sweep.Owner: whatever blocks on the connection ends.
 func (c *conn) Expired() {
-	_ = c.nc.SetDeadline(past)
+	c.interrupt()
 	if t := c.tunnel.Load(); t != nil {
 		t.expire()
 	}
@@ -343,7 +316,7 @@ func (c *conn) Probe() {
 // closeIfIdle closes the connection when no request is on it.
 func (c *conn) closeIfIdle() {
 	if c.state.CompareAndSwap(idle, closing) {
-		_ = c.nc.SetDeadline(past)
+		c.interrupt()
 	}
 }
 
@@ -358,5 +331,14 @@ func (c *conn) kill() {
 	if t := c.tunnel.Load(); t != nil {
 		t.expire()
 	}
+	c.interrupt()
+}
+
+// interrupt ends what blocks on the client's side, or gives a parked
+// connection the goroutine that it needs to end.
+func (c *conn) interrupt() {
 	_ = c.nc.SetDeadline(past)
+	if c.e.deps.Lot != nil && c.e.deps.Lot.take(c) {
+		go c.serve()
+	}
 }

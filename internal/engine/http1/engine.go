@@ -24,6 +24,8 @@ type Deps struct {
 	Exchanges *exchange.Pool
 	Sweeper   *sweep.Sweeper
 	Log       *slog.Logger
+	// Lot is where idle connections wait, nil to let each keep its goroutine.
+	Lot *Lot
 	// HTTP2 takes over connections that begin with the preface of HTTP/2, nil
 	// where the listener does not speak it in plain text.
 	HTTP2 func(c net.Conn)
@@ -38,6 +40,7 @@ type Engine struct {
 	timeouts timeouts
 	draining atomic.Bool
 	date     dateCache
+	open     atomic.Int64 // connections
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -90,6 +93,7 @@ func (e *Engine) add(c *conn) bool {
 		return false
 	}
 	e.conns[c] = struct{}{}
+	e.open.Add(1)
 	e.deps.Sweeper.Add(&c.timer, c)
 	return true
 }
@@ -99,6 +103,7 @@ func (e *Engine) remove(c *conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, c)
+	e.open.Add(-1)
 	if e.draining.Load() && len(e.conns) == 0 {
 		close(e.empty)
 	}
@@ -127,6 +132,9 @@ func (e *Engine) Drain(until time.Time) {
 func (e *Engine) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.draining.Swap(true) && len(e.conns) == 0 {
+		close(e.empty)
+	}
 	for c := range e.conns {
 		c.kill()
 	}

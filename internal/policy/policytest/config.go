@@ -17,16 +17,6 @@ func Deps() policy.Deps {
 	return policy.Deps{Gateway: "test-gateway", Version: "1.2.3"}
 }
 
-// gatewayConfig is the least that a policies section needs around itself.
-const gatewayConfig = `
-listeners:
-  - address: 127.0.0.1:0
-routes:
-  - name: all
-    path: /**
-    auth: none
-`
-
 // Build makes a policy from its part of a configuration, as YAML. Nothing is
 // the defaults.
 func Build(tb testing.TB, k *policy.Kind, yaml string) policy.Policy {
@@ -41,30 +31,32 @@ func Build(tb testing.TB, k *policy.Kind, yaml string) policy.Policy {
 // TryBuild is Build that hands out the problems.
 func TryBuild(tb testing.TB, k *policy.Kind, yaml string) (policy.Policy, problem.List) {
 	tb.Helper()
-	section := "policies:\n  " + k.Name + ":\n"
-	for line := range strings.Lines(yaml) {
-		section += "    " + line
-	}
-	d, err := decoder(k, section)
+	node, err := config.ParseNode("test.yaml", []byte(yaml), noVariables)
 	if err != nil {
-		tb.Fatalf("%v in\n%s", err, section)
+		tb.Fatalf("%v in\n%.2000s", err, yaml)
 	}
-	return k.Build(d, Deps())
+	return k.Build(node, Deps())
 }
 
-// decoder finds the policy in a policies section.
+func noVariables(string) (string, bool) { return "", false }
+
+// decoder finds a policy in a policies section.
 func decoder(k *policy.Kind, section string) (policy.Decoder, error) {
-	none := func(string) (string, bool) { return "", false }
-	c, err := config.Parse("test.yaml", []byte(gatewayConfig+section), none)
+	node, err := config.ParseNode("doc.go", []byte(section), noVariables)
 	if err != nil {
 		return nil, err
 	}
-	for _, entry := range c.Policies {
-		if entry.Name == k.Name {
-			return entry.Config, nil
-		}
+	var c struct {
+		Policies config.Policies `yaml:"policies"`
 	}
-	return nil, fmt.Errorf("there is no %s", k.Name)
+	if err := node.Decode(&c).Err(); err != nil {
+		return nil, err
+	}
+	entry, ok := c.Policies.Get(k.Name)
+	if !ok {
+		return nil, fmt.Errorf("there is no %s", k.Name)
+	}
+	return entry.Config, nil
 }
 
 // example returns the policies section that a doc.go shows: its indented

@@ -36,15 +36,7 @@ func (c Config) compile(deps policy.Deps) (*respond, problem.List) {
 	p := &respond{status: c.Status}
 	c.checkContent(&b.problems)
 	for _, e := range c.Headers {
-		b.path = "headers." + e.Name
-		policy.CheckField(&b.problems, b.path, e.Name, e.Value)
-		if exchange.KeyOf(e.Name) == exchange.KeyContentType {
-			b.problems.Add(b.path, "Content-Type can't stand here", "use content_type")
-		}
-		p.headers = append(p.headers, header{
-			field: exchange.Field{Name: e.Name, Key: exchange.KeyOf(e.Name)},
-			value: b.text(e.Value, forHeader),
-		})
+		p.headers = append(p.headers, b.header(e.Name, e.Value))
 	}
 	switch {
 	case c.Text != nil:
@@ -114,6 +106,17 @@ type compiler struct {
 	problems problem.List
 }
 
+// header compiles a header whose value may hold placeholders.
+func (b *compiler) header(name, value string) header {
+	b.path = "headers." + name
+	k := exchange.KeyOf(name)
+	policy.CheckField(&b.problems, b.path, name, value)
+	if k == exchange.KeyContentType {
+		b.problems.Add(b.path, "Content-Type can't stand here", "use content_type")
+	}
+	return header{field: exchange.Field{Name: name, Key: k}, value: b.text(value, forHeader)}
+}
+
 // text compiles a text with placeholders.
 func (b *compiler) text(s string, esc escaping) template {
 	var t template
@@ -154,7 +157,7 @@ func (b *compiler) appendPlaceholder(t *template, name string, esc escaping) {
 	v, ok := known[name]
 	switch {
 	case !ok:
-		names := append(slices.Collect(maps.Keys(known)), "path.NAME")
+		names := append(slices.Sorted(maps.Keys(known)), "path.NAME")
 		b.problems.Addf(b.path, problem.DidYouMean(name, names)+"; write {{ for a literal brace", "{%s} is no placeholder", name)
 	case v == gatewayName:
 		t.addValue(b.deps.Gateway, esc)

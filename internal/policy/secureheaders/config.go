@@ -74,7 +74,7 @@ func (c Config) check() problem.List {
 		path := fmt.Sprintf("remove[%d]", i)
 		policy.CheckFieldName(&problems, path, name)
 		if at := find(c.sets(), name); at >= 0 {
-			problems.Add(path, fmt.Sprintf("%s is set and removed", name), "keep it in one of set and remove")
+			problems.Add(path, fmt.Sprintf("%s is set and removed", name), "keep it in one of them; remove has X-Powered-By until it is written")
 		}
 	}
 	c.checkTwice(&problems)

@@ -54,12 +54,10 @@ func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
 // Response replaces the service's headers by the gateway's.
 func (p *headers) Response(x *exchange.Exchange, _ *exchange.Slot) {
 	x.Response.Filter(func(f *exchange.Field) bool { return !p.ours.has(f.Name) })
-	send := p.plain
 	if x.Secure {
-		send = p.secure
-	}
-	for _, f := range send {
-		x.Response.AddField(f)
+		x.Response.AddFields(p.secure)
+	} else {
+		x.Response.AddFields(p.plain)
 	}
 }
 

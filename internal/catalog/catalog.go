@@ -1,0 +1,68 @@
+// Package catalog is the ordered list of the gateway's policies: the one
+// place that knows all of them.
+package catalog
+
+import (
+	"yett/internal/exchange"
+	"yett/internal/policy"
+	"yett/internal/policy/requestid"
+	"yett/internal/policy/respond"
+	"yett/internal/policy/secureheaders"
+)
+
+// Kinds returns the policies in the order in which requests pass them; answers
+// pass them backward. The order is that of this list whatever a configuration
+// says, so that nobody can put a check behind what it has to guard. The slice
+// is the caller's.
+func Kinds() []*policy.Kind {
+	return []*policy.Kind{
+		// First, so that whatever any other policy says or logs has an ID; and
+		// last on the way back, so that the ID on the answer is the gateway's.
+		requestid.Kind,
+		// Before all that may answer or refuse, because a refusal is shown by
+		// browsers too; on the way back after all that adds headers.
+		secureheaders.Kind,
+		// Last: it answers, so what stands behind it would never see a request,
+		// and what stands before it guards its answer as any other.
+		respond.Kind,
+	}
+}
+
+// Lookup returns the policy of a name, or nil.
+func Lookup(name string) *policy.Kind {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k
+		}
+	}
+	return nil
+}
+
+// Names returns the names of the policies in order.
+func Names() []string {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// Configs returns a default configuration for each policy by its name, for the
+// schema and the reference.
+func Configs() map[string]any {
+	configs := make(map[string]any)
+	for _, k := range Kinds() {
+		configs[k.Name] = k.Defaults()
+	}
+	return configs
+}
+
+// Reasons returns every reason for which the gateway or one of its policies
+// can refuse or cut an exchange, in the order of the reference.
+func Reasons() []*exchange.Reason {
+	reasons := exchange.Reasons()
+	for _, k := range Kinds() {
+		reasons = append(reasons, k.Reasons...)
+	}
+	return reasons
+}

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"yett/internal/app"
+)
+
+func (p Process) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say what is wrong with a configuration",
+		Long: `Check builds everything that a configuration asks for, as run does, and starts nothing.
+All problems come at once, one to a line, as file:line:column. The exit code is 1 when
+there is one.`,
+		Example: `  yett check
+  yett check -c /etc/yett/yett.yaml && systemctl restart yett`,
+	}
+	file := p.configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		snap, err := app.Check(p.options(file()))
+		if err != nil {
+			return explain(err, "this configuration would not start")
+		}
+		c := snap.Config
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s, %s, %s\n", file(),
+			count(len(c.Routes), "route"), count(len(c.Services), "service"), count(len(c.Listeners), "listener"))
+		return err
+	}
+	return cmd
+}

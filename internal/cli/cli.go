@@ -1,0 +1,147 @@
+// Package cli is the command line: one file for each verb. A verb gets
+// everything from its Process, writes through cobra's streams and returns an
+// error, so that tests call Main as a shell would.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"yett/internal/app"
+	"yett/internal/config"
+	"yett/internal/problem"
+)
+
+// The exit codes of Main.
+const (
+	exitOK    = 0
+	exitFail  = 1 // what was asked for failed
+	exitUsage = 2 // it could not be understood
+)
+
+// Process is what the command line may use of its process.
+type Process struct {
+	// Args are the words after the program's name.
+	Args           []string
+	Stdout, Stderr io.Writer
+	// Env is the environment, which a configuration's ${NAME} reads too.
+	Env config.Env
+	// Version is the build's as the linker set it. When it is empty, what the
+	// Go toolchain knows about the build is used.
+	Version string
+}
+
+// Main does what the arguments ask for and returns the exit code. The end of
+// ctx counts as a signal to stop: verbs that serve drain then.
+func Main(ctx context.Context, p Process) int {
+	root := p.root()
+	root.SetArgs(p.Args)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	var refused refusal
+	var misused usage
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &refused):
+		fmt.Fprintln(p.Stderr, err)
+	case errors.As(err, &misused):
+		fmt.Fprintf(p.Stderr, "yett: %v\n%s\n", err, misused.help)
+		return exitUsage
+	default:
+		fmt.Fprintln(p.Stderr, "yett:", err)
+	}
+	return exitFail
+}
+
+func (p Process) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "yett",
+		Short: "An API gateway in one program",
+		Long: `Yett is an API gateway in one program: it takes requests from clients, decides by
+one configuration file who may pass, and brings them to the services behind it.`,
+		Example: `  yett demo                   try it: the gateway and three services behind it
+  yett check -c yett.yaml     is the configuration right?
+  yett run -c yett.yaml       serve`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          knownVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.healthCommand(),
+		p.schemaCommand(), p.versionCommand(), p.referenceCommand())
+	root.SetFlagErrorFunc(misuse)
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.Args = strictArgs(cmd.Args)
+	}
+	return root
+}
+
+// usage is a command line that could not be understood.
+type usage struct {
+	error
+	help string // where to read how it is done
+}
+
+func misuse(cmd *cobra.Command, err error) error {
+	return usage{error: err, help: fmt.Sprintf("Run '%s --help' to see how it is used.", cmd.CommandPath())}
+}
+
+// knownVerb is the root's check: a word that is no verb arrives there.
+func knownVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var verbs []string
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			verbs = append(verbs, cmd.Name())
+		}
+	}
+	return fmt.Errorf("there is no command %q; %s", args[0], problem.DidYouMean(args[0], verbs))
+}
+
+// strictArgs makes errors about arguments errors of usage. No verb takes
+// arguments, so a nil check means none.
+func strictArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return misuse(cmd, err)
+		}
+		return nil
+	}
+}
+
+// configFlag gives a verb the flag --config. The returned function tells the
+// file's name when flags have been read.
+func (p Process) configFlag(cmd *cobra.Command) (file func() string) {
+	name := cmd.Flags().StringP("config", "c", "", "configuration file (default $YETT_CONFIG, else yett.yaml)")
+	completeYAML(cmd)
+	return func() string {
+		if *name != "" {
+			return *name
+		}
+		if fromEnv, ok := p.Env("YETT_CONFIG"); ok && fromEnv != "" {
+			return fromEnv
+		}
+		return "yett.yaml"
+	}
+}
+
+// completeYAML lets shells complete --config with YAML files.
+func completeYAML(cmd *cobra.Command) {
+	cmd.Flags().Lookup("config").Annotations = map[string][]string{cobra.BashCompFilenameExt: {"yaml", "yml"}}
+}
+
+// options are those of the app for a configuration file.
+func (p Process) options(file string) app.Options {
+	return app.Options{File: file, Env: p.Env, Version: p.version().short(), Stdout: p.Stdout, Stderr: p.Stderr}
+}

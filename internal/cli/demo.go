@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"yett/examples/psa"
+	"yett/examples/psa/services"
+	"yett/internal/app"
+	"yett/internal/config"
+)
+
+func (p Process) demoCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Try it: the gateway with three services behind it",
+		Long: `Demo starts a small platform in one process: the services auth, crm and tickets on ports
+3001 to 3003 of this machine, and the gateway on port 3000. It prints commands to try, and
+ends with Ctrl-C. Nothing is kept.
+
+  PORT                                 port of the gateway
+  AUTH_PORT, CRM_PORT, TICKETS_PORT    ports of the services
+  JWT_SECRET                           key of their tokens; a new one when unset
+  DEMO_PASSWORD                        password of the users`,
+		Example: `  yett demo
+  PORT=8080 yett demo
+  yett demo --config examples/psa/yett.yaml`,
+	}
+	file := cmd.Flags().StringP("config", "c", "", "configuration file instead of the one that is built in")
+	completeYAML(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return p.demo(cmd.Context(), *file) }
+	return cmd
+}
+
+// demo runs the services around the gateway: they start before it and stop
+// after it.
+func (p Process) demo(ctx context.Context, file string) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	platform, stopPlatform, err := p.startPlatform()
+	if err != nil {
+		return err
+	}
+	go func() { fail(platform.Wait()) }() // without services there is nothing to show
+	err = serve(ctx, p.demoOptions(file, platform), func(a *app.App) error {
+		return showDemo(p.Stdout, platform, a.Addr(0), p.getenv("DEMO_PASSWORD"))
+	})
+	return errors.Join(err, stopPlatform())
+}
+
+func (p Process) getenv(name string) string {
+	value, _ := p.Env(name)
+	return value
+}
+
+// startPlatform starts the services, with a token key of their own unless the
+// environment has one.
+func (p Process) startPlatform() (platform *services.Platform, stop func() error, err error) {
+	cfg, err := services.FromEnv(p.getenv)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.JWTSecret == "" {
+		cfg.JWTSecret = rand.Text() + rand.Text()
+	}
+	cfg.Log = slog.New(slog.NewJSONHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ctx, cancel := context.WithCancel(context.Background())
+	platform, err = services.Run(ctx, cfg)
+	if err != nil {
+		cancel()
+		if at, ok := busyAddress(err); ok {
+			err = fmt.Errorf("%s; choose another with AUTH_PORT, CRM_PORT or TICKETS_PORT", describeBusy(at))
+		}
+		return nil, nil, err
+	}
+	return platform, func() error { cancel(); return platform.Wait() }, nil
+}
+
+// demoOptions are those of the gateway: the services are where they really
+// are, and the gateway's own log says no more than what is wrong, because the
+// commands to try are to be read.
+func (p Process) demoOptions(file string, platform *services.Platform) app.Options {
+	o := p.options(file)
+	if file == "" {
+		o.File, o.Source = "examples/psa/yett.yaml", psa.Config()
+	}
+	o.Env = config.Overlay(
+		config.MapEnv(map[string]string{
+			"AUTH_SERVICE_URL":    "http://" + platform.AuthAddr,
+			"CRM_SERVICE_URL":     "http://" + platform.CRMAddr,
+			"TICKETS_SERVICE_URL": "http://" + platform.TicketsAddr,
+		}),
+		p.Env,
+		config.MapEnv(map[string]string{"LOG_LEVEL": "warn"}))
+	return o
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"yett/internal/app"
+)
+
+func (p Process) runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Serve",
+		Long: `Run serves what the configuration says. A file .env beside it is read too; real
+environment variables win.
+
+SIGTERM and SIGINT drain: /health/ready turns 503, then the listeners close, running
+requests finish, and the exit code is 0. A second signal ends at once with exit code 1.
+With a mistake in the configuration nothing is started, and the exit code is 1.`,
+		Example: `  yett run
+  yett run -c /etc/yett/yett.yaml
+  PORT=8080 yett run -c examples/psa/yett.yaml`,
+	}
+	file := p.configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return serve(cmd.Context(), p.options(file()), func(*app.App) error { return nil })
+	}
+	return cmd
+}
+
+var errSecondSignal = errors.New("ended at once by a second signal; what was running has been cut off")
+
+// serve runs a gateway until a signal comes or ctx ends, and drains it.
+// started is called when it serves.
+func serve(ctx context.Context, o app.Options, started func(*app.App) error) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	asked := make(recorder)
+	o.Env = asked.env(o.Env)
+	a, err := app.New(o)
+	if err != nil {
+		return explain(err, "nothing was started")
+	}
+	if err := a.Start(ctx); err != nil {
+		return errors.Join(explainBusy(err, a.Config().Listeners, asked["PORT"]), a.Close())
+	}
+	if err := started(a); err != nil {
+		return errors.Join(err, a.Stop(ctx))
+	}
+	select {
+	case <-ctx.Done():
+	case s := <-signals:
+		a.Log().Info("stopping", "signal", s.String())
+	}
+	return stop(a, signals)
+}
+
+// stop drains until it is done or another signal comes. In the latter case it
+// leaves the draining behind: the process is about to end.
+func stop(a *app.App, signals <-chan os.Signal) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(context.Background()) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-signals:
+		return errSecondSignal
+	}
+}
