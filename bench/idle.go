@@ -58,7 +58,6 @@ func holdIdle(spec idleSpec, release io.Reader, w io.Writer) error {
 
 // openIdle opens n connections and makes one request on each.
 func (l *loader) openIdle(n int) error {
-	l.stopping = true // after one request
 	for len(l.conns) < n {
 		batch := min(idleBatch, n-len(l.conns))
 		if err := l.connect(batch); err != nil {
@@ -67,7 +66,7 @@ func (l *loader) openIdle(n int) error {
 		for _, c := range l.conns[len(l.conns)-batch:] {
 			l.send(c)
 		}
-		if err := l.drain(); err != nil {
+		if err := l.drain(); err != nil { // no second request follows
 			return err
 		}
 	}

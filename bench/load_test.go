@@ -171,15 +171,19 @@ func TestOriginServesConnection(t *testing.T) {
 		}
 	}
 	var answer message
-	for buf := make([]byte, 4096); ; {
+	buf := make([]byte, 4096)
+	for done := false; !done; {
 		n, err := client.read(buf)
+		if err == nil && n == 0 {
+			t.Fatalf("nothing to read after %d body bytes", answer.body)
+		}
+		if err == nil {
+			_, done, err = answer.feed(buf[:n])
+		}
+		if err == nil {
+			err = o.ready(server) // the answer is more than the socket holds
+		}
 		if err != nil {
-			t.Fatal(err)
-		}
-		if _, done, err := answer.feed(buf[:n]); done || err != nil {
-			break
-		}
-		if err := o.ready(server); err != nil { // more than the socket holds
 			t.Fatal(err)
 		}
 	}

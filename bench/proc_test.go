@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseStat(t *testing.T) {
@@ -60,22 +62,37 @@ func TestParseIdle(t *testing.T) {
 
 func TestCPUTimeOfSelf(t *testing.T) {
 	self := []int{os.Getpid()}
-	before, err := cpuTime(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	after := before
-	for begin := time.Now(); after == before && time.Since(begin) < 10*time.Second; {
-		if after, err = cpuTime(self); err != nil {
+	// Reading the clock is mostly time in the kernel, which has to count.
+	for used(t).system < 50*time.Millisecond {
+		if _, err := cpuTime(self); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if after <= before || before <= 0 {
-		t.Errorf("CPU time went from %v to %v", before, after)
+	before := used(t)
+	got, err := cpuTime(self)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if twice, err := cpuTime([]int{self[0], self[0]}); err != nil || twice < 2*after {
-		t.Errorf("CPU time of both = %v, %v, want at least twice %v", twice, err, after)
+	after := used(t)
+	const rounding = time.Millisecond
+	if low, high := before.user+before.system-rounding, after.user+after.system+rounding; got < low || got > high {
+		t.Errorf("CPU time %v, want %v to %v", got, low, high)
 	}
+	if twice, err := cpuTime([]int{self[0], self[0]}); err != nil || twice < 2*got {
+		t.Errorf("CPU time of both = %v, %v, want at least twice %v", twice, err, got)
+	}
+}
+
+type usage struct{ user, system time.Duration }
+
+// used is this process's CPU time, from another source than cpuTime.
+func used(t *testing.T) usage {
+	t.Helper()
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		t.Fatal(err)
+	}
+	return usage{user: time.Duration(r.Utime.Nano()), system: time.Duration(r.Stime.Nano())}
 }
 
 func TestProcessTreeAndMemoryOfSelf(t *testing.T) {

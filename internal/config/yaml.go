@@ -77,11 +77,13 @@ func parse(data []byte) (body ast.Node, problems problem.List) {
 // syntaxProblem puts an error of the library into a problem with a hint that
 // fits the line.
 func syntaxProblem(err error, data []byte) problem.Problem {
-	p := problem.Problem{Line: 1, Column: 1, What: err.Error()}
+	p := problem.Problem{Line: 1, Column: 1}
 	var located yaml.Error
-	if errors.As(err, &located) {
+	if errors.As(err, &located) { // whose Error would print the whole document
 		at := placeOfToken(located.GetToken())
 		p.Line, p.Column, p.What = at.line, at.column, located.GetMessage()
+	} else {
+		p.What = err.Error()
 	}
 	p.What = "not valid YAML: " + strings.ReplaceAll(p.What, "\n", " ")
 	lines := bytes.Split(data, []byte("\n"))

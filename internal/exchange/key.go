@@ -179,9 +179,10 @@ func lower(c byte) byte {
 }
 
 // hopByHop holds the fields that concern one connection only (RFC 9110
-// section 7.6.1), as a bit per Key.
+// section 7.6.1), as a bit per Key. Trailer is not among them: trailers are
+// passed on, so what announces them is too.
 const hopByHop = 1<<KeyConnection | 1<<KeyKeepAlive | 1<<KeyProxyConnection | 1<<KeyTE |
-	1<<KeyTrailer | 1<<KeyTransferEncoding | 1<<KeyUpgrade | 1<<KeyProxyAuthenticate |
+	1<<KeyTransferEncoding | 1<<KeyUpgrade | 1<<KeyProxyAuthenticate |
 	1<<KeyProxyAuthorization | 1<<KeyHTTP2Settings
 
 // HopByHop tells whether the field concerns one connection only and must not

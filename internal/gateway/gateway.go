@@ -53,6 +53,9 @@ func (g *Gateway) Serve(x *exchange.Exchange) {
 	if r.Chain.Request(x) == exchange.Continue {
 		g.answer(x, s, r, refused)
 	}
+	if x.Status == 0 { // whoever answered did not say how
+		x.RefuseWith(exchange.Internal, "an answer without a status")
+	}
 	if x.RequestID == "" {
 		x.NewRequestID()
 	}

@@ -88,11 +88,9 @@ func (b *Body) readLength(p []byte) (int, error) {
 	b.left -= int64(n)
 	if b.left == 0 {
 		b.done = true
+		return n, nil // the end of the stream may come along with the last byte: TLS does that
 	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
+	return n, unexpected(err)
 }
 
 // raw takes what is buffered, else reads from the stream right into p.

@@ -11,7 +11,7 @@ import (
 // Limits bounds what one message may be. Sizes are in bytes.
 type Limits struct {
 	FirstLine   int // request or status line, without CRLF
-	Header      int // whole head, first line included
+	Header      int // whole head, first line included, final empty line not
 	HeaderCount int
 	ChunkLine   int
 	Trailer     int

@@ -263,7 +263,7 @@ func (c *conn) linger() {
 	if c.body.done() && c.r.Buffered() == 0 {
 		return
 	}
-	half, ok := lowest(c.nc).(interface{ CloseWrite() error })
+	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}

@@ -142,6 +142,7 @@ func TestAnswersByItself(t *testing.T) {
 // are, the guess must be enough.
 func FuzzRender(f *testing.F) {
 	f.Add("{path.evil}", "\"\\\x00\xff", "sub")
+	f.Add("{path.evil}", "\r\n\x00\x1f \xff", "")
 	f.Add("a {{ {identity.subject} {path.evil}{time}{client.ip}", "<&>'\"", "")
 	f.Fuzz(func(t *testing.T, text, value, subject string) {
 		var x exchange.Exchange

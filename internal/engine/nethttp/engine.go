@@ -1,0 +1,176 @@
+// Package nethttp serves HTTP/2 to clients (RFC 9113) on the server of
+// net/http: over TLS where ALPN chose h2, and in plain text where the client
+// knows beforehand (h2c by prior knowledge). It turns a request of net/http
+// into an exchange and an exchange into an answer of net/http; frames, flow
+// control and stream states are net/http's.
+package nethttp
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"yett/internal/config"
+	"yett/internal/engine"
+	"yett/internal/exchange"
+	"yett/internal/wire"
+)
+
+// Deps is what the engine shares with the rest of the gateway.
+type Deps struct {
+	Core      engine.Core
+	Buffers   *wire.Buffers
+	Exchanges *exchange.Pool
+	Log       *slog.Logger
+}
+
+// Engine serves the HTTP/2 connections of one listener.
+type Engine struct {
+	deps     Deps
+	limits   config.ListenerLimits
+	timeouts config.ListenerTimeouts
+	server   *http.Server
+	closing  atomic.Bool
+
+	mu    sync.Mutex
+	conns map[net.Conn]*client
+}
+
+var _ engine.Protocol = (*Engine)(nil)
+
+// New makes an Engine with the limits and timeouts of a listener.
+func New(l config.Listener, deps Deps) *Engine {
+	e := &Engine{deps: deps, limits: l.Limits, timeouts: l.Timeouts, conns: make(map[net.Conn]*client)}
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	e.server = &http.Server{
+		Protocols:         &protocols,
+		Handler:           http.HandlerFunc(e.serveHTTP),
+		MaxHeaderBytes:    headerListSize(l.Limits),
+		ReadHeaderTimeout: time.Duration(l.Timeouts.Header),
+		IdleTimeout:       time.Duration(l.Timeouts.Idle),
+		HTTP2: &http.HTTP2Config{
+			// A client that vanished without a word is found by a ping while a quiet
+			// stream is open, and by its full socket while there is something to send.
+			SendPingTimeout:  time.Duration(l.Timeouts.Idle),
+			WriteByteTimeout: time.Duration(l.Timeouts.Write),
+		},
+		ConnContext: e.connContext,
+		ConnState:   e.connState,
+		ErrorLog:    slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
+	}
+	return e
+}
+
+// headerListSize returns the bound that net/http enforces by itself, with an
+// answer of its own. It is twice the listener's, which is enforced by read, so
+// that all but the wildest requests are refused as every other is: with
+// policies, request ID and log line. HTTP/2 counts 32 bytes more for each field
+// (RFC 9113 section 6.5.2).
+func headerListSize(l config.ListenerLimits) int { return 2*int(l.Header) + 32*l.HeaderCount }
+
+// ServeConn implements engine.Protocol. The handshake of a *tls.Conn has to be
+// done.
+func (e *Engine) ServeConn(nc net.Conn, secure bool) {
+	c := newClient(nc, secure)
+	e.mu.Lock()
+	e.conns[nc] = c
+	e.mu.Unlock()
+	defer e.remove(nc)
+	// Serve always returns an error, and says with it only that c is closed.
+	_ = e.server.Serve(c)
+	if !c.accepted { // the server is shutting down already
+		_ = nc.Close()
+		return
+	}
+	<-c.over
+}
+
+func (e *Engine) remove(nc net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.conns, nc)
+}
+
+func (e *Engine) client(nc net.Conn) *client {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.conns[nc]
+}
+
+// Connections returns how many connections are open.
+func (e *Engine) Connections() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.conns)
+}
+
+// Drain implements engine.Protocol. Clients are told to go away (RFC 9113
+// section 6.8); what they asked for before is answered.
+func (e *Engine) Drain(until time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	if err := e.server.Shutdown(ctx); err != nil {
+		e.deps.Log.Debug("HTTP/2 connections are left after draining", "connections", e.Connections(), "error", err)
+	}
+}
+
+// Close implements engine.Protocol.
+func (e *Engine) Close() {
+	e.closing.Store(true)
+	if err := e.server.Close(); err != nil {
+		e.deps.Log.Debug("closing HTTP/2 connections failed", "error", err)
+	}
+}
+
+// clientKey is where connContext leaves the client for serveHTTP. net/http has
+// no other way to say which connection a request came on.
+type clientKey struct{}
+
+func (e *Engine) connContext(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, clientKey{}, e.client(nc))
+}
+
+func (e *Engine) connState(nc net.Conn, state http.ConnState) {
+	if state == http.StateClosed {
+		close(e.client(nc).over)
+	}
+}
+
+// serveHTTP answers a request. To panic with this value is net/http's way to
+// reset a stream, so that a client can't take half an answer for a whole one.
+func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if !e.serve(w, r) {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// serve takes a request through the gateway. It returns whether the answer is
+// complete. A fault in the gateway costs this stream and no other; its exchange
+// is left to the garbage collector, as somebody may still hold it.
+func (e *Engine) serve(w http.ResponseWriter, r *http.Request) (complete bool) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			e.deps.Log.Error("stream ended by a fault in the gateway", "fault", fault, "stack", string(debug.Stack()))
+			complete = false
+		}
+	}()
+	s := e.begin(w, r)
+	if reason := s.read(); reason != nil {
+		s.x.Refuse(reason)
+	}
+	e.deps.Core.Serve(s.x)
+	complete = s.reply()
+	_ = s.x.ResponseBody.Close()
+	_ = s.x.RequestBody.Close()
+	s.x.BytesIn = s.x.RequestBody.BytesRead()
+	e.deps.Core.Done(s.x)
+	s.release()
+	return complete
+}

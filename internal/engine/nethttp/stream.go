@@ -1,0 +1,61 @@
+package nethttp
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"yett/internal/exchange"
+)
+
+// stream is one request and its answer on a connection.
+type stream struct {
+	e       *Engine
+	x       *exchange.Exchange
+	w       http.ResponseWriter
+	r       *http.Request
+	control *http.ResponseController
+	body    clientBody
+	unwatch func() bool // ends the watch on the client
+
+	mu       sync.Mutex
+	released bool
+}
+
+// begin starts an exchange. A client that leaves, or resets the stream, ends
+// it.
+func (e *Engine) begin(w http.ResponseWriter, r *http.Request) *stream {
+	s := &stream{e: e, x: e.deps.Exchanges.Get(), w: w, r: r, control: http.NewResponseController(w)}
+	s.x.Now = time.Now()
+	s.x.Version = exchange.HTTP2
+	s.x.Interim = s
+	if c, ok := r.Context().Value(clientKey{}).(*client); ok {
+		s.x.Peer, s.x.Local, s.x.Secure = c.peer, c.local, c.secure
+	}
+	s.unwatch = context.AfterFunc(r.Context(), s.gone)
+	return s
+}
+
+// gone gives the exchange up. It runs on a goroutine of its own, maybe when
+// the exchange has been released.
+func (s *stream) gone() {
+	reason := exchange.ClientGone
+	if s.e.closing.Load() {
+		reason = exchange.ShuttingDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.released {
+		s.x.Abort(reason)
+	}
+}
+
+// release ends the exchange and all views of it.
+func (s *stream) release() {
+	s.unwatch()
+	s.mu.Lock()
+	s.released = true
+	s.mu.Unlock()
+	s.e.deps.Exchanges.Put(s.x)
+}
