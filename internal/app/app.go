@@ -56,6 +56,7 @@ type App struct {
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
 	exchanges exchange.Pool
+	lot       *http1.Lot
 	servers   []*engine.Server
 	ready     atomic.Bool
 }
@@ -99,13 +100,17 @@ func New(o Options) (*App, error) {
 	}
 	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr)}
 	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a}
+	if a.lot, err = http1.NewLot(a.log); err != nil {
+		return nil, err
+	}
 	a.sweeper = sweep.New()
 	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, health)
 	if err == nil {
-		a.access, err = openAccessLog(conf.Log.Access, o, a.log)
+		a.access, err = openAccessLog(conf, o, a.log)
 	}
 	if err != nil {
 		a.sweeper.Close()
+		a.lot.Close()
 		return nil, err
 	}
 	var recorder gateway.Recorder
@@ -133,7 +138,7 @@ func (a *App) server(l snapshot.Listener) *engine.Server {
 		Name: l.Name, Address: l.Address, TLS: l.TLS, Log: a.log,
 		Handshake: time.Duration(l.Timeouts.Header), Connections: l.Limits.Connections,
 	}
-	deps := http1.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Sweeper: a.sweeper, Log: a.log}
+	deps := http1.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Sweeper: a.sweeper, Log: a.log, Lot: a.lot}
 	if slices.Contains(l.Protocols, "h2") || slices.Contains(l.Protocols, "h2c") {
 		h2 := nethttp.New(l.Listener, nethttp.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Log: a.log})
 		s.HTTP2 = h2
@@ -207,6 +212,7 @@ func (a *App) Stop(ctx context.Context) error {
 func (a *App) Close() error {
 	a.snap.Retire(nil)
 	a.sweeper.Close()
+	a.lot.Close()
 	if a.access == nil {
 		return nil
 	}

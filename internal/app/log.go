@@ -18,8 +18,10 @@ func newLog(level string, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
-// openAccessLog opens the access log where the configuration says.
-func openAccessLog(c config.AccessLog, o Options, log *slog.Logger) (*telemetry.AccessLog, error) {
+// openAccessLog opens the access log where the configuration says. It returns
+// nil when there is to be none.
+func openAccessLog(conf *config.Config, o Options, log *slog.Logger) (*telemetry.AccessLog, error) {
+	c := conf.Log.Access
 	var to telemetry.Opener
 	switch c.Output {
 	case "off":
@@ -29,7 +31,7 @@ func openAccessLog(c config.AccessLog, o Options, log *slog.Logger) (*telemetry.
 	case "stderr":
 		to = telemetry.ToStream(o.Stderr)
 	default:
-		to = telemetry.ToFile(c.Output)
+		to = telemetry.ToFile(conf.Source.Resolve(c.Output))
 	}
 	return telemetry.NewAccessLog(to, telemetry.Options{
 		Query: query(c.Query), Flush: time.Duration(c.Flush),

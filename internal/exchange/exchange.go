@@ -153,8 +153,8 @@ type Exchange struct {
 	// answer, because its framing can't be trusted any more.
 	CloseClient bool
 
-	// Route, Service and Target are names for logs and metrics.
-	Route, Service, Target string
+	// Listener, Route, Service and Target are names for logs and metrics.
+	Listener, Route, Service, Target string
 	// Bound is what the gateway needs again when the exchange ends.
 	Bound any
 	// UpstreamTime is the time from the first attempt to the answer's head,

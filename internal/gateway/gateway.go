@@ -115,7 +115,7 @@ func record(x *exchange.Exchange) telemetry.Record {
 	r := telemetry.Record{
 		Time: x.Now, RequestID: x.RequestID, Client: x.Client, Peer: x.Peer.Addr(),
 		Method: x.Method, Host: x.Host, Path: x.RawPath, Query: x.Query, Version: x.Version.String(),
-		Route: x.Route, Service: x.Service, Target: x.Target,
+		Listener: x.Listener, Route: x.Route, Service: x.Service, Target: x.Target,
 		Status: x.Status, Detail: x.Detail, User: x.Identity.Subject,
 		BytesIn: x.BytesIn, BytesOut: x.BytesOut, TLS: x.Secure,
 		Duration: time.Since(x.Now), UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,

@@ -54,6 +54,7 @@ func (m *Manners) Enter(x *exchange.Exchange) {
 	x.Client = x.Peer.Addr()
 	x.Request.StripHopByHop()
 	if len(m.trusted) > 0 && m.Trusts(x.Client) {
+		x.PeerTrusted = true
 		m.believe(x)
 		x.Request.Filter(m.keepFromProxy)
 		return

@@ -74,12 +74,20 @@ func (b *builder) listeners() {
 		} else {
 			addresses[key] = true
 		}
-		b.protocols(at, l)
+		l.Protocols = b.protocols(at, l)
 		b.out.Listeners = append(b.out.Listeners, Listener{Listener: l, TLS: b.listenerTLS(at+".tls", l)})
 	}
 }
 
-func (b *builder) protocols(at string, l config.Listener) {
+// protocols checks what a listener is to speak, and chooses when nothing is
+// said.
+func (b *builder) protocols(at string, l config.Listener) []string {
+	if len(l.Protocols) == 0 && l.TLS != nil {
+		return []string{"http1", "h2"}
+	}
+	if len(l.Protocols) == 0 {
+		return []string{"http1"}
+	}
 	for j, p := range l.Protocols {
 		place := at + ".protocols[" + strconv.Itoa(j) + "]"
 		switch {
@@ -89,6 +97,7 @@ func (b *builder) protocols(at string, l config.Listener) {
 			b.fail(place, "use h2", "h2c is for listeners without TLS")
 		}
 	}
+	return l.Protocols
 }
 
 func (b *builder) listenerTLS(at string, l config.Listener) *tls.Config {
@@ -199,7 +208,12 @@ func (b *builder) checkHost(at, host string) {
 // policies builds the policies of every route.
 func (b *builder) policies() {
 	for _, e := range b.c.Policies {
-		if link, ok := b.link(e, "policies."+e.Name); ok && !e.Off {
+		link, ok := b.link(e, "policies."+e.Name)
+		switch {
+		case !ok || e.Off:
+		case link.Kind.Answers:
+			b.fail("policies."+e.Name, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
+		default:
 			b.global[e.Name] = link
 		}
 	}

@@ -175,7 +175,7 @@ func (c *conn) handOver() {
 func (c *conn) begin() *exchange.Exchange {
 	x := c.e.deps.Exchanges.Get()
 	x.Now = time.Now()
-	x.Peer, x.Local, x.Secure = c.peer, c.local, c.secure
+	x.Peer, x.Local, x.Secure, x.Listener = c.peer, c.local, c.secure, c.e.name
 	x.Interim = c
 	c.body.reset(x)
 	c.msg = wire.Message{}

@@ -33,6 +33,7 @@ type Deps struct {
 
 // Engine serves the connections of one listener.
 type Engine struct {
+	name     string
 	deps     Deps
 	limits   wire.Limits
 	body     int64 // largest request body in bytes, 0 for any
@@ -54,6 +55,7 @@ var _ engine.Protocol = (*Engine)(nil)
 // New makes an Engine with the limits of a listener.
 func New(l config.Listener, deps Deps) *Engine {
 	return &Engine{
+		name: l.Name,
 		deps: deps,
 		limits: wire.Limits{
 			FirstLine:   int(l.Limits.RequestLine),
