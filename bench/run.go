@@ -120,13 +120,12 @@ func (b *bench) runCase(ctx context.Context, c benchCase) error {
 	return nil
 }
 
-// warnOfStrangers says when the machine was too busy with other things.
+// warnOfStrangers says when the machine was too busy with other things. The
+// share is that of a round, the same for all its subjects.
 func (b *bench) warnOfStrangers(results []caseResult) {
-	for _, r := range results {
-		if r.Foreign.Median > maxForeign {
-			fmt.Fprintf(b.log, "%s: %s: other processes took %.0f%% of a core even in the quieter rounds; measure again on a quiet machine\n",
-				r.Case, r.Subject, 100*r.Foreign.Median)
-		}
+	if len(results) > 0 && results[0].Foreign.Median > maxForeign {
+		fmt.Fprintf(b.log, "%s: other processes took %.0f%% of a core even in the quieter rounds; measure again on a quiet machine\n",
+			results[0].Case, 100*results[0].Foreign.Median)
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 // meet it, what no configuration needs and what would cost seconds, gigabytes
 // or the stack. The numbers are from measurements at 1 MB.
 const (
-	maxTokens     = 250_000
+	maxTokens     = 300_000
 	maxBlankLines = 100      // each is copied with the block text before it
 	maxAngles     = 100      // each < of a run looks at all that follow
 	maxEmpty      = 2000     // each shifts all tokens behind it

@@ -373,7 +373,7 @@ func (b *builder) forward(at string, r config.Route, out *Route) {
 	}
 	rewrite, problems := route.CompileRewrite(f.StripPrefix, f.Replace, f.Path == "unchanged", r.Path)
 	for _, p := range problems {
-		b.fail(at+".forward."+p.Path, p.Hint, "%s", p.What)
+		b.fail(at+"."+p.Path, p.Hint, "%s", p.What)
 	}
 	out.rewrite = rewrite
 }

@@ -38,6 +38,7 @@ type conn struct {
 	vec    net.Buffers
 	vecs   [2][]byte
 	pump   pump
+	talk   talk
 	peeked int // what peek saw
 	peek   func(fd uintptr) bool
 }
@@ -52,6 +53,7 @@ func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
 		c.raw, _ = sc.SyscallConn() // without it a dead connection shows at its next use
 	}
 	c.peek = c.peekOnce
+	c.talk.buffers, c.talk.step = t.service.deps.Buffers, c.talk.run
 	c.pump.done = make(chan struct{}, 1)
 	c.r.Reset(nc, t.service.deps.Buffers)
 	t.service.deps.Sweeper.Add(&c.timer, c)
@@ -133,12 +135,12 @@ func (c *conn) roundTrip(x *exchange.Exchange) outcome {
 		return c.fail(outcome{reason: r})
 	}
 	if err := c.send(x); err != nil {
-		return c.failed(err, true)
+		return c.failed(err)
 	}
 	for {
 		raw, err := c.r.ReadHead(&c.t.service.limits)
 		if err != nil {
-			return c.failed(err, false)
+			return c.failed(err)
 		}
 		var detail string
 		var ok bool
@@ -247,11 +249,11 @@ func (c *conn) fail(out outcome) outcome {
 }
 
 // failed turns an error of the socket into an outcome.
-func (c *conn) failed(err error, sending bool) outcome {
+func (c *conn) failed(err error) outcome {
 	var none writeNothing
 	out := outcome{reason: c.reason(err), detail: err.Error()}
 	if out.reason == exchange.UpstreamReset && c.reused {
-		out.unsent = sending && errors.As(err, &none)
+		out.unsent = errors.As(err, &none)
 		out.dead = c.r.Buffered() == 0
 	}
 	return c.fail(out)

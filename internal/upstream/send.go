@@ -14,7 +14,8 @@ type writeNothing struct{ error }
 // Unwrap returns the error of the write.
 func (w writeNothing) Unwrap() error { return w.error }
 
-// send writes head and body. A body that is whole goes out with the head in
+// send writes head and body. It may have read the first bytes of the answer
+// when it returns. A body that is whole goes out with the head in
 // one call; one that streams is pumped by a goroutine of its own, because the
 // service may answer before it ends.
 func (c *conn) send(x *exchange.Exchange) error {
@@ -29,6 +30,10 @@ func (c *conn) send(x *exchange.Exchange) error {
 	defer buf.Release()
 	head := wire.AppendRequest(buf.B[:0], x, host, x.Out.Path, m)
 	x.ExpectContinue = false // from here on the service says when to continue
+	if !streams && c.canTalk(head, whole) {
+		c.timer.After(c.t.service.responseTimeout(x))
+		return c.talkOnce(append(head, whole...))
+	}
 	c.timer.After(c.idle)
 	if err := c.write(head, whole); err != nil {
 		return err

@@ -118,9 +118,18 @@ func TestAnswerWithoutContent(t *testing.T) {
 				}
 				x.ResponseBody.SetBytes([]byte(tc.whole))
 			})
-			resp, body := s.do(t, tc.method, "/", nil, nil)
-			if resp.StatusCode != tc.status || body != "" || resp.ContentLength != tc.length {
-				t.Errorf("%d, length %d, body %q", resp.StatusCode, resp.ContentLength, body)
+			r, err := http.NewRequestWithContext(t.Context(), tc.method, s.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := s.client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body := make([]byte, 1) // not all of it: net/http's client misses the content of a 304 that names a length
+			if n, _ := resp.Body.Read(body); resp.StatusCode != tc.status || n > 0 || resp.ContentLength != tc.length {
+				t.Errorf("%d, length %d, body %q", resp.StatusCode, resp.ContentLength, body[:n])
 			}
 			if tc.status == 204 && resp.Header.Get("Content-Length") != "" {
 				t.Error("a 204 has a Content-Length")
@@ -210,14 +219,14 @@ func TestTrailersBothWays(t *testing.T) {
 			x.Status = 500
 		}
 		x.ResponseTrailer.Add("x-sum", fmt.Sprintf("%d %s", len(content), x.RequestTrailer.Get("X-Check")))
-		x.ResponseTrailer.Add("X-Host", fmt.Sprint(x.RequestTrailer.Has(exchange.KeyAuthorization)))
+		x.ResponseTrailer.Add("X-Forwarded", fmt.Sprint(x.RequestTrailer.Has(exchange.KeyXForwardedFor)))
 		x.ResponseBody.SetSource(&source{read: strings.NewReader("done").Read}, -1)
 	})
 	r, err := http.NewRequestWithContext(t.Context(), "POST", s.url, io.MultiReader(strings.NewReader("12345")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Trailer = http.Header{"X-Check": {"ok"}, "Authorization": {"Bearer x"}}
+	r.Trailer = http.Header{"X-Check": {"ok"}, "X-Forwarded-For": {"192.0.2.1"}}
 	resp, err := s.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +235,7 @@ func TestTrailersBothWays(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); string(body) != "done" || err != nil {
 		t.Errorf("body %q, %v", body, err)
 	}
-	want := http.Header{"X-Sum": {"5 ok"}, "X-Host": {"false"}}
+	want := http.Header{"X-Sum": {"5 ok"}, "X-Forwarded": {"false"}}
 	if fmt.Sprint(resp.Trailer) != fmt.Sprint(want) {
 		t.Errorf("trailer %v, want %v", resp.Trailer, want)
 	}

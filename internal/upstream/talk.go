@@ -1,0 +1,109 @@
+package upstream
+
+import (
+	"io"
+	"os"
+	"syscall"
+
+	"yett/internal/wire"
+)
+
+// talk is a request that goes out in one write, and the first bytes of its
+// answer.
+//
+// A goroutine that writes and then reads asks the kernel for an answer that
+// can't be there yet, once for each request. Here the write happens after the
+// runtime has begun to listen for the socket, inside of RawConn.Read, so that
+// the read comes only when the answer is there, and no buffer is held
+// meanwhile.
+type talk struct {
+	out     []byte // the request; nil once it is written
+	n       int    // bytes of it that were written
+	err     error
+	in      *wire.Buffer
+	got     int
+	buffers *wire.Buffers
+	step    func(fd uintptr) bool
+}
+
+// canTalk tells whether a request can go this way: on a plain connection, in
+// one piece.
+func (c *conn) canTalk(head, more []byte) bool {
+	return c.raw != nil && c.t.tls == nil && len(more) <= cap(head)-len(head)
+}
+
+// talkOnce writes the request and waits for the first bytes of the answer,
+// which are in the Reader afterwards.
+func (c *conn) talkOnce(out []byte) error {
+	t := &c.talk
+	t.out, t.n, t.err, t.in = out, 0, nil, nil
+	err := c.raw.Read(t.step)
+	rest := t.out
+	t.out = nil
+	switch {
+	case rest != nil && t.err == nil && err == nil: // the socket took a part only
+		return c.write(rest[t.n:], nil)
+	case rest != nil && t.n == 0:
+		return writeNothing{firstOf(t.err, err)}
+	case t.err != nil || err != nil:
+		return firstOf(t.err, err)
+	}
+	c.r.Prime(t.in, t.got)
+	t.in = nil
+	return nil
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// run is called by RawConn.Read: at first after it has begun to listen, then
+// whenever the socket has become readable.
+func (t *talk) run(fd uintptr) bool {
+	if t.out != nil {
+		return !t.send(int(fd))
+	}
+	b := t.buffers.Get(wire.SmallBuffer)
+	n, err := retry(syscall.Read, int(fd), b.B)
+	switch {
+	case n > 0:
+		t.in, t.got = b, n
+		return true
+	case err == syscall.EAGAIN:
+		b.Release()
+		return false
+	case err == nil:
+		t.err = io.EOF
+	default:
+		t.err = os.NewSyscallError("read", err)
+	}
+	b.Release()
+	return true
+}
+
+// send writes the request. It tells whether all of it went out.
+func (t *talk) send(fd int) bool {
+	n, err := retry(syscall.Write, fd, t.out)
+	if n == len(t.out) {
+		t.out = nil
+		return true
+	}
+	t.n = max(n, 0)
+	if err != nil && err != syscall.EAGAIN {
+		t.err = os.NewSyscallError("write", err)
+	}
+	return false
+}
+
+// retry repeats a call that a signal has interrupted.
+func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
+	for {
+		n, err := call(fd, p)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
