@@ -70,7 +70,8 @@ func busyAddress(err error) (netip.AddrPort, bool) {
 	if !ok {
 		return netip.AddrPort{}, false
 	}
-	return tcp.AddrPort(), true
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), true
 }
 
 // nextPort is another port to try.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,8 @@ func (p Process) runCommand() *cobra.Command {
 environment variables win.
 
 SIGTERM and SIGINT drain: /health/ready turns 503, then the listeners close, running
-requests finish, and the exit code is 0. A second signal ends at once with exit code 1.
+requests finish, and the exit code is 0. A second signal, half a second later or more,
+ends at once with exit code 1.
 With a mistake in the configuration nothing is started, and the exit code is 1.`,
 		Example: `  yett run
   yett run -c /etc/yett/yett.yaml
@@ -32,6 +34,10 @@ With a mistake in the configuration nothing is started, and the exit code is 1.`
 	}
 	return cmd
 }
+
+// oneSignal is how long further signals count as the first one: what runs
+// other programs, such as timeout, often sends it to the process and its group.
+const oneSignal = 500 * time.Millisecond
 
 var errSecondSignal = errors.New("ended at once by a second signal; what was running has been cut off")
 
@@ -64,12 +70,17 @@ func serve(ctx context.Context, o app.Options, started func(*app.App) error) err
 // stop drains until it is done or another signal comes. In the latter case it
 // leaves the draining behind: the process is about to end.
 func stop(a *app.App, signals <-chan os.Signal) error {
+	since := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.Stop(context.Background()) }()
-	select {
-	case err := <-stopped:
-		return err
-	case <-signals:
-		return errSecondSignal
+	for {
+		select {
+		case err := <-stopped:
+			return err
+		case <-signals:
+			if time.Since(since) >= oneSignal {
+				return errSecondSignal
+			}
+		}
 	}
 }

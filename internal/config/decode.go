@@ -234,18 +234,27 @@ func (d *decoder) stringList(e *element, path string, into *StringList, r rules)
 		}
 		*into = texts
 	default:
-		d.mismatch(e, path, "a text or a list of texts", "")
+		d.mismatch(e, path, "a text or a list of texts", wordHint(e))
 	}
 }
 
 func (d *decoder) string(e *element, path string, v reflect.Value, r rules) {
 	if e.kind != word {
-		d.mismatch(e, path, "a text", "")
+		d.mismatch(e, path, "a text", wordHint(e))
 		return
 	}
 	if d.checkEnum(e, e.text, path, r) {
 		v.SetString(e.text)
 	}
+}
+
+// wordHint helps where a colon made a mapping of a text: in braces the YAML
+// library takes even that of localhost:80 for one.
+func wordHint(e *element) string {
+	if e.kind == mapping && len(e.fields) == 1 {
+		return "put a text with a colon into quotes"
+	}
+	return ""
 }
 
 // checkEnum tells whether a text is among the allowed words.
@@ -290,7 +299,7 @@ func (d *decoder) text(e *element, path string, v reflect.Value, into encoding.T
 		want = s.Shape().Want
 	}
 	if e.kind != word {
-		d.mismatch(e, path, want, "")
+		d.mismatch(e, path, want, wordHint(e))
 		return
 	}
 	fresh := reflect.New(v.Type())

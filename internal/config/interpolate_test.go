@@ -31,7 +31,7 @@ func TestExpand(t *testing.T) {
 		{"${A:?must be set}", "a", "A", true},
 		{"$${A}", "${A}", "", false},
 		{"$$${A}", "$${A}", "", false},
-		{"${NONE:-$${A}}", "${A}", "", true},
+		{"${NONE:-$${A}}", "${A}", "", false}, // the first brace ends the default
 		{"}", "}", "", false},
 		{"${TRICKY}", "${A} } $${A} x: [1]", "TRICKY", true},
 		{"${NONE:-http://[::1]:80/?a=b&c}", "http://[::1]:80/?a=b&c", "", true},

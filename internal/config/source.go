@@ -16,8 +16,8 @@ type Source struct {
 	keys   map[string]place
 }
 
-// newSource walks the document. A mapping or list below a key has the key's
-// place, which is what an operator looks for; a word has its own.
+// newSource walks the document. A word has its own place; a mapping, a list or
+// nothing has that of its key, which is what an operator looks for.
 func newSource(name string, root *element) *Source {
 	s := &Source{name: name, values: make(map[string]place), keys: make(map[string]place)}
 	s.add("", root, root.at)
@@ -29,11 +29,11 @@ func (s *Source) add(path string, e *element, at place) {
 	for _, f := range e.fields {
 		below := join(path, f.name)
 		s.keys[below] = f.at
-		if f.value.kind == list || f.value.kind == mapping {
-			s.add(below, f.value, f.at)
-		} else {
-			s.add(below, f.value, f.value.at)
+		at := f.at
+		if f.value.kind == word {
+			at = f.value.at
 		}
+		s.add(below, f.value, at)
 	}
 	for i, item := range e.items {
 		s.add(index(path, i), item, item.at)

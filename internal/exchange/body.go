@@ -19,6 +19,12 @@ type Source interface {
 	Close() error
 }
 
+// Gatherer is a Source that can make a small body whole, in memory that is
+// valid until Release. ok is false when it would rather stream.
+type Gatherer interface {
+	Gather() (whole []byte, ok bool, err error)
+}
+
 // Body is the content of a message. The zero Body is empty.
 //
 // A Body either is whole in memory (Whole), or streams from a Source. It is
@@ -53,6 +59,20 @@ func (b *Body) Streams() bool { return b.src != nil }
 
 // Whole returns the content when all of it is in memory already.
 func (b *Body) Whole() ([]byte, bool) { return b.whole, b.src == nil }
+
+// Gather makes a small body whole where its Source can do that.
+func (b *Body) Gather() error {
+	g, can := b.src.(Gatherer)
+	if !can || b.limit > 0 && b.size > b.limit {
+		return nil
+	}
+	whole, ok, err := g.Gather()
+	if err != nil || !ok {
+		return err
+	}
+	b.whole, b.src, b.size, b.read = whole, nil, int64(len(whole)), int64(len(whole))
+	return nil
+}
 
 // Ready tells whether Read would return at once.
 func (b *Body) Ready() bool {

@@ -151,26 +151,37 @@ func (h *Header) StripHopByHop() {
 }
 
 // stripNamed removes what Connection names. Content-Length and Host stay:
-// they are framing and routing, whatever a client says about them.
+// they are framing and routing, whatever a client says about them. Connection
+// fields stay too, so the list of them can be walked while others go.
 func (h *Header) stripNamed() {
-	for i := 0; i < len(h.fields); i++ {
-		if h.fields[i].Key != KeyConnection {
-			continue
+	for n := 0; ; n++ {
+		value, ok := h.nth(KeyConnection, n)
+		if !ok {
+			return
 		}
-		for name := range strings.SplitSeq(h.fields[i].Value, ",") {
+		for name := range strings.SplitSeq(value, ",") {
 			name = strings.Trim(name, " \t")
-			k := KeyOf(name)
-			if name == "" || k == KeyConnection || k == KeyContentLength || k == KeyHost {
-				continue
-			}
-			before := len(h.fields)
-			h.Del(name)
-			if len(h.fields) != before {
-				i = -1 // positions moved: start again, each round removes at least one field
-				break
+			switch KeyOf(name) {
+			case KeyConnection, KeyContentLength, KeyHost:
+			default:
+				h.Del(name)
 			}
 		}
 	}
+}
+
+// nth returns the value of the field number n with that Key, from 0.
+func (h *Header) nth(k Key, n int) (string, bool) {
+	for i := range h.fields {
+		if h.fields[i].Key != k {
+			continue
+		}
+		if n == 0 {
+			return h.fields[i].Value, true
+		}
+		n--
+	}
+	return "", false
 }
 
 // HasToken tells whether a comma separated list value has the token, in any

@@ -102,8 +102,11 @@ type outcome struct {
 // answer and the source of its body. It returns nil, or why there is no
 // answer.
 func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
-	start := time.Now()
 	x.Service = s.name
+	if err := x.RequestBody.Gather(); err != nil {
+		return bodyReason(err)
+	}
+	start := time.Now()
 	reason := s.attempts(x)
 	now := time.Now()
 	x.UpstreamTime = now.Sub(start)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 
+	"yett/internal/sock"
 	"yett/internal/wire"
 )
 
@@ -64,10 +65,10 @@ func firstOf(a, b error) error {
 // whenever the socket has become readable.
 func (t *talk) run(fd uintptr) bool {
 	if t.out != nil {
-		return !t.send(int(fd))
+		return !t.send(fd)
 	}
-	b := t.buffers.Get(wire.SmallBuffer)
-	n, err := retry(syscall.Read, int(fd), b.B)
+	b := t.buffers.Get(wire.LargeBuffer) // what is there already is better taken at once
+	n, err := sock.Recv(fd, b.B)
 	switch {
 	case n > 0:
 		t.in, t.got = b, n
@@ -78,32 +79,22 @@ func (t *talk) run(fd uintptr) bool {
 	case err == nil:
 		t.err = io.EOF
 	default:
-		t.err = os.NewSyscallError("read", err)
+		t.err = os.NewSyscallError("recv", err)
 	}
 	b.Release()
 	return true
 }
 
 // send writes the request. It tells whether all of it went out.
-func (t *talk) send(fd int) bool {
-	n, err := retry(syscall.Write, fd, t.out)
+func (t *talk) send(fd uintptr) bool {
+	n, err := sock.Send(fd, t.out)
 	if n == len(t.out) {
 		t.out = nil
 		return true
 	}
-	t.n = max(n, 0)
+	t.n = n
 	if err != nil && err != syscall.EAGAIN {
-		t.err = os.NewSyscallError("write", err)
+		t.err = os.NewSyscallError("send", err)
 	}
 	return false
-}
-
-// retry repeats a call that a signal has interrupted.
-func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
-	for {
-		n, err := call(fd, p)
-		if err != syscall.EINTR {
-			return n, err
-		}
-	}
 }

@@ -327,6 +327,22 @@ func (b *Body) Whole() ([]byte, bool) {
 	return nil, false
 }
 
+// Gatherable tells whether the content is of a known length that fits a large
+// buffer.
+func (b *Body) Gatherable() bool {
+	return b.framing == ByLength && b.left <= LargeBuffer
+}
+
+// Fill reads once more from the stream into the buffer, so that Whole may
+// succeed. It returns how many bytes came.
+func (b *Body) Fill() (int, error) {
+	d := b.d
+	before := d.Buffered()
+	d.moveOn(int(b.left))
+	err := d.fill()
+	return d.Buffered() - before, unexpected(err)
+}
+
 // join decodes chunks over their own bytes. When the content turns out not to
 // end in the buffer, or malformed, nothing has been changed.
 func (b *Body) join() ([]byte, bool) {

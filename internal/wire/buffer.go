@@ -9,8 +9,9 @@ import (
 const (
 	// SmallBuffer holds the head of nearly every message, in bytes.
 	SmallBuffer = 4 << 10
-	// LargeBuffer is what bodies are copied through, in bytes.
-	LargeBuffer = 64 << 10
+	// LargeBuffer is what bodies are copied through, in bytes: 64 KB of content
+	// and the head before it.
+	LargeBuffer = 68 << 10
 )
 
 // Buffer is a piece of memory from Buffers. B has its full length.

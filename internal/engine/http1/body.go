@@ -63,26 +63,57 @@ func (b *clientBody) Read(p []byte) (int, error) {
 			return 0, b.fail(err)
 		}
 	}
-	before := b.c.timer.Now()
-	if !b.c.timer.After(b.c.e.timeouts.bodyIdle) {
-		return 0, b.fail(exchange.BodyTimeout)
-	}
-	n, err := b.b.Read(p)
-	b.c.timer.Stop()
-	b.waited += b.c.timer.Now() - before
-	b.got += int64(n)
+	var n int
+	err := b.wait(func() (int, error) {
+		var err error
+		n, err = b.b.Read(p)
+		return n, err
+	})
 	if b.b.Done() {
 		b.complete.Store(true)
 	}
+	return n, err
+}
+
+// wait reads once, within the time that a client may pause and at the pace
+// that it has to keep.
+func (b *clientBody) wait(read func() (int, error)) error {
+	before := b.c.timer.Now()
+	if !b.c.timer.After(b.c.e.timeouts.bodyIdle) {
+		return b.fail(exchange.BodyTimeout)
+	}
+	n, err := read()
+	b.c.timer.Stop()
+	b.waited += b.c.timer.Now() - before
+	b.got += int64(n)
 	switch {
 	case err == io.EOF:
-		return n, err
+		return err
 	case err != nil:
-		return n, b.fail(err)
+		return b.fail(err)
 	case b.tooSlow():
-		return 0, b.fail(exchange.BodyTimeout)
+		return b.fail(exchange.BodyTimeout)
 	}
-	return n, nil
+	return nil
+}
+
+// Gather implements exchange.Gatherer: a body that fits a buffer is read whole,
+// so that the service meets no slow client, and the request can be sent in one
+// piece and, where that is safe, twice.
+func (b *clientBody) Gather() ([]byte, bool, error) {
+	if b.x.ExpectContinue || !b.b.Gatherable() {
+		return nil, false, nil
+	}
+	for {
+		if whole, ok := b.b.Whole(); ok {
+			b.complete.Store(true)
+			b.got = int64(len(whole))
+			return whole, true, nil
+		}
+		if err := b.wait(b.b.Fill); err != nil {
+			return nil, false, err
+		}
+	}
 }
 
 // tooSlow tells whether the client has been waited for longer than the bytes

@@ -49,6 +49,11 @@ type conn struct {
 	wait   func(fd uintptr) bool
 	fd     int // while parked
 
+	// unsent is what a write has still to send.
+	unsent  []byte
+	sendErr error
+	push    func(fd uintptr) bool
+
 	msg    wire.Message
 	body   clientBody
 	tunnel atomic.Pointer[tunnel]
@@ -68,7 +73,7 @@ func newConn(e *Engine, nc net.Conn, secure bool) *conn {
 	if sc, ok := lower.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // without it the wait costs a buffer, and a client's leaving shows later
 	}
-	c.wait = c.readFirst
+	c.wait, c.push = c.readFirst, c.sendSome
 	c.body.c = c
 	c.r.Reset(nc, e.deps.Buffers)
 	return c
@@ -242,6 +247,9 @@ func (c *conn) revive() {
 // is read, a large one ends the connection.
 func (c *conn) settle(x *exchange.Exchange) bool {
 	x.BytesIn = x.RequestBody.BytesRead()
+	if !x.RequestBody.Streams() {
+		x.BytesIn = max(x.RequestBody.Size(), 0)
+	}
 	if c.body.done() {
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"yett/internal/sock"
 	"yett/internal/wire"
 )
 
@@ -88,19 +89,23 @@ func (c *conn) firstBytes() bool {
 }
 
 // readFirst tries to read with a buffer that it gives back when there is
-// nothing yet.
+// nothing yet. A small one is enough for nearly every request; one that fills
+// it brings a body, of which more is taken at once.
 func (c *conn) readFirst(fd uintptr) bool {
 	b := c.e.deps.Buffers.Get(wire.SmallBuffer)
-	for {
-		n, err := syscall.Read(int(fd), b.B)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err == nil && n > 0 {
-			c.first, c.firstN = b, n
-			return true
-		}
+	n, err := sock.Recv(fd, b.B)
+	if n == 0 {
 		b.Release()
 		return err != syscall.EAGAIN
 	}
+	if n == len(b.B) {
+		large := c.e.deps.Buffers.Get(wire.LargeBuffer)
+		copy(large.B, b.B)
+		b.Release()
+		b = large
+		more, _ := sock.Recv(fd, b.B[n:]) // an error shows again at the next read
+		n += more
+	}
+	c.first, c.firstN = b, n
+	return true
 }

@@ -3,9 +3,12 @@ package http1
 import (
 	"io"
 	"net"
+	"os"
+	"syscall"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/sock"
 	"yett/internal/wire"
 )
 
@@ -196,14 +199,45 @@ func (c *conn) writev(head, more []byte) error {
 		head, more = append(head, more...), nil
 	}
 	if len(more) == 0 {
-		_, err := c.nc.Write(head)
-		return err
+		return c.send(head)
 	}
 	c.pieces = [2][]byte{head, more}
 	c.out = net.Buffers(c.pieces[:])
 	_, err := c.out.WriteTo(c.nc)
 	c.pieces = [2][]byte{}
 	return err
+}
+
+// send writes one piece, on a plain connection without the detour through the
+// file layer.
+func (c *conn) send(p []byte) error {
+	if c.raw == nil || c.secure {
+		_, err := c.nc.Write(p)
+		return err
+	}
+	c.unsent, c.sendErr = p, nil
+	err := c.raw.Write(c.push)
+	c.unsent = nil
+	if err == nil {
+		err = c.sendErr
+	}
+	return err
+}
+
+// sendSome is called by RawConn.Write, again whenever the socket takes more.
+func (c *conn) sendSome(fd uintptr) bool {
+	for len(c.unsent) > 0 {
+		n, err := sock.Send(fd, c.unsent)
+		if err == syscall.EAGAIN {
+			return false
+		}
+		if err != nil {
+			c.sendErr = os.NewSyscallError("send", err)
+			return true
+		}
+		c.unsent = c.unsent[n:]
+	}
+	return true
 }
 
 // WriteInterim implements exchange.Interim. HTTP/1.0 clients know no 1xx.

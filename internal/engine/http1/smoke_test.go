@@ -32,7 +32,11 @@ func (c core) Serve(x *exchange.Exchange) {
 		x.ResponseBody.SetBytes([]byte(x.Reason.Name + " " + x.Detail))
 	}
 }
-func (core) Done(x *exchange.Exchange) { if x.Reason != nil { println(x.Reason.Name, x.Detail) } }
+func (core) Done(x *exchange.Exchange) {
+	if x.Reason != nil {
+		println(x.Reason.Name, x.Detail)
+	}
+}
 
 func start(t testing.TB, target string) string {
 	var buffers wire.Buffers

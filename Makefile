@@ -1,0 +1,77 @@
+# `make` lists what can be made. Needed: Go, make and git.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# Set by hand for a release; otherwise the Go toolchain stamps the commit.
+VERSION ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+# How long the tests of one package may take.
+TIMEOUT ?= 5m
+
+# The race detector needs a C compiler. Expanded when used, after `tools`.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# git refuses to speak about a tree of another owner, and go build then fails.
+BUILDVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
+
+# Packages that give buffers back: with the tag poison these are overwritten,
+# so that whoever forgot to copy fails.
+POISONED := ./internal/exchange/... ./internal/wire/... ./internal/policy/... ./internal/upstream/... ./internal/engine/... ./test/conformance/... ./test/twin/...
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: ## build bin/yett (VERSION=v1.2.3 for a release)
+	go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
+
+.PHONY: run
+run: build ## try it: the gateway with three services behind it
+	@./bin/yett demo
+
+.PHONY: check
+check: build ## formatting, vet, staticcheck, and the example configurations
+	@echo "gofmt"; unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:" $$unformatted; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	@for file in examples/*/yett.yaml; do ./bin/yett check -c $$file; done
+
+.PHONY: test
+test: tools check ## everything that has to pass before a change is good
+	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) ./..." "-tags poison -timeout $(TIMEOUT) $(wildcard $(POISONED:/...=))"
+
+# What tests use beside Go. Without curl, the demo's commands are not tried;
+# without gcc, there is no race detector.
+.PHONY: tools
+tools:
+	@missing=""; \
+	command -v curl >/dev/null || missing="curl"; \
+	[ "$$(go env CGO_ENABLED)" = 1 ] || missing="$$missing gcc libc6-dev"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing for the tests: $$missing"; \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing >/dev/null || echo "that failed; the tests do without"; \
+	else \
+		echo "not installed: $$missing; the tests do without"; \
+	fi
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME=10s
+	@go test -list '^Fuzz' ./... \
+		| awk '/^Fuzz/ {names[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, names[i]; n = 0}' \
+		| while read -r package name; do \
+			echo "$$package $$name"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+		done
+
+.PHONY: bench
+bench: ## compare with nginx, HAProxy and others on this machine
+	go run ./bench
+
+.PHONY: docs
+docs: ## write docs/reference anew
+	go run ./cmd/yett reference --dir docs/reference

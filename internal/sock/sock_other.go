@@ -1,0 +1,22 @@
+//go:build !linux
+
+package sock
+
+import "syscall"
+
+// Recv receives into p, which is not empty. It returns syscall.EAGAIN when
+// nothing is there, and 0 without an error at the end of the stream.
+func Recv(fd uintptr, p []byte) (int, error) { return call(syscall.Read, fd, p) }
+
+// Send sends p, which is not empty. It returns how many bytes the socket took,
+// and syscall.EAGAIN when it takes none.
+func Send(fd uintptr, p []byte) (int, error) { return call(syscall.Write, fd, p) }
+
+func call(f func(int, []byte) (int, error), fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := f(int(fd), p)
+		if err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
