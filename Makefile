@@ -19,7 +19,7 @@ BUILDVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 
 # Packages that give buffers back: with the tag poison these are overwritten,
 # so that whoever forgot to copy fails.
-POISONED := ./internal/exchange/... ./internal/wire/... ./internal/policy/... ./internal/upstream/... ./internal/engine/... ./test/conformance/... ./test/twin/...
+POISONED := ./internal/... $(patsubst %,./%/...,$(wildcard test/conformance test/twin))
 
 .PHONY: help
 help: ## list these targets
@@ -42,7 +42,7 @@ check: build ## formatting, vet, staticcheck, and the example configurations
 
 .PHONY: test
 test: tools check ## everything that has to pass before a change is good
-	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) ./..." "-tags poison -timeout $(TIMEOUT) $(wildcard $(POISONED:/...=))"
+	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) ./..." "-tags poison -timeout $(TIMEOUT) $(POISONED)"
 
 # What tests use beside Go. Without curl, the demo's commands are not tried;
 # without gcc, there is no race detector.

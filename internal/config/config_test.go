@@ -186,6 +186,11 @@ f:7:7: note: want a text, got a list`
 	}{}); len(p) == 0 {
 		t.Error("decoded into a channel")
 	}
+	if p := node.Decode(&struct {
+		M map[int]int `yaml:"levels"`
+	}{}); len(p) == 0 {
+		t.Error("decoded into a map of numbers")
+	}
 }
 
 // TestZeroNode holds that a policy without configuration gets its defaults,
@@ -248,6 +253,10 @@ func TestDefaults(t *testing.T) {
 	if c.Name != "yett" || len(c.IdentityHeaders) != 4 || c.Forwarded != (Forwarded{XForwarded: true, Gateway: true}) ||
 		c.Shutdown.Grace != seconds(10) || c.Log.Level != "info" || c.Log.Access.Query != "redact" {
 		t.Errorf("got %+v", c)
+	}
+	plain, err := Parse("f", []byte("listeners: [{address: \":0\", tls: {certificates: [{cert: a, key: b}]}}]\nroutes: [{name: a, path: /, auth: none}]\n"), nil)
+	if err != nil || plain.Listeners[0].TLS.MinVersion != "1.2" {
+		t.Errorf("got %+v, %v", plain, err)
 	}
 	again := Defaults()
 	again.IdentityHeaders[0] = "changed"

@@ -76,6 +76,10 @@ func (d *decoder) plain(e *element, path string, v reflect.Value, r rules) {
 	case reflect.Slice:
 		d.slice(e, path, v, r)
 	case reflect.Map:
+		if v.Type().Key().Kind() != reflect.String {
+			d.undecodable(e, path, v)
+			return
+		}
 		d.stringMap(e, path, v, r)
 	case reflect.String:
 		d.string(e, path, v, r)
@@ -320,7 +324,7 @@ func (d *decoder) text(e *element, path string, v reflect.Value, into encoding.T
 func (d *decoder) number(e *element, path string, v reflect.Value, r rules) {
 	want, ok := wantNumber(v.Kind())
 	if !ok {
-		d.add(e.at, path, fmt.Sprintf("can't be decoded into %s", v.Type()), "this is a fault of the gateway")
+		d.undecodable(e, path, v)
 		return
 	}
 	fresh := reflect.New(v.Type()).Elem()
@@ -331,6 +335,11 @@ func (d *decoder) number(e *element, path string, v reflect.Value, r rules) {
 	if d.checkRange(e, path, fresh, r) {
 		v.Set(fresh)
 	}
+}
+
+// undecodable reports a configuration type that is itself wrong.
+func (d *decoder) undecodable(e *element, path string, v reflect.Value) {
+	d.add(e.at, path, fmt.Sprintf("can't be decoded into %s", v.Type()), "this is a fault of the gateway")
 }
 
 func wantNumber(k reflect.Kind) (want string, ok bool) {

@@ -157,6 +157,9 @@ func (s *schemer) plain(v reflect.Value, r rules, path string, depth int) object
 	case reflect.Slice:
 		return object{"type": "array", "items": s.fresh(t.Elem(), r, path, depth)}
 	case reflect.Map:
+		if t.Key().Kind() != reflect.String {
+			s.fail("%s: the type %s can't be configured", path, t)
+		}
 		return object{"type": "object", "additionalProperties": s.fresh(t.Elem(), r, path, depth)}
 	case reflect.String:
 		return wordSchema(r)

@@ -3,7 +3,9 @@ package http1
 import (
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +20,17 @@ type Lot struct {
 
 	mu     sync.Mutex
 	parked map[int]*conn // by file descriptor
+	burst  int           // parked since memory was last given back
+	trim   *time.Timer
 }
+
+// A burst of connections leaves the stacks of their goroutines behind. When
+// this many have parked, and none for a moment, the memory goes back to the
+// system.
+const (
+	trimAfter = 1000
+	trimPause = time.Second
+)
 
 // NewLot makes a Lot that engines share. Close ends it.
 func NewLot(log *slog.Logger) (*Lot, error) {
@@ -35,6 +47,8 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 		return nil, fmt.Errorf("making an event to end the wait: %w", err)
 	}
 	l := &Lot{epoll: epoll, wake: wake, log: log, done: make(chan struct{}), parked: make(map[int]*conn)}
+	l.trim = time.AfterFunc(time.Hour, l.giveBack)
+	l.trim.Stop()
 	go l.run()
 	return l, nil
 }
@@ -43,6 +57,7 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 // close theirs before.
 func (l *Lot) Close() {
 	one := [8]byte{1}
+	l.trim.Stop()
 	_, _ = unix.Write(l.wake, one[:])
 	<-l.done
 	_ = unix.Close(l.wake)
@@ -65,9 +80,21 @@ func (l *Lot) park(c *conn) bool {
 			Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)}) == nil
 		if !ok {
 			delete(l.parked, c.fd)
+			return
+		}
+		if l.burst++; l.burst >= trimAfter {
+			l.trim.Reset(trimPause)
 		}
 	})
 	return ok && err == nil
+}
+
+// giveBack returns memory to the system after a burst.
+func (l *Lot) giveBack() {
+	l.mu.Lock()
+	l.burst = 0
+	l.mu.Unlock()
+	debug.FreeOSMemory()
 }
 
 // take takes the connection out. It tells whether it was parked: then it is
