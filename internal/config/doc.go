@@ -14,6 +14,8 @@
 //	enum      the words that are allowed, separated by commas
 //	min, max  bounds, in the type's own notation: 10, 64KB, 1m30s
 //
+// On a list or mapping, enum, min and max are about its elements.
+//
 // A default is a Go value, set by the type's SetDefaults. The policies'
 // configuration types follow the same rules and are decoded by Node.Decode.
 package config

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"yett/internal/problem"
 )
@@ -16,7 +17,11 @@ import (
 //
 // Values are never part of a problem.
 func parseDotenv(name, text string) (map[string]string, problem.List) {
-	p := dotenv{name: name, text: strings.ReplaceAll(strings.TrimPrefix(text, "\uFEFF"), "\r\n", "\n"), lines: make(map[string]int)}
+	if len(text) > maxFile {
+		return nil, problem.List{{File: name, Line: 1, Column: 1, What: "the file is larger than 1MB"}}
+	}
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "\uFEFF"), "\r\n", "\n")
+	p := dotenv{name: name, text: text, number: 1, lines: make(map[string]int)}
 	variables := make(map[string]string)
 	for p.at < len(p.text) {
 		if key, value, ok := p.line(); ok {
@@ -30,13 +35,26 @@ func parseDotenv(name, text string) (map[string]string, problem.List) {
 type dotenv struct {
 	name, text string
 	at         int
-	lines      map[string]int // where each key was set
-	problems   problem.List
+	// number and start are of the line that was last asked for by place.
+	number, start int
+	lines         map[string]int // where each key was set
+	problems      problem.List
+}
+
+// place returns the line and column of an offset, which must not be before the
+// line of the last one.
+func (p *dotenv) place(offset int) place {
+	passed := p.text[p.start:offset]
+	if i := strings.LastIndexByte(passed, '\n'); i >= 0 {
+		p.number += strings.Count(passed, "\n")
+		p.start += i + 1
+	}
+	return place{line: p.number, column: 1 + utf8.RuneCountInString(p.text[p.start:offset])}
 }
 
 // fail reports a problem at an offset and skips the rest of the line.
 func (p *dotenv) fail(offset int, what, hint string) {
-	at := placeOf([]byte(p.text), offset)
+	at := p.place(offset)
 	p.problems = append(p.problems, problem.Problem{File: p.name, Line: at.line, Column: at.column, What: what, Hint: hint})
 	p.skip()
 }
@@ -82,7 +100,7 @@ func (p *dotenv) line() (key, value string, ok bool) {
 		p.fail(start, fmt.Sprintf("%s is set twice", key), fmt.Sprintf("it stands on line %d already", first))
 		return "", "", false
 	}
-	p.lines[key] = placeOf([]byte(p.text), start).line
+	p.lines[key] = p.place(start).line
 	value, ok = p.value(key)
 	return key, value, ok
 }
@@ -136,6 +154,7 @@ func (p *dotenv) bare(key string) (string, bool) {
 }
 
 // quoted reads up to the closing quote, after which only a comment may stand.
+// Without one, nothing of the rest of the file can be trusted.
 func (p *dotenv) quoted(key string) (string, bool) {
 	start, quote := p.at, p.text[p.at]
 	var value strings.Builder
@@ -150,7 +169,6 @@ func (p *dotenv) quoted(key string) (string, bool) {
 		value.WriteByte(c)
 	}
 	if p.at >= len(p.text) {
-		p.at = start
 		p.fail(start, fmt.Sprintf("the value of %s has no closing quote", key), "")
 		return "", false
 	}

@@ -27,6 +27,7 @@ func TestDotenvMistakes(t *testing.T) {
 		{"A: secret", ".env:1:1: not a line of the form KEY=VALUE, the name has letters, digits and _ only; begin a comment with #"},
 		{"A=1\nA=secret", ".env:2:1: A is set twice, it stands on line 1 already"},
 		{"A=\"secret\nB=2", ".env:1:3: the value of A has no closing quote"},
+		{"A=1\nB=\"x\ny\"\nC=1\nC=secret", ".env:5:1: C is set twice, it stands on line 4 already"},
 		{"A='secret", ".env:1:3: the value of A has no closing quote"},
 		{"A='secret'secret", `.env:1:11: something follows the quoted value of A, escape a quote inside as \", or use the other kind around it`},
 		{"A=secret#secret", ".env:1:9: the value of A has a # without quotes, quote the value, or put a blank before a comment"},
@@ -41,6 +42,23 @@ func TestDotenvMistakes(t *testing.T) {
 		}
 		if strings.Contains(problems.Error(), "secret") {
 			t.Errorf("%q: a value is shown: %v", test.in, problems)
+		}
+	}
+}
+
+// TestDotenvBounds holds that a large file takes no longer than it must.
+func TestDotenvBounds(t *testing.T) {
+	var large strings.Builder
+	for large.Len() < maxFile-100 {
+		large.WriteString("1\nA='\n'#\n")
+	}
+	for name, text := range map[string]string{
+		"lines":  large.String(),
+		"quotes": strings.Repeat("A=\"\n", maxFile/4),
+		"large":  strings.Repeat("x", maxFile+1),
+	} {
+		if _, problems := parseDotenv(".env", text); len(problems) == 0 {
+			t.Errorf("%s: no problem", name)
 		}
 	}
 }

@@ -50,8 +50,8 @@ func readDocument(data []byte, env Env) (*element, problem.List) {
 	return root, r.problems
 }
 
-// parse returns the body of the only document. The library has been seen to
-// panic on odd input, which must not take the gateway down.
+// parse returns the body of the only document. Should the library panic on odd
+// input, that must not take the gateway down.
 func parse(data []byte) (body ast.Node, problems problem.List) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -61,6 +61,8 @@ func New(l config.Listener, deps Deps) *Engine {
 			SendPingTimeout:  time.Duration(l.Timeouts.Idle),
 			WriteByteTimeout: time.Duration(l.Timeouts.Write),
 		},
+		DisableGeneralOptionsHandler: true, // OPTIONS * passes the policies too
+
 		ConnContext: e.connContext,
 		ConnState:   e.connState,
 		ErrorLog:    slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"yett/internal/config"
+)
+
+func TestRunStartsAndDrains(t *testing.T) {
+	var stdout, stderr output
+	code := Main(cancelled(t), Process{
+		Args: []string{"run", "-c", file(t, small)}, Stdout: &stdout, Stderr: &stderr, Env: config.MapEnv(nil),
+	})
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	listening, draining := strings.Index(stderr.String(), `"msg":"listening"`), strings.Index(stderr.String(), `"msg":"draining"`)
+	if listening < 0 || draining < listening {
+		t.Errorf("the log says\n%s", stderr.String())
+	}
+}
+
+func TestRunOnBusyPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	got := call(t, env{"PORT": port}, "run", "-c", file(t, small))
+	for _, want := range []string{"port " + port + " on 127.0.0.1 is in use by cli.test (pid ", "choose another with PORT=", "or listeners[0].address"} {
+		if got.code != exitFail || !strings.Contains(got.stderr, want) {
+			t.Errorf("exit code %d, %q does not say %q", got.code, got.stderr, want)
+		}
+	}
+}
+
+func TestDemo(t *testing.T) {
+	var stdout, stderr output
+	code := Main(cancelled(t), Process{
+		Args: []string{"demo"}, Stdout: &stdout, Stderr: &stderr,
+		Env: config.MapEnv(env{"PORT": "0", "AUTH_PORT": "0", "CRM_PORT": "0", "TICKETS_PORT": "0", "DEMO_PASSWORD": "it's a \"secret\""}),
+	})
+	if code != exitOK || stderr.String() != "" {
+		t.Errorf("exit code %d, %q", code, stderr.String())
+	}
+	for _, want := range []string{"gateway   http://localhost:", `"password":"it'\''s a \"secret\""}'`, "Ctrl-C stops everything"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %q in\n%s", want, stdout.String())
+		}
+	}
+}
+
+func TestDemoRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	free := func(more env) env {
+		out := env{"PORT": "0", "AUTH_PORT": "0", "CRM_PORT": "0", "TICKETS_PORT": "0"}
+		for k, v := range more {
+			out[k] = v
+		}
+		return out
+	}
+	for _, test := range []struct {
+		name string
+		env  env
+		args []string
+		want string
+	}{
+		{"a busy port of a service", free(env{"CRM_PORT": port}), nil, "port " + port + " on 127.0.0.1 is in use by cli.test"},
+		{"a busy port of the gateway", free(env{"PORT": port}), nil, "choose another with PORT="},
+		{"no port", free(env{"AUTH_PORT": "http"}), nil, "AUTH_PORT"},
+		{"a short secret", free(env{"JWT_SECRET": "short"}), nil, "JWT_SECRET"},
+		{"a wrong value", free(env{"LOG_LEVEL": "loud"}), nil, "examples/psa/yett.yaml:"},
+		{"a file with mistakes", free(nil), []string{"-c", file(t, wrong)}, "1 problem; nothing was started"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := call(t, test.env, append([]string{"demo"}, test.args...)...)
+			if got.code != exitFail || !strings.Contains(got.stderr, test.want) || got.stdout != "" {
+				t.Errorf("%+v, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,8 @@
+package conformance
+
+import (
+	"errors"
+	"syscall"
+)
+
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
