@@ -230,12 +230,7 @@ func (b *builder) link(e config.PolicyEntry, at string) (policy.Link, bool) {
 		return policy.Link{Kind: kind}, true
 	}
 	p, problems := kind.Build(e.Config, b.deps.Policy)
-	for _, pr := range problems {
-		if pr.File == "" { // from the policy's own check: its paths start at the policy
-			pr = e.Config.Problem(pr.Path, pr.What, pr.Hint)
-		}
-		b.problems = append(b.problems, pr)
-	}
+	b.problems = append(b.problems, e.Config.Locate(problems)...)
 	return policy.Link{Kind: kind, Policy: p}, len(problems) == 0
 }
 

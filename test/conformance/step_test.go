@@ -1,9 +1,12 @@
 package conformance
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +21,9 @@ type script struct {
 	// log is what the access log has afterwards, "status reason" for each
 	// exchange, joined by commas.
 	log string
+	// cut allows that the origin was called in vain, any number of times: what
+	// it got must not be a complete request.
+	cut bool
 }
 
 // step is something that one side does, or sees.
@@ -63,7 +69,11 @@ func (s script) play(t *testing.T) {
 		}
 	}()
 	stop(t, a)
-	st.nothingLeft()
+	if s.cut {
+		st.nothingWhole()
+	} else {
+		st.nothingLeft()
+	}
 	var logged []string
 	attempts := 0
 	for _, l := range log.lines(t) {
@@ -73,7 +83,7 @@ func (s script) play(t *testing.T) {
 	if got := strings.Join(logged, ", "); got != s.log {
 		t.Errorf("the access log has %q, want %q", got, s.log)
 	}
-	if st.origin == nil && attempts > 0 && !strings.Contains(s.log, "connect") {
+	if st.origin == nil && attempts > 0 && !s.cut && !strings.Contains(s.log, "connect_failed") {
 		t.Errorf("the origin was called")
 	}
 }
@@ -141,10 +151,63 @@ func (st *stage) nothingLeft() {
 	}
 }
 
+// nothingWhole checks that every request that the origin got ended before its
+// end.
+func (st *stage) nothingWhole() {
+	st.t.Helper()
+	_ = st.listener.Close()
+	if st.origin != nil {
+		st.incomplete(st.origin)
+	}
+	for c := range st.accepted {
+		st.incomplete(&socket{Conn: c, who: "origin"})
+	}
+}
+
+func (st *stage) incomplete(s *socket) {
+	st.t.Helper()
+	defer s.Close()
+	for s.fill(st.t) == nil {
+	}
+	br := bufio.NewReader(strings.NewReader(s.pending))
+	req, err := http.ReadRequest(br)
+	if err == nil {
+		_, err = io.Copy(io.Discard, req.Body)
+	}
+	if err == nil {
+		st.t.Errorf("the origin gets a complete request: %s", show(s.pending))
+	}
+}
+
 // msg joins lines to a head.
 func msg(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r\n" }
 
 // The client's side.
+
+// ok is what a client gets of the answer "ok", originOK what the origin sends.
+const (
+	ok       = "HTTP/1.1 200 OK\r\nX-Request-ID: ID\r\nDate: NOW\r\nContent-Length: 2\r\n\r\nok"
+	originOK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	okClose  = "HTTP/1.1 200 OK\r\nX-Request-ID: ID\r\nDate: NOW\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+)
+
+const (
+	getPing = "GET /ping HTTP/1.1\r\nHost: h\r\n\r\n"
+	pong    = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nX-Request-ID: ID\r\nDate: NOW\r\nContent-Length: 4\r\n\r\npong"
+)
+
+// forwarded is a case in which one request without a body passes: what the
+// client sends, and what the origin gets of it.
+func forwarded(name, in, out string) script {
+	return script{name: name, steps: []step{send(in), got(out), answer(originOK), want(ok), kept}, log: "200"}
+}
+
+// rejected is a case in which the gateway refuses a request whose framing
+// can't be trusted. Another request behind it must never be answered.
+func rejected(name, in string, status int, code, reason string) script {
+	return script{name: name, steps: []step{send(in, getPing), refused(status, code), closed},
+		log: fmt.Sprintf("%d %s", status, reason)}
+}
 
 // send has the client send.
 func send(parts ...string) step {
@@ -284,8 +347,8 @@ func reset(st *stage) {
 // kept shows that the connection can be used on.
 func kept(st *stage) {
 	st.t.Helper()
-	send("GET /ping HTTP/1.1\r\nHost: h\r\n\r\n")(st)
-	want("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nX-Request-ID: ID\r\nDate: NOW\r\nContent-Length: 4\r\n\r\npong")(st)
+	send(getPing)(st)
+	want(pong)(st)
 }
 
 // gone has the client close its connection.
