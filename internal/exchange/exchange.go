@@ -115,6 +115,10 @@ type Exchange struct {
 	Request, Response               Header
 	RequestBody, ResponseBody       Body
 	RequestTrailer, ResponseTrailer Header
+	// KeepRequestTrailer tells which trailers of the request may go on to the
+	// service, nil for all: what a client can't say in a header it can't say
+	// behind the body either.
+	KeepRequestTrailer func(*Field) bool
 
 	Identity Identity
 	// Peer is the other end of the client's socket, Client the caller's

@@ -14,6 +14,8 @@ type Manners struct {
 	trusted  []netip.Prefix
 	reserved reserved
 	tell     config.Forwarded
+	// keepTrailer and the others are methods, bound once.
+	keepTrailer, fromClient, fromProxy func(*exchange.Field) bool
 }
 
 // New compiles the configuration, which has been checked.
@@ -23,6 +25,7 @@ func New(c *config.Config) *Manners {
 		m.trusted = append(m.trusted, p.Prefix)
 	}
 	m.reserved = newReserved(append(only(), c.IdentityHeaders...))
+	m.fromClient, m.fromProxy, m.keepTrailer = m.keepFromClient, m.keepFromProxy, m.keepFromClient
 	return m
 }
 
@@ -52,14 +55,15 @@ func (m *Manners) Trusts(a netip.Addr) bool {
 // adds later (RFC 9110 section 7.6.1).
 func (m *Manners) Enter(x *exchange.Exchange) {
 	x.Client = x.Peer.Addr()
+	x.KeepRequestTrailer = m.keepTrailer
 	x.Request.StripHopByHop()
 	if len(m.trusted) > 0 && m.Trusts(x.Client) {
 		x.PeerTrusted = true
 		m.believe(x)
-		x.Request.Filter(m.keepFromProxy)
+		x.Request.Filter(m.fromProxy)
 		return
 	}
-	x.Request.Filter(m.keepFromClient)
+	x.Request.Filter(m.fromClient)
 }
 
 // keepFromClient drops what only the gateway, or a listed proxy, may say.

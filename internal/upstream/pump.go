@@ -109,6 +109,9 @@ func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readE
 		}
 		if err == io.EOF {
 			if chunked {
+				if x.KeepRequestTrailer != nil {
+					x.RequestTrailer.Filter(x.KeepRequestTrailer)
+				}
 				_, writeErr = c.nc.Write(wire.AppendLastChunk(buf[:0], &x.RequestTrailer))
 			}
 			return io.EOF, writeErr

@@ -157,7 +157,7 @@ func (c *conn) exchange(x *exchange.Exchange) bool {
 	c.e.deps.Core.Serve(x)
 	keep := c.reply(x)
 	_ = x.ResponseBody.Close()
-	keep = c.settle(x) && keep
+	keep = c.settle(x, keep)
 	c.e.deps.Core.Done(x)
 	c.release(x)
 	return keep
@@ -244,14 +244,14 @@ func (c *conn) revive() {
 }
 
 // settle deals with a request body that nobody read to its end: a small rest
-// is read, a large one ends the connection.
-func (c *conn) settle(x *exchange.Exchange) bool {
+// is read to keep the connection, a large one ends it.
+func (c *conn) settle(x *exchange.Exchange, keep bool) bool {
 	x.BytesIn = x.RequestBody.BytesRead()
 	if !x.RequestBody.Streams() {
 		x.BytesIn = max(x.RequestBody.Size(), 0)
 	}
-	if c.body.done() {
-		return true
+	if !keep || c.body.done() {
+		return keep
 	}
 	if x.CloseClient || x.ExpectContinue || c.body.broken() {
 		return false

@@ -240,8 +240,9 @@ func isTimeout(err error) bool {
 // peer is a connection as the service of a test sees it.
 type peer struct {
 	*net.TCPConn
-	r *bufio.Reader
-	n int // of the connection, from 0
+	r    *bufio.Reader
+	n    int           // of the connection, from 0
+	over chan struct{} // closed when the test ends
 }
 
 // head reads a head and returns it with LF for CRLF, "" at the end.
@@ -277,6 +278,7 @@ func origin(t testing.TB, handle func(p *peer)) string {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var conns []net.Conn
+	over := make(chan struct{})
 	wg.Go(func() {
 		for n := 0; ; n++ {
 			nc, err := ln.Accept()
@@ -288,12 +290,13 @@ func origin(t testing.TB, handle func(p *peer)) string {
 			mu.Unlock()
 			wg.Go(func() {
 				defer nc.Close()
-				handle(&peer{TCPConn: nc.(*net.TCPConn), r: bufio.NewReader(nc), n: n})
+				handle(&peer{TCPConn: nc.(*net.TCPConn), r: bufio.NewReader(nc), n: n, over: over})
 			})
 		}
 	})
 	t.Cleanup(func() {
 		_ = ln.Close()
+		close(over)
 		mu.Lock()
 		for _, c := range conns {
 			_ = c.Close()

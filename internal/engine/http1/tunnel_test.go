@@ -74,13 +74,11 @@ func TestTunnelIdle(t *testing.T) {
 
 // A service that stops reading is not waited for longer than the idle time.
 func TestTunnelStuckService(t *testing.T) {
-	hold := make(chan struct{})
-	t.Cleanup(func() { close(hold) })
 	r := start(t, origin(t, func(p *peer) {
 		_ = p.SetReadBuffer(4 << 10)
 		p.head()
 		p.send(switching)
-		<-hold
+		<-p.over
 	}), func(s *setup) { s.listener.Timeouts.TunnelIdle = ms(300) })
 	c := r.dial()
 	c.upgrade()
