@@ -162,11 +162,11 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	}
 	a.snap.Start()
+	a.ready.Store(true)
 	for _, s := range a.servers {
 		s.Start()
 		a.log.Info("listening", "listener", s.Name, "address", s.Addr().String(), "tls", s.TLS != nil)
 	}
-	a.ready.Store(true)
 	return nil
 }
 

@@ -28,6 +28,8 @@ type Server struct {
 
 	ln   net.Listener
 	room chan struct{}
+	stop context.CancelFunc // by Unbind: nobody waits for room any more
+	over <-chan struct{}
 	wg   sync.WaitGroup // the accept loop
 }
 
@@ -38,7 +40,8 @@ func (s *Server) Bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", s.Address, err)
 	}
-	s.ln = ln
+	waiting, stop := context.WithCancel(context.Background())
+	s.ln, s.stop, s.over = ln, stop, waiting.Done()
 	if s.Connections > 0 {
 		s.room = make(chan struct{}, s.Connections)
 	}
@@ -53,13 +56,17 @@ func (s *Server) Start() { s.wg.Go(s.accept) }
 
 // Unbind stops accepting and frees the address.
 func (s *Server) Unbind() error {
+	s.stop()
 	err := s.ln.Close()
 	s.wg.Wait()
 	return err
 }
 
+// settle is how long exchanges that were cut get to be logged.
+const settle = time.Second
+
 // Drain lets running exchanges finish until that time, then closes what is
-// left.
+// left and waits for its end, so that it is logged.
 func (s *Server) Drain(until time.Time) {
 	var wg sync.WaitGroup
 	for _, p := range []Protocol{s.HTTP1, s.HTTP2} {
@@ -67,6 +74,7 @@ func (s *Server) Drain(until time.Time) {
 			wg.Go(func() {
 				p.Drain(until)
 				p.Close()
+				p.Drain(time.Now().Add(settle))
 			})
 		}
 	}
@@ -75,8 +83,8 @@ func (s *Server) Drain(until time.Time) {
 
 func (s *Server) accept() {
 	for pause := time.Duration(0); ; {
-		if s.room != nil {
-			s.room <- struct{}{}
+		if !s.waitForRoom() {
+			return
 		}
 		nc, err := s.ln.Accept()
 		if err == nil {
@@ -96,12 +104,38 @@ func (s *Server) accept() {
 	}
 }
 
+// waitForRoom waits until one more connection may be open. It returns false
+// after Unbind.
+func (s *Server) waitForRoom() bool {
+	if s.room == nil {
+		return true
+	}
+	select {
+	case s.room <- struct{}{}:
+		return true
+	case <-s.over:
+		return false
+	}
+}
+
+// counted is a connection that makes room for another one when it is closed,
+// which may be long after its goroutine has left it.
+type counted struct {
+	*net.TCPConn
+	once sync.Once
+	room <-chan struct{}
+}
+
+// Close closes the connection.
+func (c *counted) Close() error {
+	defer c.once.Do(func() { <-c.room })
+	return c.TCPConn.Close()
+}
+
 func (s *Server) serve(nc net.Conn) {
-	defer func() {
-		if s.room != nil {
-			<-s.room
-		}
-	}()
+	if tc, ok := nc.(*net.TCPConn); ok && s.room != nil {
+		nc = &counted{TCPConn: tc, room: s.room}
+	}
 	if s.TLS == nil {
 		s.plain(nc)
 		return

@@ -67,8 +67,8 @@ type Tunnel interface {
 	io.ReadWriteCloser
 	// CloseWrite ends the direction to the upstream and leaves the other open.
 	CloseWrite() error
-	// SetReadDeadline bounds Read, as net.Conn does.
-	SetReadDeadline(time.Time) error
+	// SetDeadline bounds Read and Write, as net.Conn does.
+	SetDeadline(time.Time) error
 }
 
 // Interim passes a 1xx answer to the client while the upstream works on the
@@ -168,9 +168,9 @@ type Exchange struct {
 	// BytesIn and BytesOut count body bytes from and to the client.
 	BytesIn, BytesOut int64
 
-	params  [MaxParams]Param
+	params  *[MaxParams]Param // these two are kept from exchange to exchange
+	slots   *[MaxLinks]Slot
 	nparams int
-	slots   [MaxLinks]Slot
 	used    int // links of the chain that ran, see Ran
 	arena   []byte
 	held    []Releaser
@@ -183,7 +183,12 @@ type Exchange struct {
 }
 
 // Slot returns the note of link i of the chain.
-func (x *Exchange) Slot(i int) *Slot { return &x.slots[i] }
+func (x *Exchange) Slot(i int) *Slot {
+	if x.slots == nil {
+		x.slots = new([MaxLinks]Slot)
+	}
+	return &x.slots[i]
+}
 
 // SetRan notes how many links of the chain have run their Request phase.
 func (x *Exchange) SetRan(n int) { x.used = n }
@@ -194,6 +199,9 @@ func (x *Exchange) Ran() int { return x.used }
 // AddParam notes a path value. Values beyond MaxParams are refused by the
 // compiler of routes, so there is no error here.
 func (x *Exchange) AddParam(name, value string) {
+	if x.params == nil {
+		x.params = new([MaxParams]Param)
+	}
 	if x.nparams < MaxParams {
 		x.params[x.nparams] = Param{name, value}
 		x.nparams++
@@ -204,7 +212,12 @@ func (x *Exchange) AddParam(name, value string) {
 func (x *Exchange) ResetParams() { x.nparams = 0 }
 
 // Params returns the path values in order. The slice is valid until Release.
-func (x *Exchange) Params() []Param { return x.params[:x.nparams] }
+func (x *Exchange) Params() []Param {
+	if x.params == nil {
+		return nil
+	}
+	return x.params[:x.nparams]
+}
 
 // Param returns the path value of that name, or "".
 func (x *Exchange) Param(name string) string {
@@ -339,6 +352,10 @@ func (x *Exchange) reset() {
 		h.Reset()
 	}
 	clear(x.held)
+	if x.slots != nil {
+		clear(x.slots[:x.used])
+	}
+	clear(x.Params())
 	*x = Exchange{Request: req, Response: resp, RequestTrailer: rqt, ResponseTrailer: rst,
-		arena: arena, held: x.held[:0]}
+		params: x.params, slots: x.slots, arena: arena, held: x.held[:0]}
 }

@@ -73,6 +73,10 @@ func TestPutLeavesNothing(t *testing.T) {
 	x.stop()
 	x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer = Header{}, Header{}, Header{}, Header{}
 	x.arena, x.held, x.ctx, x.stop = nil, nil, nil, nil
+	if *x.params != [MaxParams]Param{} || *x.slots != [MaxLinks]Slot{} {
+		t.Error("path values or notes of policies are left")
+	}
+	x.params, x.slots = nil, nil
 	if !reflect.ValueOf(x).Elem().IsZero() {
 		t.Errorf("not empty: %+v", x)
 	}

@@ -85,30 +85,56 @@ func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot
 	}
 }
 
-// guard turns a fault in the gateway into an answer: one exchange fails, the
-// others go on.
+// guard turns a fault in the gateway into an answer, with the policies' headers
+// as any other: one exchange fails, the others go on.
 func (g *Gateway) guard(x *exchange.Exchange) {
 	fault := recover()
 	if fault == nil {
 		return
 	}
-	g.log.Error("a fault in the gateway ended an exchange", "request_id", x.RequestID, "fault", fault, "stack", string(debug.Stack()))
+	g.report(x, fault)
 	x.CloseClient = true
-	x.Tunnel = nil
+	if x.Tunnel != nil {
+		_ = x.Tunnel.Close()
+		x.Tunnel = nil
+	}
 	_ = x.ResponseBody.Close()
+	if x.RequestID == "" {
+		x.NewRequestID()
+	}
 	x.Refuse(exchange.Internal)
 	shape(x)
+	if r, ok := x.Bound.(*snapshot.Route); ok {
+		defer g.contain(x)
+		r.Chain.Response(x)
+	}
+}
+
+// contain is deferred where a fault must not take with it what follows.
+func (g *Gateway) contain(x *exchange.Exchange) {
+	if fault := recover(); fault != nil {
+		g.report(x, fault)
+	}
+}
+
+func (g *Gateway) report(x *exchange.Exchange, fault any) {
+	g.log.Error("a fault in the gateway ended an exchange", "request_id", x.RequestID, "fault", fault, "stack", string(debug.Stack()))
 }
 
 // Done implements engine.Core.
 func (g *Gateway) Done(x *exchange.Exchange) {
 	if r, ok := x.Bound.(*snapshot.Route); ok {
-		r.Chain.End(x)
+		g.end(x, r)
 	}
 	if g.recorder != nil {
 		rec := record(x)
 		g.recorder.Log(&rec)
 	}
+}
+
+func (g *Gateway) end(x *exchange.Exchange, r *snapshot.Route) {
+	defer g.contain(x)
+	r.Chain.End(x)
 }
 
 func record(x *exchange.Exchange) telemetry.Record {

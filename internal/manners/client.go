@@ -15,7 +15,7 @@ func (m *Manners) believe(x *exchange.Exchange) {
 	} else if x.Request.Has(exchange.KeyForwarded) {
 		m.walk(x, exchange.KeyForwarded, forwardedFor)
 	}
-	switch proto := last(x.Request.GetKey(exchange.KeyXForwardedProto)); {
+	switch proto := lastOf(&x.Request, exchange.KeyXForwardedProto); {
 	case exchange.EqualFold(proto, "https"):
 		x.Secure = true
 	case exchange.EqualFold(proto, "http"):
@@ -36,7 +36,7 @@ func (m *Manners) walk(x *exchange.Exchange, k exchange.Key, address func(string
 		rest := fields[i].Value
 		for rest != "" {
 			var hop string
-			rest, hop = cutLast(rest)
+			rest, hop = cutLast(rest, ',')
 			a, ok := address(hop)
 			if !ok {
 				return
@@ -49,39 +49,65 @@ func (m *Manners) walk(x *exchange.Exchange, k exchange.Key, address func(string
 	}
 }
 
-// cutLast splits off the last element of a list.
-func cutLast(list string) (rest, item string) {
-	if i := strings.LastIndexByte(list, ','); i >= 0 {
-		return list[:i], strings.Trim(list[i+1:], " \t")
+// lastOf returns the last element of a list that may be several fields: the
+// nearest proxy wrote it.
+func lastOf(h *exchange.Header, k exchange.Key) string {
+	fields := h.Fields()
+	for i := len(fields) - 1; i >= 0; i-- {
+		if fields[i].Key == k {
+			_, item := cutLast(fields[i].Value, ',')
+			return item
+		}
+	}
+	return ""
+}
+
+// cutLast splits off the last element of a list. A separator within quotes is
+// none. Quotes are counted from the right: what stands there was written by the
+// nearest proxy, and what a client wrote to the left can't shift them.
+func cutLast(list string, separator byte) (rest, item string) {
+	quoted := false
+	for i := len(list) - 1; i >= 0; i-- {
+		switch {
+		case list[i] == '"' && !escaped(list[:i]):
+			quoted = !quoted
+		case list[i] == separator && !quoted:
+			return list[:i], strings.Trim(list[i+1:], " \t")
+		}
 	}
 	return "", strings.Trim(list, " \t")
 }
 
-func last(list string) string {
-	_, item := cutLast(list)
-	return item
+// escaped tells whether a backslash makes what follows s an ordinary character
+// (RFC 9110 section 5.6.4).
+func escaped(s string) bool {
+	return (len(s)-len(strings.TrimRight(s, `\`)))%2 == 1
 }
 
 // addressOf reads an address, with or without port and brackets.
 func addressOf(s string) (netip.Addr, bool) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return a.Unmap().WithZone(""), true
+	var a netip.Addr
+	var err error
+	switch bracket := strings.HasPrefix(s, "["); {
+	case bracket && strings.HasSuffix(s, "]"):
+		a, err = netip.ParseAddr(s[1 : len(s)-1])
+	case bracket || strings.Count(s, ":") == 1:
+		var ap netip.AddrPort
+		ap, err = netip.ParseAddrPort(s)
+		a = ap.Addr()
+	default:
+		a, err = netip.ParseAddr(s)
 	}
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone(""), true
-	}
-	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
-		a, err := netip.ParseAddr(s[1 : len(s)-1])
-		return a.WithZone(""), err == nil
-	}
-	return netip.Addr{}, false
+	return a.Unmap().WithZone(""), err == nil
 }
 
 // forwardedFor reads the for parameter of one element (RFC 7239 section 4).
 // Obfuscated and unknown identifiers are no addresses.
 func forwardedFor(element string) (netip.Addr, bool) {
-	for pair := range strings.SplitSeq(element, ";") {
-		name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
+	for element != "" {
+		var pair string
+		element, pair = cutLast(element, ';')
+		name, value, ok := strings.Cut(pair, "=")
 		if ok && exchange.EqualFold(name, "for") {
 			return addressOf(strings.Trim(value, `"`))
 		}

@@ -49,7 +49,7 @@ func viaVersion(x *exchange.Exchange) string {
 // appendHop adds the peer to X-Forwarded-For. What came from a client was
 // dropped by Enter, so what is there came from a listed proxy.
 func (m *Manners) appendHop(x *exchange.Exchange) {
-	peer := x.Peer.Addr()
+	peer := x.Peer.Addr().WithZone("")
 	if !x.Request.Has(exchange.KeyXForwardedFor) {
 		b := peer.AppendTo(x.Bytes(maxAddr)[:0])
 		x.Request.AddField(exchange.Field{Name: "X-Forwarded-For", Value: exchange.View(b), Key: exchange.KeyXForwardedFor})
@@ -84,7 +84,7 @@ func (m *Manners) appendForwarded(x *exchange.Exchange) {
 	b := x.Bytes(len(before) + 2*maxAddr + len(x.Authority) + 64)[:0]
 	b = append(b, before...)
 	b = append(b, "for="...)
-	b = appendNode(b, x.Peer.Addr())
+	b = appendNode(b, x.Peer.Addr().WithZone(""))
 	b = append(b, ";proto="...)
 	b = append(b, scheme(x)...)
 	if x.Authority != "" {

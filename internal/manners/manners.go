@@ -30,13 +30,14 @@ func New(c *config.Config) *Manners {
 }
 
 // only lists what a client can never send, whatever is configured. The fields
-// of a proxy are among them for their spellings with underscores, which CGI
-// and WSGI servers can't tell from the real ones; those have a Key and are
-// dealt with by it.
+// of framing and of a proxy are among them for their spellings with
+// underscores, which CGI and WSGI servers can't tell from the real ones; those
+// have a Key and are dealt with by it.
 func only() []string {
 	return []string{
 		"X-Gateway", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
 		"X-Forwarded-Proto", "X-Real-IP", "X-Request-ID",
+		"Content-Length", "Transfer-Encoding",
 	}
 }
 
@@ -54,7 +55,7 @@ func (m *Manners) Trusts(a netip.Addr) bool {
 // of the connection go first, so that a client can't name what the gateway
 // adds later (RFC 9110 section 7.6.1).
 func (m *Manners) Enter(x *exchange.Exchange) {
-	x.Client = x.Peer.Addr()
+	x.Client = x.Peer.Addr().WithZone("")
 	x.KeepRequestTrailer = m.keepTrailer
 	x.Request.StripHopByHop()
 	if len(m.trusted) > 0 && m.Trusts(x.Client) {
@@ -70,7 +71,7 @@ func (m *Manners) Enter(x *exchange.Exchange) {
 func (m *Manners) keepFromClient(f *exchange.Field) bool {
 	switch f.Key {
 	case exchange.KeyOther:
-		return !m.reserved.has(f.Name)
+		return !m.reserved.has(f.Name) && !isForwarded(f.Name)
 	case exchange.KeyXForwardedFor, exchange.KeyXForwardedHost, exchange.KeyXForwardedPort,
 		exchange.KeyXForwardedProto, exchange.KeyForwarded, exchange.KeyXRealIP, exchange.KeyXRequestID:
 		return false
@@ -81,7 +82,15 @@ func (m *Manners) keepFromClient(f *exchange.Field) bool {
 // keepFromProxy drops what only the gateway may say. The spelling with
 // underscores is dropped even here: some services read it as the real one.
 func (m *Manners) keepFromProxy(f *exchange.Field) bool {
-	return f.Key != exchange.KeyOther || !m.reserved.has(f.Name)
+	return f.Key != exchange.KeyOther ||
+		!m.reserved.has(f.Name) && !(isForwarded(f.Name) && strings.IndexByte(f.Name, '_') >= 0)
+}
+
+// isForwarded tells whether a field is of the family X-Forwarded-*, with - or
+// _: a proxy may say more about its client than the gateway looks at.
+func isForwarded(name string) bool {
+	const family = "x-forwarded-"
+	return len(name) > len(family) && same(family, name[:len(family)])
 }
 
 // reserved is a set of field names, in any case and with - or _.

@@ -13,6 +13,7 @@ import (
 
 	"yett/internal/catalog"
 	"yett/internal/config"
+	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/problem"
 	"yett/internal/route"
@@ -30,6 +31,7 @@ type builder struct {
 	byName   map[string]*upstream.Service
 	used     map[string]bool
 	global   map[string]policy.Link
+	broken   []*policy.Kind // global policies with problems
 }
 
 func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
@@ -124,6 +126,19 @@ func (b *builder) listenerTLS(at string, l config.Listener) *tls.Config {
 	return out
 }
 
+// identityHeaders refuses what can't be the name of such a field: a slip here
+// would let clients say who they are.
+func (b *builder) identityHeaders() {
+	for i, name := range b.c.IdentityHeaders {
+		at := "identity_headers[" + strconv.Itoa(i) + "]"
+		var problems problem.List
+		if policy.CheckFieldName(&problems, at, name) && exchange.KeyOf(name) != exchange.KeyOther {
+			problems.Addf(at, "name a field that only your services read", "%s has a meaning of its own", name)
+		}
+		b.problems = append(b.problems, b.c.Source.Locate(problems)...)
+	}
+}
+
 // services checks and builds the services, or takes them over.
 func (b *builder) services() {
 	for _, e := range b.c.Services {
@@ -210,7 +225,9 @@ func (b *builder) policies() {
 	for _, e := range b.c.Policies {
 		link, ok := b.link(e, "policies."+e.Name)
 		switch {
-		case !ok || e.Off:
+		case !ok:
+			b.broken = append(b.broken, link.Kind)
+		case e.Off:
 		case link.Kind.Answers:
 			b.fail("policies."+e.Name, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
 		default:
@@ -282,23 +299,32 @@ func rule(i int, r config.Route) route.Rule {
 
 func (b *builder) route(at string, r config.Route) Route {
 	out := Route{Name: r.Name, conf: r, host: r.Forward.Host}
-	own := make(map[string]policy.Link)
+	own, broken := make(map[string]policy.Link), slices.Clone(b.broken)
 	for _, e := range r.Policies {
 		if link, ok := b.link(e, at+".policies."+e.Name); ok {
 			own[e.Name] = link
+		} else {
+			broken = append(broken, link.Kind)
 		}
 	}
 	out.Chain = b.chain(own)
-	b.answerer(at, r, &out)
-	b.auth(at, r, out.Chain)
+	b.answerer(at, r, &out, broken)
+	b.auth(at, r, out.Chain, broken)
 	b.checkHost(at+".forward.host", r.Forward.Host)
 	b.forward(at, r, &out)
 	return out
 }
 
+// has tells whether a chain, or what would be part of it without its problems,
+// has a policy of that sort: one mistake is not reported as two.
+func has(c policy.Chain, broken []*policy.Kind, sort func(*policy.Kind) bool) bool {
+	return slices.ContainsFunc(c, func(l policy.Link) bool { return sort(l.Kind) }) ||
+		slices.ContainsFunc(broken, func(k *policy.Kind) bool { return k != nil && sort(k) })
+}
+
 // answerer finds out who answers: exactly one of a service, a page of the
 // gateway, or a policy.
-func (b *builder) answerer(at string, r config.Route, out *Route) {
+func (b *builder) answerer(at string, r config.Route, out *Route, broken []*policy.Kind) {
 	n := 0
 	if r.Service != "" {
 		n++
@@ -312,7 +338,7 @@ func (b *builder) answerer(at string, r config.Route, out *Route) {
 			b.fail(at+".endpoint", problem.DidYouMean(r.Endpoint, names), "there is no page %q", r.Endpoint)
 		}
 	}
-	if i := slices.IndexFunc(out.Chain, func(l policy.Link) bool { return l.Kind.Answers }); i >= 0 {
+	if has(out.Chain, broken, func(k *policy.Kind) bool { return k.Answers }) {
 		n++
 	}
 	switch {
@@ -349,11 +375,11 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 
 // auth refuses a route that wants callers to be known when nothing on it
 // finds out who they are: a broken security setting never means open.
-func (b *builder) auth(at string, r config.Route, chain policy.Chain) {
+func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*policy.Kind) {
 	if r.Auth == "none" || r.Auth == "" { // a missing one was refused with its place already
 		return
 	}
-	if !slices.ContainsFunc(chain, func(l policy.Link) bool { return l.Kind.Authenticates }) {
+	if !has(chain, broken, func(k *policy.Kind) bool { return k.Authenticates }) {
 		b.fail(at+".auth", "add a policy that verifies callers, or write auth: none", "auth: %s, but no policy on this route verifies callers", r.Auth)
 	}
 }

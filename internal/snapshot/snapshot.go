@@ -70,6 +70,7 @@ type Route struct {
 func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error) {
 	b := newBuilder(c, deps, previous)
 	b.listeners()
+	b.identityHeaders()
 	b.services()
 	b.policies()
 	b.routes()

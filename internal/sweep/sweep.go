@@ -166,5 +166,10 @@ func (sh *shard) sweep(now int64, probe bool) {
 // Now returns the Sweeper's clock, which moves once a tick.
 func (t *Timer) Now() time.Duration { return time.Duration(t.sweeper.now.Load()) }
 
-// Reset makes a Timer that has fired usable again, without a deadline.
-func (t *Timer) Reset() { t.due.Store(none) }
+// Reset makes a Timer that has fired usable again, without a deadline. When it
+// returns, its owner's Expired is not running any more.
+func (t *Timer) Reset() {
+	t.shard.mu.Lock()
+	defer t.shard.mu.Unlock()
+	t.due.Store(none)
+}

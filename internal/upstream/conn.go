@@ -28,7 +28,6 @@ type conn struct {
 	r      wire.Reader
 	body   wire.Body
 	timer  sweep.Timer // guards reading, and writing while nobody reads
-	rested time.Duration
 	reused bool
 	cut    atomic.Bool // cancelled, or its pump failed
 
@@ -72,13 +71,11 @@ func (c *conn) Cancel() {
 	_ = c.nc.SetDeadline(past)
 }
 
-// wake takes the connection out of its rest and tells whether it is good.
-func (c *conn) wake(careful bool) bool {
+// wake takes the connection out of its rest and tells whether its time was not
+// over yet. Whether the service still wants it shows when it is used.
+func (c *conn) wake() bool {
 	c.reused = true
-	if !c.timer.Stop() {
-		return false
-	}
-	return !careful && c.timer.Now() == c.rested || c.alive()
+	return c.timer.Stop()
 }
 
 // alive asks the kernel whether the service has closed the connection, or

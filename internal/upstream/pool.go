@@ -25,10 +25,8 @@ func (p *pool) start() {
 	p.timer.Watch(true)
 }
 
-// take returns an idle connection that is still good, or nil. careful asks
-// the kernel even about one that rested for a moment only: a request that
-// can't be repeated must not meet a connection that the service has closed.
-func (p *pool) take(careful bool) *conn {
+// take returns an idle connection whose time is not over, or nil.
+func (p *pool) take() *conn {
 	for {
 		p.mu.Lock()
 		n := len(p.idle)
@@ -40,7 +38,7 @@ func (p *pool) take(careful bool) *conn {
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if c.wake(careful) {
+		if c.wake() {
 			return c
 		}
 		c.discard()
@@ -123,7 +121,6 @@ func (p *pool) put(c *conn) {
 			return
 		}
 		if len(p.idle) < conf.Idle {
-			c.rested = c.timer.Now()
 			p.idle = append(p.idle, c)
 			p.mu.Unlock()
 			return

@@ -99,7 +99,10 @@ func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readE
 	const room = wire.ChunkHeadRoom
 	for {
 		n, err := x.RequestBody.Read(buf[room : len(buf)-2])
-		if err == io.EOF || x.RequestBody.Size() >= 0 && x.RequestBody.BytesRead() >= x.RequestBody.Size() {
+		if err == nil && x.RequestBody.Size() >= 0 && x.RequestBody.BytesRead() >= x.RequestBody.Size() {
+			err = io.EOF
+		}
+		if err == io.EOF {
 			c.pump.taken.Store(true)
 		}
 		if n > 0 {

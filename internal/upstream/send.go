@@ -34,6 +34,9 @@ func (c *conn) send(x *exchange.Exchange) error {
 		c.timer.After(c.t.service.responseTimeout(x))
 		return c.talkOnce(append(head, whole...))
 	}
+	if c.reused && !c.alive() {
+		return writeNothing{errStray}
+	}
 	c.timer.After(c.idle)
 	if err := c.write(head, whole); err != nil {
 		return err

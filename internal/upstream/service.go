@@ -106,11 +106,11 @@ func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 	if err := x.RequestBody.Gather(); err != nil {
 		return bodyReason(err)
 	}
-	start := time.Now()
+	start := x.Elapsed()
 	reason := s.attempts(x)
-	now := time.Now()
-	x.UpstreamTime = now.Sub(start)
-	s.stats.record(reason, x.Status, now)
+	end := x.Elapsed()
+	x.UpstreamTime = end - start
+	s.stats.record(reason, x.Status, x.Now.Add(end))
 	return reason
 }
 
@@ -139,11 +139,15 @@ func (s *Service) attempts(x *exchange.Exchange) *exchange.Reason {
 }
 
 // again tells whether a request that died on a reused connection may be sent
-// once more: the whole body is still at hand, and either the service never
-// saw the request or seeing it twice does no harm (RFC 9112 section 9.3.1).
+// once more: the service never saw it and its body has not been touched, or
+// the whole body is still at hand and seeing it twice does no harm (RFC 9112
+// section 9.3.1).
 func again(x *exchange.Exchange, out outcome) bool {
-	if x.RequestBody.Streams() || x.Aborted() != nil {
+	if x.Aborted() != nil {
 		return false
+	}
+	if x.RequestBody.Streams() {
+		return out.unsent && x.RequestBody.BytesRead() == 0
 	}
 	return out.unsent || out.dead && idempotent(x.Method)
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -12,20 +13,25 @@ import (
 // talk is a request that goes out in one write, and the first bytes of its
 // answer.
 //
-// A goroutine that writes and then reads asks the kernel for an answer that
-// can't be there yet, once for each request. Here the write happens after the
-// runtime has begun to listen for the socket, inside of RawConn.Read, so that
-// the read comes only when the answer is there, and no buffer is held
-// meanwhile.
+// Before the write it looks whether the service has closed the connection, or
+// sent something that nobody asked for: a second answer to somebody else's
+// request must never become the answer to this one. All of it happens inside
+// of RawConn.Read, after the runtime has begun to listen for the socket. So
+// that look costs what asking too early for the answer would cost, the read
+// comes only when the answer is there, and no buffer is held meanwhile.
 type talk struct {
 	out     []byte // the request; nil once it is written
 	n       int    // bytes of it that were written
 	err     error
 	in      *wire.Buffer
 	got     int
+	stray   [1]byte
 	buffers *wire.Buffers
 	step    func(fd uintptr) bool
 }
+
+// errStray is a connection that is out of step: the service spoke first.
+var errStray = errors.New("the service sent something unasked")
 
 // canTalk tells whether a request can go this way: on a plain connection, in
 // one piece.
@@ -65,7 +71,7 @@ func firstOf(a, b error) error {
 // whenever the socket has become readable.
 func (t *talk) run(fd uintptr) bool {
 	if t.out != nil {
-		return !t.send(fd)
+		return !t.quiet(fd) || !t.send(fd)
 	}
 	b := t.buffers.Get(wire.LargeBuffer) // what is there already is better taken at once
 	n, err := sock.Recv(fd, b.B)
@@ -83,6 +89,20 @@ func (t *talk) run(fd uintptr) bool {
 	}
 	b.Release()
 	return true
+}
+
+// quiet tells whether nothing has come on the connection, not even its end.
+func (t *talk) quiet(fd uintptr) bool {
+	n, err := sock.Recv(fd, t.stray[:])
+	switch {
+	case n > 0:
+		t.err = errStray
+	case err == nil:
+		t.err = io.EOF
+	case err != syscall.EAGAIN:
+		t.err = os.NewSyscallError("recv", err)
+	}
+	return t.err == nil
 }
 
 // send writes the request. It tells whether all of it went out.

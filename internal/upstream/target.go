@@ -155,7 +155,7 @@ func (t *target) resolves(a netip.Addr) bool {
 // one, waiting for its turn when there are too many.
 func (t *target) get(x *exchange.Exchange, fresh bool) (*conn, outcome) {
 	if !fresh {
-		if c := t.pool.take(!idempotent(x.Method)); c != nil {
+		if c := t.pool.take(); c != nil {
 			return c, outcome{}
 		}
 	}

@@ -51,8 +51,8 @@ func (t *tunnel) CloseWrite() error {
 	return nil
 }
 
-// SetReadDeadline implements exchange.Tunnel.
-func (t *tunnel) SetReadDeadline(at time.Time) error { return t.c.nc.SetReadDeadline(at) }
+// SetDeadline implements exchange.Tunnel.
+func (t *tunnel) SetDeadline(at time.Time) error { return t.c.nc.SetDeadline(at) }
 
 // Close closes the connection.
 func (t *tunnel) Close() error {

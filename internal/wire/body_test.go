@@ -281,6 +281,56 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// TestFillUntilWhole gathers a body with a known length in one buffer, from a
+// stream that gives it in pieces and goes on behind it.
+func TestFillUntilWhole(t *testing.T) {
+	for _, n := range []int{1, 100, SmallBuffer - 60, SmallBuffer, SmallBuffer + 1, LargeBuffer - 100, LargeBuffer} {
+		content := strings.Repeat("0123456789abcdef", n/16+1)[:n]
+		for name, arrive := range arrivals() {
+			p := parseFrom(arrive(fmt.Sprintf(lengthHead, n)+content+"next"), testLimits())
+			var b Body
+			b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+			if !b.Gatherable() {
+				t.Fatalf("%d bytes can't be gathered", n)
+			}
+			whole, ok := b.Whole()
+			for came := 1; !ok; whole, ok = b.Whole() {
+				var err error
+				if came, err = b.Fill(); err != nil || came == 0 {
+					t.Fatalf("%d bytes, %s: Fill gives %d, %v", n, name, came, err)
+				}
+			}
+			if string(whole) != content || !b.Done() || p.x.Host != "h" {
+				t.Errorf("%d bytes, %s: %d came, done %v, host %q", n, name, len(whole), b.Done(), p.x.Host)
+			}
+			if got := p.rest(); got != "next" {
+				t.Errorf("%d bytes, %s: %q follows", n, name, got)
+			}
+		}
+	}
+}
+
+func TestFillEnds(t *testing.T) {
+	p := parseFrom(strings.NewReader(fmt.Sprintf(lengthHead, 9)+"abc"), testLimits())
+	var b Body
+	b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+	if n, err := b.Fill(); n != 0 || err != io.ErrUnexpectedEOF {
+		t.Errorf("Fill at the end of the stream: %d, %v", n, err)
+	}
+	for in, want := range map[string]bool{
+		fmt.Sprintf(lengthHead, LargeBuffer):   true,
+		fmt.Sprintf(lengthHead, LargeBuffer+1): false,
+		chunkedHead:                            false,
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\n":    false,
+	} {
+		p := parseFrom(strings.NewReader(in), testLimits())
+		b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+		if b.Gatherable() != want {
+			t.Errorf("%q: Gatherable is %v", in, b.Gatherable())
+		}
+	}
+}
+
 // TestHeadSurvivesBody reads a long body with lines at the edges of buffers,
 // and looks at the head's fields afterwards.
 func TestHeadSurvivesBody(t *testing.T) {

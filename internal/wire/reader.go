@@ -140,6 +140,23 @@ func (d *Reader) ReadHead(lim *Limits) ([]byte, error) {
 	}
 }
 
+// TryHead is ReadHead without reading: it returns nil when the head is not
+// complete in the buffer, or has to be refused. Then nothing has been used,
+// and ReadHead follows.
+func (d *Reader) TryHead(lim *Limits) []byte {
+	d.scan = scanner{}
+	before, blank := d.r, false
+	if d.start(&blank) {
+		end, err := d.scan.next(d.buf.B[d.head:d.w], lim)
+		if err == nil && end > 0 {
+			d.r = d.head + end
+			return d.buf.B[d.head:d.r]
+		}
+	}
+	d.r = before
+	return nil
+}
+
 // start tells whether the first line has begun. It passes over one CRLF
 // before it, which some clients send after a body (RFC 9112 section 2.2), and
 // notes that in blank.
@@ -233,6 +250,12 @@ func (d *Reader) Take(p []byte) int {
 	n := copy(p, d.Unread())
 	d.r += n
 	return n
+}
+
+// Discard drops what was read ahead, and ends all views.
+func (d *Reader) Discard() {
+	d.r = d.w
+	d.Recycle()
 }
 
 // Recycle ends all views of the current message: memory is given back, and

@@ -230,6 +230,62 @@ func TestPrimeAndFill(t *testing.T) {
 	}
 }
 
+// TestTryHead checks that a try which does not succeed leaves everything to
+// ReadHead, empty lines included.
+func TestTryHead(t *testing.T) {
+	const good = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+	for _, tt := range []struct {
+		first, then string
+		head, want  string
+	}{
+		{good, "", good, "GET / HTTP/1.1 host=h"},
+		{"\r\n" + good + "next", "", good, "GET / HTTP/1.1 host=h"},
+		{"", good, "", "GET / HTTP/1.1 host=h"},
+		{"\r", "\n" + good, "", "GET / HTTP/1.1 host=h"},
+		{"\r\n", good, "", "GET / HTTP/1.1 host=h"},
+		{"\r\n", "\r\n" + good, "", "bad_request_line"},
+		{"\r\nGET /", " HTTP/1.1\r\nHost: h\r\n\r\n", "", "GET / HTTP/1.1 host=h"},
+		{good[:len(good)-1], "\n", "", "GET / HTTP/1.1 host=h"},
+		{"GET / HTTP/1.1\nHost: h\r\n\r\n", "", "", "bad_header"},
+		{"GET /" + strings.Repeat("a", 2000) + " HTTP/1.1\r\n\r\n", "", "", "uri_too_long"},
+	} {
+		var pool exchange.Pool
+		p := parsed{x: pool.Get(), d: new(Reader)}
+		buffers := new(Buffers)
+		p.d.Reset(strings.NewReader(tt.then), buffers)
+		if tt.first != "" {
+			b := buffers.Get(SmallBuffer)
+			p.d.Prime(b, copy(b.B, tt.first))
+		}
+		head := p.d.TryHead(testLimits())
+		if string(head) != tt.head {
+			t.Errorf("%q: TryHead gives %q, want %q", tt.first, head, tt.head)
+		}
+		if head == nil {
+			if got := string(p.d.Unread()); got != tt.first {
+				t.Errorf("%q: only %q is left", tt.first, got)
+			}
+			if head, p.err = p.d.ReadHead(testLimits()); p.err != nil {
+				p.reason = RequestReason(p.err)
+			}
+		}
+		if p.err == nil {
+			p.m, p.reason = ParseRequest(head, p.x, testLimits())
+		}
+		if p.String() != tt.want {
+			t.Errorf("%q then %q: %v, want %s", tt.first, tt.then, p, tt.want)
+		}
+	}
+}
+
+func TestDiscard(t *testing.T) {
+	p := parseFrom(strings.NewReader("GET / HTTP/1.1\r\nHost: h\r\n\r\nmore"), testLimits())
+	p.d.Discard()
+	if p.d.Buffered() != 0 || p.d.buf != nil {
+		t.Errorf("%d bytes are left", p.d.Buffered())
+	}
+}
+
 func TestReaderPassesErrorsOn(t *testing.T) {
 	broken := errors.New("broken")
 	for _, in := range []string{"", "GET / HT"} {

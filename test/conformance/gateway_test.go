@@ -33,8 +33,6 @@ listeners:
     limits:
       connections: 1000
 %s
-    timeouts:
-      write: 9s
 %s
 log:
   level: error
@@ -51,7 +49,7 @@ services:
 %s
 routes:
   - name: origin
-    path: /**
+    path: ["/**", "*"]
     auth: none
     service: origin
 %s
@@ -78,8 +76,15 @@ func (c conf) yaml(origin string) string {
 	if !strings.Contains(top, "forwarded:") {
 		top += quiet
 	}
-	return fmt.Sprintf(configuration, indent(6, c.limits), indent(6, c.timeouts), origin,
+	return fmt.Sprintf(configuration, indent(6, c.limits), section("    timeouts:\n", indent(6, c.timeouts)), origin,
 		indent(4, c.service), indent(4, c.route), top)
+}
+
+func section(name, lines string) string {
+	if lines == "" {
+		return ""
+	}
+	return name + lines
 }
 
 func indent(n int, lines string) string {

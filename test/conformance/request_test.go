@@ -184,7 +184,7 @@ func TestLimits(t *testing.T) {
 	fill := func(n int) string {
 		head := "GET /a HTTP/1.1\r\nHost: h\r\n"
 		for len(head) < n {
-			size := min(n-len(head), 100)
+			size := min(n-len(head), 1000)
 			if rest := n - len(head) - size; rest > 0 && rest < 5 {
 				size -= 5
 			}

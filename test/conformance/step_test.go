@@ -169,18 +169,15 @@ func (st *stage) incomplete(s *socket) {
 	defer s.Close()
 	for s.fill(st.t) == nil {
 	}
-	br := bufio.NewReader(strings.NewReader(s.pending))
+	br := bufio.NewReader(strings.NewReader(s.all.String()))
 	req, err := http.ReadRequest(br)
 	if err == nil {
 		_, err = io.Copy(io.Discard, req.Body)
 	}
 	if err == nil {
-		st.t.Errorf("the origin gets a complete request: %s", show(s.pending))
+		st.t.Errorf("the origin gets a complete request: %s", show(s.all.String()))
 	}
 }
-
-// msg joins lines to a head.
-func msg(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r\n" }
 
 // The client's side.
 
@@ -396,7 +393,10 @@ func accept(st *stage) {
 	case c := <-st.accepted:
 		st.origin = &socket{Conn: c, who: "origin"}
 	case <-time.After(patience):
-		st.t.Fatal("the origin gets no connection")
+		_ = st.client.SetReadDeadline(time.Now().Add(time.Millisecond))
+		buf := make([]byte, 4096)
+		n, err := st.client.Read(buf)
+		st.t.Fatalf("the origin gets no connection; client gets %s, %v", show(string(buf[:n])), err)
 	}
 }
 

@@ -38,17 +38,19 @@ type socket struct {
 	net.Conn
 	who     string
 	pending string
+	all     strings.Builder // everything that was read
 }
 
 // fill reads once more. It returns io.EOF at the end of the stream.
 func (s *socket) fill(t *testing.T) error {
 	t.Helper()
 	if err := s.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
+		return err // closed by the script
 	}
 	buf := make([]byte, 64<<10)
 	n, err := s.Read(buf)
 	s.pending += string(buf[:n])
+	s.all.Write(buf[:n])
 	if n > 0 {
 		return nil
 	}
@@ -64,7 +66,7 @@ func (s *socket) expect(t *testing.T, want string) {
 	for {
 		got := settle(s.pending)
 		if rest, ok := strings.CutPrefix(got, want); ok {
-			s.pending = rest
+			s.pending = unsettled(s.pending, want, len(rest))
 			return
 		}
 		if whole := got[:1+strings.LastIndexByte(got, '\n')]; len(got) > len(want)+200 || !strings.HasPrefix(want, whole) {
@@ -74,6 +76,15 @@ func (s *socket) expect(t *testing.T, want string) {
 			t.Fatalf("%s gets\n%s\nthen %v, want\n%s", s.who, show(got), err, show(want))
 		}
 	}
+}
+
+// unsettled returns what follows want in raw, which is at least n bytes.
+func unsettled(raw, want string, n int) string {
+	at := len(raw) - n
+	for at > 0 && settle(raw[:at]) != want {
+		at--
+	}
+	return raw[at:]
 }
 
 // head reads a head, up to and with the empty line.

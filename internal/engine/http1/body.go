@@ -5,8 +5,8 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
-	"time"
 
+	"yett/internal/engine"
 	"yett/internal/exchange"
 	"yett/internal/wire"
 )
@@ -20,12 +20,12 @@ type clientBody struct {
 	started  bool
 	complete atomic.Bool // read to its end, or there is none
 	stopped  atomic.Bool // interrupted, or failed: nothing can follow
-	waited   time.Duration
-	got      int64
+	pace     engine.Pace
 }
 
 func (b *clientBody) reset(x *exchange.Exchange) {
-	b.x, b.started, b.waited, b.got = x, false, 0, 0
+	b.x, b.started = x, false
+	b.pace = engine.Pace{Rate: b.c.e.minRate, Grace: b.c.e.timeouts.bodyIdle}
 	b.complete.Store(false)
 	b.stopped.Store(false)
 }
@@ -84,14 +84,13 @@ func (b *clientBody) wait(read func() (int, error)) error {
 	}
 	n, err := read()
 	b.c.timer.Stop()
-	b.waited += b.c.timer.Now() - before
-	b.got += int64(n)
+	slow := b.pace.Note(b.c.timer.Now()-before, n)
 	switch {
 	case err == io.EOF:
 		return err
 	case err != nil:
 		return b.fail(err)
-	case b.tooSlow():
+	case slow && !b.b.Done():
 		return b.fail(exchange.BodyTimeout)
 	}
 	return nil
@@ -107,21 +106,12 @@ func (b *clientBody) Gather() ([]byte, bool, error) {
 	for {
 		if whole, ok := b.b.Whole(); ok {
 			b.complete.Store(true)
-			b.got = int64(len(whole))
 			return whole, true, nil
 		}
 		if err := b.wait(b.b.Fill); err != nil {
 			return nil, false, err
 		}
 	}
-}
-
-// tooSlow tells whether the client has been waited for longer than the bytes
-// that came are worth. Time in which nobody wanted to read does not count.
-func (b *clientBody) tooSlow() bool {
-	rate := b.c.e.minRate
-	return rate > 0 && b.waited > b.c.e.timeouts.bodyIdle && !b.complete.Load() &&
-		b.got < rate*int64(b.waited/time.Second)
 }
 
 // fail notes that the connection can't go on and says why.

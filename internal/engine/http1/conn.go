@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"yett/internal/engine"
 	"yett/internal/exchange"
 	"yett/internal/sweep"
 	"yett/internal/wire"
@@ -38,17 +39,22 @@ type conn struct {
 	peer   netip.AddrPort
 	local  netip.AddrPort
 	state  atomic.Int32
-	timer  sweep.Timer
+	timer  sweep.Timer // guards reading, and the tunnel
+	writer writer
 	r      wire.Reader
 	out    net.Buffers
 	pieces [2][]byte
 
-	// first is what the wait for a request found.
-	first  *wire.Buffer
-	firstN int
-	wait   func(fd uintptr) bool
-	fd     int // while parked
-
+	// wait is readable, bound once. It leaves what came in the Reader, a
+	// request that it has read in pending, or the end of the connection.
+	wait    func(fd uintptr) bool
+	came    bool
+	pending *exchange.Exchange
+	ended   bool
+	stay    bool    // parking failed
+	patient bool    // the deadline is the end of patience, and no more than that
+	fd      uintptr // the socket, valid while parked and while inside
+	inside  bool    // readable is running
 	// unsent is what a write has still to send.
 	unsent  []byte
 	sendErr error
@@ -64,8 +70,21 @@ type conn struct {
 	probed uint32             // turn that the last probe saw
 }
 
+// writer guards writing with a deadline of its own, because one goroutine may
+// read the request's body while another writes.
+type writer struct {
+	timer sweep.Timer
+	nc    net.Conn
+}
+
+// Expired implements sweep.Owner: the client does not read.
+func (w *writer) Expired() { _ = w.nc.SetWriteDeadline(past) }
+
+// Probe implements sweep.Owner. A writer is never watched.
+func (w *writer) Probe() {}
+
 func newConn(e *Engine, nc net.Conn, secure bool) *conn {
-	c := &conn{e: e, nc: nc, secure: secure, peer: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
+	c := &conn{e: e, nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
 	lower := nc
 	if tc, ok := nc.(*tls.Conn); ok {
 		lower = tc.NetConn()
@@ -73,18 +92,11 @@ func newConn(e *Engine, nc net.Conn, secure bool) *conn {
 	if sc, ok := lower.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // without it the wait costs a buffer, and a client's leaving shows later
 	}
-	c.wait, c.push = c.readFirst, c.sendSome
+	c.wait, c.push = c.readable, c.sendSome
+	c.writer.nc = nc
 	c.body.c = c
 	c.r.Reset(nc, e.deps.Buffers)
 	return c
-}
-
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		ap := t.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
-	return netip.AddrPort{}
 }
 
 // serve answers one request after the other until the connection ends, or
@@ -108,7 +120,7 @@ type next uint8
 const (
 	again  next = iota // another one may come
 	over               // the connection has to be closed
-	parked             // the connection waits without this goroutine
+	parked             // the connection is somebody else's now
 )
 
 // guard lets a fault in the gateway cost this connection and no other.
@@ -131,10 +143,25 @@ func (c *conn) next() next {
 	if after := c.await(); after != again {
 		return after
 	}
-	if c.e.deps.HTTP2 != nil && !c.secure && c.isHTTP2() {
+	if c.isHTTP2() {
 		c.handOver()
+		return parked
+	}
+	x := c.pending
+	c.pending = nil
+	if x == nil && !c.ended {
+		x = c.readRequest()
+	}
+	if x == nil || !c.exchange(x) {
+		c.linger()
 		return over
 	}
+	return again
+}
+
+// readRequest reads a head, however long it takes within its time. It returns
+// nil when there is nobody to answer.
+func (c *conn) readRequest() *exchange.Exchange {
 	head, err := c.r.ReadHead(&c.e.limits)
 	inTime := c.timer.Stop()
 	x := c.begin()
@@ -142,13 +169,9 @@ func (c *conn) next() next {
 		c.read(x, head)
 	} else if !c.refuseHead(x, head, err, inTime) {
 		c.release(x)
-		return over
+		return nil
 	}
-	if !c.exchange(x) {
-		c.linger()
-		return over
-	}
-	return again
+	return x
 }
 
 // exchange answers a request that has been read, and ends it. It returns
@@ -165,15 +188,17 @@ func (c *conn) exchange(x *exchange.Exchange) bool {
 
 var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
-func (c *conn) isHTTP2() bool { return bytes.HasPrefix(c.r.Unread(), preface[:min(len(preface), 16)]) }
+func (c *conn) isHTTP2() bool {
+	return c.e.deps.HTTP2 != nil && !c.secure && bytes.HasPrefix(c.r.Unread(), preface[:16])
+}
 
-// handOver gives the connection, and what was read from it, to HTTP/2.
+// handOver gives the connection, and what was read from it, to HTTP/2. It is
+// not this engine's any more, so it leaves the list first.
 func (c *conn) handOver() {
 	read := bytes.Clone(c.r.Unread())
-	c.timer.Stop()
-	nc := c.nc
-	c.nc = detached{nc}
-	c.e.deps.HTTP2(&prefixed{Conn: nc, prefix: read})
+	c.r.Discard()
+	c.e.remove(c)
+	c.e.deps.HTTP2(&prefixed{Conn: c.nc, prefix: read})
 }
 
 // begin starts an exchange.
@@ -220,13 +245,14 @@ func (c *conn) read(x *exchange.Exchange, head []byte) {
 func (c *conn) refuseHead(x *exchange.Exchange, head []byte, err error, inTime bool) bool {
 	x.CloseClient = true
 	reason := wire.RequestReason(err)
+	nothing := len(bytes.Trim(head, "\r\n")) == 0 // no request has begun that an answer could belong to
 	switch {
+	case nothing && reason == nil:
+		return false
 	case !inTime:
 		reason = exchange.HeaderTimeout
 		c.revive()
 	case reason != nil:
-	case err == io.EOF:
-		return false
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		reason, x.Detail = exchange.BadHeader, "the connection ended within the header"
 	default: // reset: nobody hears an answer, but the log does
@@ -240,15 +266,19 @@ func (c *conn) refuseHead(x *exchange.Exchange, head []byte, err error, inTime b
 // revive makes a connection usable for a last answer after its deadline.
 func (c *conn) revive() {
 	c.timer.Reset()
+	c.writer.timer.Reset()
 	_ = c.nc.SetDeadline(time.Time{})
 }
 
 // settle deals with a request body that nobody read to its end: a small rest
 // is read to keep the connection, a large one ends it.
 func (c *conn) settle(x *exchange.Exchange, keep bool) bool {
-	x.BytesIn = x.RequestBody.BytesRead()
-	if !x.RequestBody.Streams() {
-		x.BytesIn = max(x.RequestBody.Size(), 0)
+	switch {
+	case x.Tunnel != nil: // has counted
+	case x.RequestBody.Streams():
+		x.BytesIn = x.RequestBody.BytesRead()
+	default:
+		x.BytesIn = x.RequestBody.Size()
 	}
 	if !keep || c.body.done() {
 		return keep
@@ -275,7 +305,7 @@ func (c *conn) linger() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	c.timer.Reset()
+	c.revive()
 	_ = c.nc.SetDeadline(time.Now().Add(lingerTime))
 	buf := c.e.deps.Buffers.Get(wire.LargeBuffer)
 	defer buf.Release()

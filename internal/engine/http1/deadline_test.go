@@ -2,7 +2,6 @@ package http1
 
 import (
 	"io"
-	"strings"
 	"testing"
 	"time"
 )
@@ -16,36 +15,28 @@ func TestInterimKeepsBodyDeadline(t *testing.T) {
 		}
 	})
 	r := start(t, target, func(s *setup) { s.listener.Timeouts.BodyIdle = ms(200) })
-	c := r.dial()
-	c.send("POST / HTTP/1.1\nHost: a\nContent-Length: 5\nExpect: 100-continue\n\n")
-	if got := c.answer("POST"); got.StatusCode != 100 {
-		t.Fatalf("got %d before the body", got.StatusCode)
-	}
-	if got := c.answer("POST"); got.StatusCode != 408 || got.body != "body_timeout" {
-		t.Errorf("got %d %s", got.StatusCode, got.body)
+	for range 3 {
+		c := r.dial()
+		c.send("POST / HTTP/1.1\nHost: a\nContent-Length: 5\nExpect: 100-continue\n\n")
+		if got := c.answer("POST"); got.StatusCode != 100 {
+			t.Fatalf("got %d before the body", got.StatusCode)
+		}
+		if got := c.answer("POST"); got.StatusCode != 408 || got.body != "body_timeout" {
+			t.Errorf("got %d %s", got.StatusCode, got.body)
+		}
 	}
 }
 
 // A client that goes on sending and never reads its answer is cut after the
 // write timeout: reading its body must not lift that deadline.
 func TestSendingKeepsWriteDeadline(t *testing.T) {
-	target := origin(t, func(p *peer) {
-		p.head()
-		p.send("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n")
-		go io.Copy(io.Discard, p.r)
-		for chunk := "10000\n" + strings.Repeat("x", 0x10000) + "\n"; ; {
-			if _, err := io.WriteString(p.TCPConn, strings.ReplaceAll(chunk, "\n", "\r\n")); err != nil {
-				return
-			}
-		}
-	})
-	r := start(t, target, func(s *setup) {
+	r := start(t, origin(t, drip), func(s *setup) {
 		s.listener.Timeouts.Write = ms(300)
+		s.smallBuffers = true
 		s.listener.Timeouts.BodyIdle = ms(5000)
 		s.listener.Limits.BodyMinRate = 0
 	})
 	c := r.dial()
-	_ = c.SetReadBuffer(4 << 10)
 	c.send("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n")
 	stop := make(chan struct{})
 	defer close(stop)

@@ -97,11 +97,13 @@ func (e *Engine) add(c *conn) bool {
 	e.conns[c] = struct{}{}
 	e.open.Add(1)
 	e.deps.Sweeper.Add(&c.timer, c)
+	e.deps.Sweeper.Add(&c.writer.timer, &c.writer)
 	return true
 }
 
 func (e *Engine) remove(c *conn) {
 	e.deps.Sweeper.Remove(&c.timer)
+	e.deps.Sweeper.Remove(&c.writer.timer)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, c)

@@ -17,9 +17,3 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	}
 	return p.Conn.Read(b)
 }
-
-// detached is a connection that belongs to somebody else now.
-type detached struct{ net.Conn }
-
-// Close does nothing: the new owner closes.
-func (detached) Close() error { return nil }

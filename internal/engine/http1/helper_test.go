@@ -33,6 +33,8 @@ type setup struct {
 	serve    func(x *exchange.Exchange) // nil: forward to the service
 	http2    func(net.Conn)
 	lot      bool
+	// smallBuffers makes the sockets between client and engine hold little.
+	smallBuffers bool
 }
 
 // ended is what is known about an exchange when it is over.
@@ -44,12 +46,13 @@ type ended struct {
 
 // running is an engine with its listener.
 type running struct {
-	t    testing.TB
-	e    *Engine
-	lot  *Lot
-	addr string
-	done chan ended
-	core *core
+	t     testing.TB
+	e     *Engine
+	lot   *Lot
+	addr  string
+	done  chan ended
+	core  *core
+	small bool
 }
 
 // core is a gateway that forwards to one service, or does what the test says.
@@ -122,6 +125,7 @@ func start(t testing.TB, target string, change ...func(*setup)) *running {
 		deps.Lot = r.lot
 	}
 	r.e = New(st.listener, deps)
+	r.small = st.smallBuffers
 	r.listen()
 	return r
 }
@@ -145,6 +149,9 @@ func (r *running) listen() {
 			c, err := ln.Accept()
 			if err != nil {
 				return
+			}
+			if r.small {
+				_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
 			}
 			wg.Go(func() { r.e.ServeConn(c, false) })
 		}
@@ -187,6 +194,9 @@ func (r *running) dial() *client {
 	}
 	r.t.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(limit))
+	if r.small {
+		_ = nc.(*net.TCPConn).SetReadBuffer(4 << 10)
+	}
 	return &client{TCPConn: nc.(*net.TCPConn), t: r.t, r: bufio.NewReader(nc)}
 }
 

@@ -18,35 +18,48 @@ const (
 )
 
 // await waits for the first bytes of a request. No buffer is held meanwhile.
+// Requests that need nothing but what came with their first bytes are served
+// on the way: see quick.
 func (c *conn) await() next {
 	if c.r.Buffered() > 0 { // pipelined
 		return c.startHead()
 	}
-	c.state.Store(idle)
-	if c.e.draining.Load() {
-		return over
-	}
-	rest := c.e.timeouts.idle
-	if wait := c.patience(); wait < rest {
-		if !c.timer.After(wait) {
+	for {
+		if !c.rest() {
 			return over
 		}
 		if c.firstBytes() {
+			if c.pending != nil || c.ended {
+				return again
+			}
 			return c.startHead()
 		}
-		if !c.timer.Fired() || c.state.Load() != idle {
+		if !c.timer.Fired() || c.state.Load() != idle || !c.parkable() {
 			return over
 		}
 		c.revive()
-		rest -= wait
-		if c.timer.After(rest); c.park() {
+		if c.timer.After(c.e.timeouts.idle - c.patience()); c.park() {
 			return parked
 		}
+		c.stay = true
 	}
-	if !c.timer.After(rest) || !c.firstBytes() {
-		return over
+}
+
+// rest begins the wait for a request. It returns false when none may come.
+func (c *conn) rest() bool {
+	c.state.Store(idle)
+	if c.e.draining.Load() {
+		return false
 	}
-	return c.startHead()
+	c.patient = c.parkable()
+	if c.patient {
+		return c.timer.After(c.patience())
+	}
+	return c.timer.After(c.e.timeouts.idle)
+}
+
+func (c *conn) parkable() bool {
+	return c.e.deps.Lot != nil && c.raw != nil && !c.stay && c.e.timeouts.idle > patience
 }
 
 func (c *conn) patience() time.Duration {
@@ -58,19 +71,28 @@ func (c *conn) patience() time.Duration {
 
 // startHead begins a request: its header has to be complete in time.
 func (c *conn) startHead() next {
-	c.state.CompareAndSwap(idle, active)
-	if c.state.Load() != active || !c.timer.After(c.e.timeouts.header) {
+	if !c.activate() || !c.timer.After(c.e.timeouts.header) {
 		return over
 	}
 	return again
 }
 
+// activate notes that a request has come. It returns false when the connection
+// is being closed, or has been idle for too long.
+func (c *conn) activate() bool {
+	if !c.state.CompareAndSwap(idle, active) && c.state.Load() != active {
+		return false
+	}
+	if c.timer.Fired() && c.patient { // it came at the last moment
+		c.revive()
+	}
+	c.patient = false
+	return c.timer.Stop()
+}
+
 // park leaves the connection in the Lot. When it returns true the connection
 // belongs to somebody else already.
 func (c *conn) park() bool {
-	if c.e.deps.Lot == nil || c.raw == nil {
-		return false
-	}
 	c.r.Recycle()
 	return c.e.deps.Lot.park(c)
 }
@@ -80,23 +102,73 @@ func (c *conn) firstBytes() bool {
 	if c.raw == nil || c.secure {
 		return c.r.Fill() == nil
 	}
-	if err := c.raw.Read(c.wait); err != nil || c.first == nil {
+	c.came = false
+	if err := c.raw.Read(c.wait); err != nil {
 		return false
 	}
-	c.r.Prime(c.first, c.firstN)
-	c.first = nil
-	return true
+	return c.came
 }
 
-// readFirst tries to read with a buffer that it gives back when there is
-// nothing yet. A small one is enough for nearly every request; one that fills
-// it brings a body, of which more is taken at once.
-func (c *conn) readFirst(fd uintptr) bool {
+// readable is called by RawConn.Read when the socket may have something. It
+// returns false to wait on: as long as requests can be served within one call,
+// the runtime listens without a gap, and the kernel is never asked for a
+// request that has not come. Only what fills the buffer may have left a rest
+// behind, of which no further word comes.
+func (c *conn) readable(fd uintptr) bool {
+	for full := true; full; {
+		b, n, err := c.recv(fd)
+		if n == 0 {
+			return err != syscall.EAGAIN
+		}
+		c.came, full = true, n == len(b.B)
+		c.r.Prime(b, n)
+		c.fd, c.inside = fd, true
+		resting := c.quick()
+		c.inside = false
+		if !resting {
+			return true
+		}
+		c.came = false
+	}
+	return false
+}
+
+// quick serves requests that are complete in the buffer and need nothing else
+// from the client. It returns whether the connection rests again. Otherwise
+// what came is for next to deal with: bytes in the Reader, a request in
+// pending, or the end.
+func (c *conn) quick() bool {
+	for !c.isHTTP2() {
+		head := c.r.TryHead(&c.e.limits)
+		if head == nil || !c.activate() {
+			return false
+		}
+		x := c.begin()
+		c.read(x, head)
+		if x.RequestBody.Streams() || x.Upgrade != "" {
+			c.pending = x
+			return false
+		}
+		if !c.exchange(x) || c.r.Buffered() == 0 && !c.rest() {
+			c.ended = true
+			return false
+		}
+		if c.r.Buffered() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// recv receives into a buffer that it gives back when there is nothing. A small
+// one is enough for nearly every request; one that fills it brings a body, of
+// which more is taken at once.
+func (c *conn) recv(fd uintptr) (*wire.Buffer, int, error) {
 	b := c.e.deps.Buffers.Get(wire.SmallBuffer)
 	n, err := sock.Recv(fd, b.B)
 	if n == 0 {
 		b.Release()
-		return err != syscall.EAGAIN
+		return nil, 0, err
 	}
 	if n == len(b.B) {
 		large := c.e.deps.Buffers.Get(wire.LargeBuffer)
@@ -106,6 +178,5 @@ func (c *conn) readFirst(fd uintptr) bool {
 		more, _ := sock.Recv(fd, b.B[n:]) // an error shows again at the next read
 		n += more
 	}
-	c.first, c.firstN = b, n
-	return true
+	return b, n, nil
 }

@@ -19,8 +19,8 @@ type Lot struct {
 	done        chan struct{}
 
 	mu     sync.Mutex
-	parked map[int]*conn // by file descriptor
-	burst  int           // parked since memory was last given back
+	parked map[uintptr]*conn // by file descriptor
+	burst  int               // parked since memory was last given back
 	trim   *time.Timer
 }
 
@@ -46,7 +46,7 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 		_ = unix.Close(epoll)
 		return nil, fmt.Errorf("making an event to end the wait: %w", err)
 	}
-	l := &Lot{epoll: epoll, wake: wake, log: log, done: make(chan struct{}), parked: make(map[int]*conn)}
+	l := &Lot{epoll: epoll, wake: wake, log: log, done: make(chan struct{}), parked: make(map[uintptr]*conn)}
 	l.trim = time.AfterFunc(time.Hour, l.giveBack)
 	l.trim.Stop()
 	go l.run()
@@ -74,9 +74,9 @@ func (l *Lot) park(c *conn) bool {
 		if c.state.Load() != idle { // somebody is closing it, and will look here after this
 			return
 		}
-		c.fd = int(fd)
+		c.fd = fd
 		l.parked[c.fd] = c
-		ok = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{
+		ok = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{
 			Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)}) == nil
 		if !ok {
 			delete(l.parked, c.fd)
@@ -110,7 +110,7 @@ func (l *Lot) remove(c *conn) bool {
 		return false
 	}
 	delete(l.parked, c.fd)
-	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, c.fd, nil)
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(c.fd), nil)
 	return true
 }
 
@@ -130,12 +130,12 @@ func (l *Lot) run() {
 			if int(ev.Fd) == l.wake {
 				return
 			}
-			l.resume(int(ev.Fd))
+			l.resume(uintptr(ev.Fd))
 		}
 	}
 }
 
-func (l *Lot) resume(fd int) {
+func (l *Lot) resume(fd uintptr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.parked[fd]; l.remove(c) {

@@ -5,16 +5,12 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"time"
 
+	"yett/internal/engine"
 	"yett/internal/exchange"
 	"yett/internal/sock"
 	"yett/internal/wire"
 )
-
-// writeRate is the slowest client that is still waited for, in bytes a
-// second: a write gets the write timeout and what its size takes at this rate.
-const writeRate = 4 << 10
 
 // reply sends the answer. It returns whether another request may follow.
 func (c *conn) reply(x *exchange.Exchange) bool {
@@ -157,11 +153,8 @@ func (c *conn) finishChunks(x *exchange.Exchange, chunked bool) bool {
 // broken ends an answer whose head was sent already and whose body broke off:
 // the client must not take it for complete.
 func (c *conn) broken(x *exchange.Exchange, err error) bool {
-	x.Reason, x.Detail = exchange.UpstreamCut, err.Error()
-	if r := x.Aborted(); r != nil {
-		x.Reason, x.Detail = r, ""
-	}
-	if t, ok := lowest(c.nc).(*net.TCPConn); ok && x.Version == exchange.HTTP10 {
+	engine.Cut(x, err)
+	if t, ok := lowest(c.nc).(interface{ SetLinger(int) error }); ok && x.Version == exchange.HTTP10 {
 		_ = t.SetLinger(0) // only a reset tells an HTTP/1.0 client that something is missing
 	}
 	c.body.stopped.Store(true)
@@ -171,7 +164,7 @@ func (c *conn) broken(x *exchange.Exchange, err error) bool {
 // lost notes that the client does not take the answer.
 func (c *conn) lost(x *exchange.Exchange) {
 	x.Reason = exchange.ClientGone
-	if c.timer.Fired() {
+	if c.writer.timer.Fired() {
 		x.Reason = exchange.WriteTimeout
 	}
 	if r := x.Aborted(); r != nil {
@@ -182,10 +175,9 @@ func (c *conn) lost(x *exchange.Exchange) {
 
 // write sends two pieces in one system call, within the write timeout.
 func (c *conn) write(head, more []byte) error {
-	size := len(head) + len(more)
-	c.timer.After(c.e.timeouts.write + time.Duration(size/writeRate)*time.Second)
+	c.writer.timer.After(engine.WriteTime(c.e.timeouts.write, len(head)+len(more)))
 	err := c.writev(head, more)
-	if !c.timer.Stop() && err == nil {
+	if !c.writer.timer.Stop() && err == nil {
 		return exchange.WriteTimeout
 	}
 	return err
@@ -214,6 +206,16 @@ func (c *conn) send(p []byte) error {
 	if c.raw == nil || c.secure {
 		_, err := c.nc.Write(p)
 		return err
+	}
+	if c.inside {
+		n, err := sock.Send(c.fd, p)
+		if n == len(p) {
+			return nil
+		}
+		if err != nil && err != syscall.EAGAIN {
+			return os.NewSyscallError("send", err)
+		}
+		p = p[n:]
 	}
 	c.unsent, c.sendErr = p, nil
 	err := c.raw.Write(c.push)

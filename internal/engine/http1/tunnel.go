@@ -23,7 +23,7 @@ type tunnel struct {
 // the connection.
 func (t *tunnel) expire() {
 	t.over.Store(true)
-	_ = t.up.SetReadDeadline(past)
+	_ = t.up.SetDeadline(past)
 }
 
 // runTunnel sends the 101 and copies until both directions have ended, one
@@ -81,7 +81,7 @@ func (t *tunnel) copyUp() error {
 	if err == nil {
 		return t.up.CloseWrite()
 	}
-	_ = t.up.SetReadDeadline(past) // ends copyDown
+	_ = t.up.SetDeadline(past) // ends copyDown
 	return err
 }
 

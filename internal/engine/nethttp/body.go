@@ -12,6 +12,7 @@ import (
 
 	"yett/internal/engine"
 	"yett/internal/exchange"
+	"yett/internal/wire"
 )
 
 // past is a deadline that ends a blocked read.
@@ -56,6 +57,29 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		return 0, b.fail(exchange.BodyTimeout)
 	}
 	return n, nil
+}
+
+// Gather implements exchange.Gatherer: a body that fits a buffer is read whole,
+// so that the service meets no slow client, and the request can be sent in one
+// piece and, where that is safe, twice. One with trailers streams, because
+// only a stream has them.
+func (b *clientBody) Gather() ([]byte, bool, error) {
+	size := b.s.r.ContentLength
+	if size < 0 || size >= wire.LargeBuffer || len(b.s.r.Trailer) > 0 || b.s.x.RequestBody.BytesRead() > 0 {
+		return nil, false, nil
+	}
+	buf := b.s.e.deps.Buffers.Get(int(size) + 1) // room for a last Read, which finds the end
+	b.s.x.Hold(buf)
+	for n := 0; ; {
+		m, err := b.Read(buf.B[n:])
+		n += m
+		if err == io.EOF {
+			return buf.B[:n], true, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
 }
 
 // fail says why nothing more can be read.

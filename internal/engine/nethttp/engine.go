@@ -32,6 +32,7 @@ type Deps struct {
 // Engine serves the HTTP/2 connections of one listener.
 type Engine struct {
 	deps     Deps
+	name     string // of the listener, for logs
 	limits   config.ListenerLimits
 	timeouts config.ListenerTimeouts
 	server   *http.Server
@@ -45,7 +46,7 @@ var _ engine.Protocol = (*Engine)(nil)
 
 // New makes an Engine with the limits and timeouts of a listener.
 func New(l config.Listener, deps Deps) *Engine {
-	e := &Engine{deps: deps, limits: l.Limits, timeouts: l.Timeouts, conns: make(map[net.Conn]*client)}
+	e := &Engine{deps: deps, name: l.Name, limits: l.Limits, timeouts: l.Timeouts, conns: make(map[net.Conn]*client)}
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -170,7 +171,6 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) (complete bool) {
 	e.deps.Core.Serve(s.x)
 	complete = s.reply()
 	_ = s.x.ResponseBody.Close()
-	_ = s.x.RequestBody.Close()
 	s.x.BytesIn = s.x.RequestBody.BytesRead()
 	e.deps.Core.Done(s.x)
 	s.release()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"yett/internal/exchange"
+	"yett/internal/wire"
 )
 
 func TestRequestBecomesExchange(t *testing.T) {
@@ -143,7 +145,7 @@ func TestAnswerWithoutContent(t *testing.T) {
 func TestAnswerIsCopied(t *testing.T) {
 	var memory []byte
 	s := start(t, false, listener(), func(x *exchange.Exchange) {
-		memory = []byte("x-VIEW value body")
+		memory = []byte("X-View value body")
 		x.Response.Add(exchange.View(memory[:6]), exchange.View(memory[7:12]))
 		x.ResponseBody.SetBytes(memory[13:])
 		x.ResponseTrailer.Add("unused", "")
@@ -214,6 +216,8 @@ func TestEventArrivesBeforeTheNext(t *testing.T) {
 
 func TestTrailersBothWays(t *testing.T) {
 	s := start(t, false, listener(), func(x *exchange.Exchange) {
+		x.Response.Add("Trailer", "X-Sum, X-Named")
+		x.Response.Add("X-Named", x.Request.Get("Trailer"))
 		content, err := io.ReadAll(&x.RequestBody)
 		if err != nil {
 			x.Status = 500
@@ -235,7 +239,10 @@ func TestTrailersBothWays(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); string(body) != "done" || err != nil {
 		t.Errorf("body %q, %v", body, err)
 	}
-	want := http.Header{"X-Sum": {"5 ok"}, "X-Forwarded": {"false"}}
+	if named := resp.Header.Get("X-Named"); named != "X-Check, X-Forwarded-For" {
+		t.Errorf("the request announced %q", named)
+	}
+	want := http.Header{"X-Named": nil, "X-Sum": {"5 ok"}, "X-Forwarded": {"false"}}
 	if fmt.Sprint(resp.Trailer) != fmt.Sprint(want) {
 		t.Errorf("trailer %v, want %v", resp.Trailer, want)
 	}
@@ -300,6 +307,70 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
+// A small body of known length can be had whole, any other streams.
+func TestGather(t *testing.T) {
+	s := start(t, false, listener(), func(x *exchange.Exchange) {
+		if x.RawPath == "/begun" {
+			if _, err := x.RequestBody.Read(make([]byte, 1)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := x.RequestBody.Gather(); err != nil {
+			t.Error(err)
+		}
+		whole, _ := x.RequestBody.Whole()
+		x.Response.Add("X-Whole", fmt.Sprint(len(whole)))
+		if x.RequestBody.Streams() {
+			x.ResponseBody.SetSource(&source{read: x.RequestBody.Read}, -1)
+		} else {
+			x.ResponseBody.SetBytes(whole)
+		}
+	})
+	for _, tc := range []struct {
+		name, path string
+		size       int
+		unknown    bool
+		trailer    bool
+		whole      int
+	}{
+		{name: "small", size: 5, whole: 5},
+		{name: "largest", size: wire.LargeBuffer - 1, whole: wire.LargeBuffer - 1},
+		{name: "larger", size: wire.LargeBuffer},
+		{name: "of unknown length", size: 5, unknown: true},
+		{name: "with a trailer", size: 5, trailer: true},
+		{name: "begun", path: "/begun", size: 5},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			content := strings.Repeat("a", tc.size)
+			r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+tc.path, io.MultiReader(strings.NewReader(content)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tc.unknown {
+				r.ContentLength = int64(tc.size)
+			}
+			if tc.trailer {
+				r.Trailer = http.Header{"X-Sum": {"1"}}
+			}
+			resp, err := s.client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if rest := len(content) - len(got); err != nil || rest > 1 || rest == 1 && tc.path != "/begun" {
+				t.Errorf("%d of %d bytes came back, %v", len(got), len(content), err)
+			}
+			if whole := resp.Header.Get("X-Whole"); whole != fmt.Sprint(tc.whole) {
+				t.Errorf("%s bytes were whole, want %d", whole, tc.whole)
+			}
+			if o := <-s.core.done; o.in != int64(tc.size) {
+				t.Errorf("%d bytes were noted", o.in)
+			}
+		})
+	}
+}
+
 // A refusal while the client is still sending reaches it, and the connection
 // goes on.
 func TestRefusedWhileSending(t *testing.T) {
@@ -337,6 +408,7 @@ func TestClientThatLeavesCancels(t *testing.T) {
 			close(started)
 			<-x.Context().Done()
 			x.Refuse(x.Aborted())
+			x.ResponseBody.SetBytes([]byte("nobody reads this"))
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		r, err := http.NewRequestWithContext(ctx, "GET", s.url, nil)
@@ -351,7 +423,7 @@ func TestClientThatLeavesCancels(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("answer %v, error %v", resp, err)
 		}
-		if o := <-s.core.done; o.reason != exchange.ClientGone || o.status != 499 {
+		if o := <-s.core.done; o.reason != exchange.ClientGone || o.status != 499 || o.out != 0 {
 			t.Errorf("%+v", o)
 		}
 	})
@@ -457,5 +529,18 @@ func TestFaultCostsOneStream(t *testing.T) {
 	}
 	if resp, _ := s.do(t, "GET", "/", nil, nil); resp.StatusCode != 200 || s.Connections() != 1 {
 		t.Errorf("afterwards %d, %d connections", resp.StatusCode, s.Connections())
+	}
+}
+
+// A client may leave at the moment its exchange ends: the next one that uses
+// the same memory is not its own.
+func TestLeavingAfterTheEnd(t *testing.T) {
+	e, _ := newEngine(listener(), nil)
+	s := e.begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	x := s.x
+	s.release()
+	s.gone()
+	if r := x.Aborted(); r != nil {
+		t.Errorf("a released exchange was aborted: %v", r)
 	}
 }

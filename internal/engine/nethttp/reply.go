@@ -18,13 +18,16 @@ import (
 // the stream has to be reset.
 func (s *stream) reply() bool {
 	x := s.x
-	if r := x.Aborted(); r == exchange.ClientGone {
-		x.Reason, x.Status = r, r.Status
+	if s.r.Context().Err() != nil { // nobody is there to read it
+		s.gone()
+		x.Reason = x.Aborted()
+		x.Status = x.Reason.Status
 		return false
 	}
 	length, hasContent := s.content()
 	s.setHeader(length)
 	s.w.WriteHeader(x.Status)
+	clear(s.w.Header()) // net/http has taken it, and would see trailers in what Trailer names
 	if !hasContent {
 		return true
 	}

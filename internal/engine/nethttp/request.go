@@ -67,7 +67,7 @@ func (s *stream) checkSize() *exchange.Reason {
 		s.setTarget(s.r.RequestURI[:min(len(s.r.RequestURI), loggedTarget)])
 		return exchange.URITooLong
 	}
-	size, count := line+len("\r\n\r\n"), 0
+	size, count := line+len("\r\n"), 0
 	if s.r.Host != "" && len(s.r.Header["Host"]) == 0 {
 		size, count = size+len("Host: \r\n")+len(s.r.Host), 1
 	}
@@ -111,7 +111,8 @@ func (s *stream) checkTarget() *exchange.Reason {
 }
 
 // setFields takes the header. net/http has lost the order of the names, so
-// they are sorted; values of one name are in order. Pseudo fields are none.
+// they are sorted; values of one name are in order. Pseudo fields are none, and
+// what announces trailers was taken out.
 func (s *stream) setFields() {
 	h := &s.x.Request
 	if s.r.Host != "" {
@@ -125,6 +126,10 @@ func (s *stream) setFields() {
 		for _, v := range s.r.Header[name] {
 			h.AddField(exchange.Field{Name: name, Value: strings.Trim(v, blanks), Key: key})
 		}
+	}
+	if len(s.r.Trailer) > 0 {
+		names := slices.Sorted(maps.Keys(s.r.Trailer))
+		h.AddField(exchange.Field{Name: "Trailer", Value: strings.Join(names, ", "), Key: exchange.KeyTrailer})
 	}
 }
 

@@ -29,6 +29,7 @@ func (e *Engine) begin(w http.ResponseWriter, r *http.Request) *stream {
 	s := &stream{e: e, x: e.deps.Exchanges.Get(), w: w, r: r, control: http.NewResponseController(w)}
 	s.x.Now = time.Now()
 	s.x.Version = exchange.HTTP2
+	s.x.Listener = e.name
 	s.x.Interim = s
 	if c, ok := r.Context().Value(clientKey{}).(*client); ok {
 		s.x.Peer, s.x.Local, s.x.Secure = c.peer, c.local, c.secure
@@ -37,8 +38,8 @@ func (e *Engine) begin(w http.ResponseWriter, r *http.Request) *stream {
 	return s
 }
 
-// gone gives the exchange up. It runs on a goroutine of its own, maybe when
-// the exchange has been released.
+// gone gives the exchange up. It may run on a goroutine of its own, when the
+// exchange has been released.
 func (s *stream) gone() {
 	reason := exchange.ClientGone
 	if s.e.closing.Load() {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,20 +97,28 @@ func TestSlowBody(t *testing.T) {
 // client's fault.
 func TestSlowService(t *testing.T) {
 	serve := func(x *exchange.Exchange) {
-		left := 3
 		x.ResponseBody.SetSource(&source{read: func(p []byte) (int, error) {
-			if left--; left < 0 {
-				return 0, io.EOF
-			}
 			time.Sleep(time.Hour)
 			return x.RequestBody.Read(p[:1])
 		}}, -1)
 	}
 	bubble(t, serve, func(t *testing.T, s *server) {
-		resp := s.post(t, strings.NewReader("abc"))
+		more, feed := io.Pipe() // the body has not ended while the service sleeps
+		go io.WriteString(feed, "a")
+		resp := s.post(t, more)
 		defer resp.Body.Close()
-		if body, err := io.ReadAll(resp.Body); string(body) != "abc" || err != nil {
-			t.Errorf("%q, %v", body, err)
+		first := make([]byte, 1)
+		if _, err := resp.Body.Read(first); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(59 * time.Minute)
+		go func() {
+			_, _ = io.WriteString(feed, "bc")
+			feed.Close()
+		}()
+		body, err := io.ReadAll(resp.Body)
+		if string(first)+string(body) != "abc" || err != nil {
+			t.Errorf("%q %q, %v", first, body, err)
 		}
 		if o := <-s.core.done; o.reason != nil {
 			t.Errorf("%+v", o)
@@ -121,6 +128,7 @@ func TestSlowService(t *testing.T) {
 
 func TestInterruptEndsRead(t *testing.T) {
 	var failures [2]error
+	var took time.Duration
 	serve := func(x *exchange.Exchange) {
 		done := make(chan struct{})
 		go func() {
@@ -132,13 +140,14 @@ func TestInterruptEndsRead(t *testing.T) {
 		synctest.Wait()
 		x.RequestBody.Interrupt()
 		<-done
+		took = x.Elapsed()
 	}
 	bubble(t, serve, func(t *testing.T, s *server) {
 		resp := s.post(t, dripping(t, time.Hour))
 		resp.Body.Close()
 		for _, err := range failures {
-			if !errors.Is(err, exchange.TruncatedBody) {
-				t.Errorf("reading gave %v", err)
+			if !errors.Is(err, exchange.TruncatedBody) || took > 0 {
+				t.Errorf("reading gave %v after %v", err, took)
 			}
 		}
 		if o := <-s.core.done; o.status != 200 {

@@ -1,0 +1,199 @@
+package admin
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"yett/internal/config"
+	"yett/internal/exchange"
+	"yett/internal/sweep"
+	"yett/internal/upstream"
+	"yett/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// state is what the pages report in a test.
+type state struct {
+	ready    bool
+	services []*upstream.Service
+}
+
+func (s *state) Ready() bool                   { return s.ready }
+func (s *state) Services() []*upstream.Service { return s.services }
+
+func health(s *state) *Health {
+	return &Health{Name: "psa-api-gateway", Version: "1.2.3", Started: time.Now().Add(-90 * time.Second), State: s}
+}
+
+// ask returns a page's status and its fields.
+func ask(t *testing.T, p func(*exchange.Exchange)) (int, map[string]any) {
+	t.Helper()
+	x := new(exchange.Pool).Get()
+	Endpoint(p).Serve(x)
+	if got := x.Response.Get("Content-Type"); got != "application/json; charset=utf-8" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	if got := x.Response.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+	b, whole := x.ResponseBody.Whole()
+	fields := make(map[string]any)
+	if err := json.Unmarshal(b, &fields); err != nil || !whole {
+		t.Fatalf("%v in %s", err, b)
+	}
+	return x.Status, fields
+}
+
+func keys(m map[string]any) (out []string) {
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// The fields that monitors of the old gateway read are all there, and no more.
+func TestLive(t *testing.T) {
+	status, page := ask(t, health(&state{}).Live)
+	if status != http.StatusOK {
+		t.Errorf("got %d", status)
+	}
+	if got, want := keys(page), []string{"dependencies", "service", "status", "timestamp", "uptime", "version"}; !slices.Equal(got, want) {
+		t.Errorf("fields are %q", got)
+	}
+	if page["status"] != "healthy" || page["service"] != "psa-api-gateway" || page["version"] != "1.2.3" {
+		t.Errorf("%v", page)
+	}
+	if up := page["uptime"].(float64); up != 90 && up != 91 {
+		t.Errorf("uptime is %v", up)
+	}
+	if d, ok := page["dependencies"].(map[string]any); !ok || len(d) != 0 {
+		t.Errorf("dependencies are %v", page["dependencies"])
+	}
+	stampIsGood(t, page["timestamp"])
+}
+
+// stampIsGood takes a time in UTC with milliseconds, not long ago.
+func stampIsGood(t *testing.T, v any) {
+	t.Helper()
+	text, _ := v.(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || time.Since(at).Abs() > time.Minute || !regexp.MustCompile(`^\S{19}\.\d{3}Z$`).MatchString(text) {
+		t.Errorf("the time is %q", text)
+	}
+}
+
+func TestReady(t *testing.T) {
+	s := &state{}
+	h := health(s)
+	for _, tt := range []struct {
+		ready  bool
+		status int
+		word   string
+	}{{false, 503, "draining"}, {true, 200, "ready"}, {false, 503, "draining"}} {
+		s.ready = tt.ready
+		status, page := ask(t, h.Ready)
+		if status != tt.status || page["status"] != tt.word {
+			t.Errorf("ready is %v: %d %v", tt.ready, status, page["status"])
+		}
+		if live, _ := ask(t, h.Live); live != 200 {
+			t.Errorf("ready is %v: live is %d", tt.ready, live)
+		}
+	}
+}
+
+func TestDetailed(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/bad" {
+			w.WriteHeader(500)
+		}
+	}))
+	defer srv.Close()
+	sweeper := sweep.New()
+	defer sweeper.Close()
+	var conf config.Service
+	conf.Targets = []string{srv.URL}
+	conf.Timeouts.SetDefaults()
+	conf.Connections.SetDefaults()
+	conf.Limits.SetDefaults()
+	conf.SetDefaults()
+	s := &state{}
+	for _, name := range []string{"auth", "crm"} {
+		sv, err := upstream.New(name, conf, upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sv.Start()
+		defer sv.Close()
+		s.services = append(s.services, sv)
+	}
+	call(t, s.services[0], "/good")
+	call(t, s.services[0], "/bad")
+
+	status, page := ask(t, health(s).Detailed)
+	if status != 200 || page["status"] != "healthy" {
+		t.Errorf("%d %v", status, page["status"])
+	}
+	want := map[string]any{"totalCircuits": 0.0, "openCircuits": 0.0, "halfOpenCircuits": 0.0, "closedCircuits": 0.0}
+	if !reflect.DeepEqual(page["summary"], want) {
+		t.Errorf("summary is %v", page["summary"])
+	}
+	if b, ok := page["circuitBreakers"].(map[string]any); !ok || len(b) != 0 {
+		t.Errorf("circuitBreakers is %v", page["circuitBreakers"])
+	}
+	services := page["services"].(map[string]any)
+	quiet := map[string]any{"targets": []any{srv.Listener.Addr().String()}, "requests": 0.0, "failures": 0.0, "idleConnections": 0.0}
+	if !reflect.DeepEqual(services["crm"], quiet) {
+		t.Errorf("a service that nobody has called: %v", services["crm"])
+	}
+	busy := services["auth"].(map[string]any)
+	stampIsGood(t, busy["lastFailureTime"])
+	stampIsGood(t, busy["lastSuccessTime"])
+	if busy["requests"] != 2.0 || busy["failures"] != 1.0 || busy["idleConnections"] != 1.0 || busy["lastFailure"] != nil {
+		t.Errorf("%v", busy)
+	}
+}
+
+func call(t *testing.T, sv *upstream.Service, path string) {
+	t.Helper()
+	var pool exchange.Pool
+	x := pool.Get()
+	x.Method, x.Out.Path, x.Now = "GET", path, time.Now()
+	if r := sv.Forward(x); r != nil {
+		t.Fatal(r)
+	}
+	_ = x.ResponseBody.Close()
+	pool.Put(x)
+}
+
+// A failure to reach a service is named.
+func TestLastFailure(t *testing.T) {
+	sweeper := sweep.New()
+	defer sweeper.Close()
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	sv, err := upstream.New("dead", config.Service{Targets: []string{dead.URL}, Timeouts: config.ServiceTimeouts{Connect: config.Duration(time.Second)}},
+		upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := new(exchange.Pool).Get()
+	x.Method, x.Out.Path, x.Now = "GET", "/", time.Now()
+	if r := sv.Forward(x); r != exchange.ConnectFailed {
+		t.Fatal(r)
+	}
+	_, page := ask(t, health(&state{services: []*upstream.Service{sv}}).Detailed)
+	if got := page["services"].(map[string]any)["dead"].(map[string]any)["lastFailure"]; got != "connect_failed" {
+		t.Errorf("the last failure is %v", got)
+	}
+}

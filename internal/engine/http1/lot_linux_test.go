@@ -1,0 +1,299 @@
+package http1
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"yett/internal/engine"
+	"yett/internal/exchange"
+)
+
+// hasty makes connections park soon, as if there were many.
+func (r *running) hasty() { r.e.open.Add(many + 1) }
+
+func (l *Lot) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.parked)
+}
+
+func withLot(s *setup) {
+	s.lot = true
+	s.serve = sayOK
+}
+
+func sayOK(x *exchange.Exchange) {
+	x.Status = 200
+	x.ResponseBody.SetBytes([]byte("ok"))
+}
+
+// parked waits until that many connections are parked.
+func (r *running) parked(n int) {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("%d connections are parked", n), func() bool { return r.lot.size() == n })
+}
+
+func TestParkedAnswersNext(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	c := r.dial()
+	for i := range 3 {
+		if got := c.get("/"); got.StatusCode != 200 || got.body != "ok" {
+			t.Fatalf("request %d: %d %q", i, got.StatusCode, got.body)
+		}
+		r.parked(1)
+	}
+}
+
+// The first request of a connection may come late as well, and in pieces.
+func TestParkedBeforeFirst(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	c := r.dial()
+	r.parked(1)
+	c.send("GET / HT")
+	r.parked(0)
+	c.send("TP/1.1\nHost: a\n\n")
+	if got := c.answer("GET"); got.StatusCode != 200 {
+		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
+func TestParkedIdleTimeout(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot, func(s *setup) { s.listener.Timeouts.Idle = ms(1200) })
+	r.hasty()
+	c := r.dial()
+	r.parked(1)
+	if !c.over() {
+		t.Error("a parked connection outlives its idle timeout")
+	}
+	eventually(t, "it is forgotten", func() bool { return r.e.Connections() == 0 && r.lot.size() == 0 })
+}
+
+func TestParkedEnds(t *testing.T) {
+	for name, end := range map[string]func(*Engine){
+		"drain": func(e *Engine) { e.Drain(time.Now().Add(limit)) },
+		"close": (*Engine).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, "http://127.0.0.1:1", withLot)
+			r.hasty()
+			var all []*client
+			for range 10 {
+				all = append(all, r.dial())
+			}
+			r.parked(10)
+			end(r.e)
+			for _, c := range all {
+				if !c.over() {
+					t.Error("a parked connection is still open")
+				}
+			}
+			eventually(t, "all are gone", func() bool { return r.e.Connections() == 0 && r.lot.size() == 0 })
+		})
+	}
+}
+
+// A client that leaves is noticed while its connection is parked.
+func TestParkedClientLeaves(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	c := r.dial()
+	r.parked(1)
+	_ = c.Close()
+	eventually(t, "the connection is gone", func() bool { return r.e.Connections() == 0 })
+}
+
+// Many idle connections need no goroutines.
+func TestParkedGoroutines(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	const n = 300
+	before := runtime.NumGoroutine()
+	for range n {
+		r.dial()
+	}
+	r.parked(n)
+	eventually(t, "the goroutines are gone", func() bool { return runtime.NumGoroutine() < before+n/10 })
+}
+
+// Requests that come in the very moment of parking are answered, each exactly
+// once.
+func TestRequestsWhileParking(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	var wg sync.WaitGroup
+	rounds := 15
+	if testing.Short() {
+		rounds = 3
+	}
+	for i := range 100 {
+		c := r.dial()
+		wg.Go(func() {
+			for n := range rounds {
+				// A connection parks between 100 and 250 ms after its last answer.
+				time.Sleep(95*time.Millisecond + time.Duration((i*37+n*11)%160)*time.Millisecond)
+				_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				if err == nil {
+					var line string
+					line, err = c.r.ReadString('\n')
+					for err == nil && line != "\r\n" {
+						line, err = c.r.ReadString('\n')
+					}
+					if err == nil {
+						_, err = c.r.Discard(len("ok"))
+					}
+				}
+				if err != nil {
+					t.Errorf("connection %d, request %d: %v", i, n, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// socket is the engine's end of a connection. Its hook stands where a goroutine
+// may lose its processor, so that what happens only now and then happens.
+type socket struct {
+	*net.TCPConn
+	onDeadline func(t time.Time)
+}
+
+func (h *socket) SetDeadline(t time.Time) error {
+	if h.onDeadline != nil {
+		h.onDeadline(t)
+	}
+	return h.TCPConn.SetDeadline(t)
+}
+
+// hook serves one connection whose hooks prepare has set.
+func (r *running) hook(prepare func(c *conn, h *socket)) *client {
+	r.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer ln.Close()
+	r.addr = ln.Addr().String()
+	client := r.dial()
+	nc, err := ln.Accept()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	h := &socket{TCPConn: nc.(*net.TCPConn)}
+	c := newConn(r.e, h, false)
+	prepare(c, h)
+	if !r.e.add(c) {
+		r.t.Fatal("the engine takes no connection")
+	}
+	go c.serve()
+	return client
+}
+
+// A request that comes in the moment in which the goroutine has waited long
+// enough is answered like any other.
+func TestRequestAtTheEndOfPatience(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	waiting := make(chan struct{})
+	c := r.hook(func(c *conn, _ *socket) {
+		wait, calls := c.wait, 0
+		c.wait = func(fd uintptr) bool {
+			switch calls++; calls {
+			case 1:
+				close(waiting)
+			case 2: // the request is there, and nobody has looked yet
+				for !c.timer.Fired() {
+					runtime.Gosched()
+				}
+			}
+			return wait(fd)
+		}
+	})
+	<-waiting
+	if got := c.get("/"); got.StatusCode != 200 {
+		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
+// Drain finds each idle connection, whatever it is just doing.
+func TestDrainWhileParking(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	drained := make(chan struct{})
+	var drain sync.Once
+	c := r.hook(func(_ *conn, h *socket) {
+		told := make(chan struct{})
+		var tell sync.Once
+		h.onDeadline = func(at time.Time) {
+			if !at.IsZero() {
+				if r.e.draining.Load() {
+					tell.Do(func() { close(told) })
+				}
+				return
+			}
+			drain.Do(func() { // patience is over, and the connection is about to park
+				go func() {
+					r.e.Drain(time.Now().Add(limit / 2))
+					close(drained)
+				}()
+				<-told
+			})
+		}
+	})
+	start := time.Now()
+	<-drained
+	if d := time.Since(start); d > limit/4 || !c.over() {
+		t.Errorf("it took %v to close an idle connection", d)
+	}
+}
+
+// A parked connection is open, so it counts towards the listener's limit.
+func TestParkedCountsTowardsLimit(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	s := &engine.Server{Address: "127.0.0.1:0", HTTP1: r.e, Connections: 1, Log: slog.New(slog.DiscardHandler)}
+	if err := s.Bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { _ = s.Unbind() })
+	t.Cleanup(r.e.Close)
+	r.addr = s.Addr().String()
+	first := r.dial()
+	r.parked(1)
+	second := r.dial()
+	second.send("GET / HTTP/1.1\nHost: a\n\n")
+	_ = second.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := second.r.Peek(1); err == nil {
+		t.Fatal("a second connection is served")
+	} else if ne, isNet := err.(net.Error); !isNet || !ne.Timeout() {
+		t.Fatal(err)
+	}
+	_ = first.Close()
+	_ = second.SetReadDeadline(time.Now().Add(limit))
+	if got := second.answer("GET"); got.StatusCode != 200 {
+		t.Errorf("got %d when there is room", got.StatusCode)
+	}
+}
+
+// Where there is no Lot, idle connections keep their goroutines.
+func TestWithoutLot(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", func(s *setup) { s.serve = sayOK })
+	r.hasty()
+	c := r.dial()
+	for range 2 {
+		if got := c.get("/" + strings.Repeat("a", 10)); got.StatusCode != 200 {
+			t.Errorf("got %d", got.StatusCode)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package manners
+
+const raceDetector = false
