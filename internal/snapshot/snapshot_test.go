@@ -125,7 +125,7 @@ routes:
 		`yett.yaml:18:15: services.bad.targets[0]: target "ftp://a": the scheme has to be http or https, write `,
 		`yett.yaml:18:26: services.bad.targets[1]: target "http://a/b": a target has no path or query`,
 		`yett.yaml:18:40: services.bad.targets[2]: target "http://a:99999": the port has to be 1 to 65535, `,
-		`yett.yaml:18:58: services.bad.targets[3]: target: user and password have no place in a target, `,
+		`yett.yaml:18:58: services.bad.targets[3]: user and password have no place in a target, `,
 		`yett.yaml:19:11: services.bad.host: "a b" is not a host, write client, target, or a host name`,
 		`yett.yaml:20:15: services.bad.tls.ca: reading certificate authorities: open `,
 		`yett.yaml:22:49: routes[0].service: there is no service "goood", did you mean "good"?`,

@@ -3,7 +3,24 @@ package sock
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
+
+// Quiet tells whether nothing waits to be read, not even the stream's end.
+func Quiet(fd uintptr) bool {
+	var b [1]byte
+	_, err := call(syscall.SYS_RECVFROM, fd, b[:], syscall.MSG_DONTWAIT|syscall.MSG_PEEK)
+	return err == syscall.EAGAIN
+}
+
+// Closed tells whether the other end has closed or reset the connection. Bytes
+// that wait to be read do not hide it.
+func Closed(fd uintptr) bool {
+	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(p[:], 0)
+	return err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+}
 
 // Recv receives into p, which is not empty. It returns syscall.EAGAIN when
 // nothing is there, and 0 without an error at the end of the stream.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/sock"
 	"yett/internal/sweep"
 	"yett/internal/wire"
 )
@@ -31,15 +32,15 @@ type conn struct {
 	reused bool
 	cut    atomic.Bool // cancelled, or its pump failed
 
-	x      *exchange.Exchange // while in use
-	head   wire.ResponseHead
-	idle   time.Duration
-	vec    net.Buffers
-	vecs   [2][]byte
-	pump   pump
-	talk   talk
-	peeked int // what peek saw
-	peek   func(fd uintptr) bool
+	x     *exchange.Exchange // while in use
+	head  wire.ResponseHead
+	idle  time.Duration
+	vec   net.Buffers
+	vecs  [2][]byte
+	pump  pump
+	talk  talk
+	quiet bool // what look saw
+	look  func(fd uintptr)
 }
 
 func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
@@ -51,7 +52,7 @@ func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
 	if sc, ok := lower.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // without it a dead connection shows at its next use
 	}
-	c.peek = c.peekOnce
+	c.look = c.lookOnce
 	c.talk.buffers, c.talk.step = t.service.deps.Buffers, c.talk.run
 	c.pump.done = make(chan struct{}, 1)
 	c.r.Reset(nc, t.service.deps.Buffers)
@@ -79,38 +80,25 @@ func (c *conn) wake() bool {
 }
 
 // alive asks the kernel whether the service has closed the connection, or
-// sent something that nobody asked for.
+// sent something that nobody asked for. Over TLS something may wait: tickets.
 func (c *conn) alive() bool {
 	if c.raw == nil {
 		return true
 	}
-	c.peeked = peekUnknown
-	if err := c.raw.Read(c.peek); err != nil {
+	c.quiet = false
+	if err := c.raw.Control(c.look); err != nil {
 		return false
 	}
-	return c.peeked == peekNothing || c.peeked == peekData && c.t.tls != nil // TLS tickets may wait
+	return c.quiet
 }
 
-// What a look at the socket can find.
-const (
-	peekUnknown = iota
-	peekNothing
-	peekData
-	peekEnd
-)
-
-func (c *conn) peekOnce(fd uintptr) bool {
-	var b [1]byte
-	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	switch {
-	case err == syscall.EAGAIN:
-		c.peeked = peekNothing
-	case err == nil && n > 0:
-		c.peeked = peekData
-	default:
-		c.peeked = peekEnd
+// lookOnce is called by RawConn.Control.
+func (c *conn) lookOnce(fd uintptr) {
+	if c.t.tls != nil {
+		c.quiet = !sock.Closed(fd)
+		return
 	}
-	return true
+	c.quiet = sock.Quiet(fd)
 }
 
 // discard closes the connection for good.

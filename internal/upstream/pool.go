@@ -115,7 +115,7 @@ func (p *pool) put(c *conn) {
 	p.mu.Lock()
 	if !p.closed {
 		if ch := p.next(); ch != nil {
-			c.timer.Stop()
+			c.wake() // its deadline is far away
 			ch <- c
 			p.mu.Unlock()
 			return

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,9 @@ func (a Address) String() string {
 // ParseTarget reads http://host:port or https://host:port. The port may be
 // missing.
 func ParseTarget(raw string) (Address, error) {
+	if strings.Contains(raw, "@") { // and it is not repeated here, because it may be a password
+		return Address{}, errors.New("user and password have no place in a target")
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		return Address{}, fmt.Errorf("target %q: not a URL", raw)
@@ -41,8 +45,6 @@ func ParseTarget(raw string) (Address, error) {
 		return a, fmt.Errorf("target %q: the scheme has to be http or https", raw)
 	case a.Host == "":
 		return a, fmt.Errorf("target %q: the host is missing", raw)
-	case u.User != nil:
-		return a, errors.New("target: user and password have no place in a target")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		return a, fmt.Errorf("target %q: a target has no path or query; use forward.replace of a route", raw)
 	}
@@ -193,7 +195,7 @@ func (t *target) dial(x *exchange.Exchange) (*conn, outcome) {
 	first := int(t.turn.Add(1))
 	for i := range *addrs {
 		a := (*addrs)[(first+i)%len(*addrs)]
-		nc, err := t.connect(ctx, a)
+		nc, err := t.try(ctx, a, len(*addrs)-i)
 		if err == nil {
 			return newConn(t, nc, a), outcome{}
 		}
@@ -212,6 +214,17 @@ func (t *target) forget(addrs *[]netip.Addr) *[]netip.Addr {
 		return addrs
 	}
 	return nil
+}
+
+// try is connect with an even share of the time that is left, so that an
+// address which swallows packets leaves some for the others.
+func (t *target) try(ctx context.Context, a netip.Addr, left int) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		share, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+		ctx = share
+	}
+	return t.connect(ctx, a)
 }
 
 func (t *target) connect(ctx context.Context, a netip.Addr) (net.Conn, error) {

@@ -15,6 +15,7 @@ import (
 
 	"yett/internal/engine"
 	"yett/internal/exchange"
+	"yett/internal/sock"
 	"yett/internal/sweep"
 	"yett/internal/wire"
 )
@@ -53,8 +54,9 @@ type conn struct {
 	ended   bool
 	stay    bool    // parking failed
 	patient bool    // the deadline is the end of patience, and no more than that
-	fd      uintptr // the socket, valid while parked and while inside
+	fd      uintptr // the socket, valid while inside
 	inside  bool    // readable is running
+	place   uintptr // the socket while parked; the Lot's lock guards it
 	// unsent is what a write has still to send.
 	unsent  []byte
 	sendErr error
@@ -346,9 +348,16 @@ func (c *conn) Probe() {
 		c.probed = c.turn
 		return
 	}
-	if c.body.complete.Load() && gone(c.raw) {
+	if c.body.complete.Load() && c.gone() {
 		c.x.Abort(exchange.ClientGone)
 	}
+}
+
+// gone asks the kernel whether the client has closed or reset the connection.
+func (c *conn) gone() bool {
+	left := false
+	err := c.raw.Control(func(fd uintptr) { left = sock.Closed(fd) })
+	return err == nil && left
 }
 
 // closeIfIdle closes the connection when no request is on it.

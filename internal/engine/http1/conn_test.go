@@ -173,7 +173,6 @@ func TestPipeliningWithoutEnd(t *testing.T) {
 			x.Status = 204
 		}
 	})
-	r.core.done = nil
 	c := r.dial()
 	const n = 8192
 	request := "GET /" + strings.Repeat("a", 64-len("GET / HTTP/1.1\r\nHost: a\r\n\r\n")) + " HTTP/1.1\r\nHost: a\r\n\r\n"

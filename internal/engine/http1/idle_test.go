@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ type hooked struct {
 	net.Conn
 	afterRead   func()
 	beforeWrite func()
-	onDeadline  func(t time.Time)
+	onDeadline  func(t time.Time) (after func())
 }
 
 func (h *hooked) Write(p []byte) (int, error) {
@@ -43,7 +44,9 @@ func (h *hooked) Read(p []byte) (int, error) {
 
 func (h *hooked) SetDeadline(t time.Time) error {
 	if h.onDeadline != nil {
-		h.onDeadline(t)
+		if after := h.onDeadline(t); after != nil {
+			defer after()
+		}
 	}
 	return h.Conn.SetDeadline(t)
 }
@@ -156,15 +159,17 @@ func TestHeaderTimeout(t *testing.T) {
 // quite finished with the connection.
 func TestLateHeadIsAnswered(t *testing.T) {
 	inBubble(t, func(t *testing.T, p *piped) {
-		expiring := make(chan struct{})
-		p.conn.onDeadline = func(at time.Time) {
-			if at.Equal(past) {
-				p.conn.onDeadline = nil
-				close(expiring)
-				for range 1000 { // the sweep holds a lock, so it can't sleep in the bubble
-					runtime.Gosched()
-				}
+		expiring, expired := make(chan struct{}), make(chan struct{})
+		p.conn.onDeadline = func(at time.Time) func() {
+			if !at.Equal(past) {
+				return nil
 			}
+			p.conn.onDeadline = nil
+			close(expiring)
+			for range 1000 { // the sweep loses its processor
+				runtime.Gosched()
+			}
+			return func() { close(expired) }
 		}
 		reads := 0
 		p.conn.afterRead = func() {
@@ -172,7 +177,7 @@ func TestLateHeadIsAnswered(t *testing.T) {
 				<-expiring
 			}
 		}
-		p.conn.beforeWrite = func() { time.Sleep(2 * time.Millisecond) }
+		p.conn.beforeWrite = func() { <-expired }
 		p.serve()
 		_, _ = io.WriteString(p.client, "GET / HTTP/1.1\r\nHost: a\r\n")
 		_, _ = io.WriteString(p.client, "\r\n")

@@ -74,12 +74,12 @@ func (l *Lot) park(c *conn) bool {
 		if c.state.Load() != idle { // somebody is closing it, and will look here after this
 			return
 		}
-		c.fd = fd
-		l.parked[c.fd] = c
+		c.place = fd
+		l.parked[c.place] = c
 		ok = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{
 			Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)}) == nil
 		if !ok {
-			delete(l.parked, c.fd)
+			delete(l.parked, c.place)
 			return
 		}
 		if l.burst++; l.burst >= trimAfter {
@@ -106,11 +106,11 @@ func (l *Lot) take(c *conn) bool {
 }
 
 func (l *Lot) remove(c *conn) bool {
-	if c == nil || l.parked[c.fd] != c {
+	if c == nil || l.parked[c.place] != c {
 		return false
 	}
-	delete(l.parked, c.fd)
-	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(c.fd), nil)
+	delete(l.parked, c.place)
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(c.place), nil)
 	return true
 }
 
