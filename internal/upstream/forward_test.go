@@ -567,7 +567,9 @@ func TestNameMovesDuringUse(t *testing.T) {
 	eventually(t, "the name has moved", func() bool { return !f.targets[0].resolves(netip.MustParseAddr("127.0.0.1")) })
 	close(release)
 	f.want(receive(t, got), "200 ok")
-	eventually(t, "it was not kept", func() bool { return f.first().count() == 0 })
+	if n := f.first().count(); n != 0 { // not only when somebody looks for it later
+		t.Errorf("%d connections were kept", n)
+	}
 }
 
 func TestUnknownName(t *testing.T) {

@@ -47,24 +47,21 @@ func (c *conn) talkOnce(out []byte) error {
 	err := c.raw.Read(t.step)
 	rest := t.out
 	t.out = nil
+	if err == nil {
+		err = t.err
+	}
 	switch {
-	case rest != nil && t.err == nil && err == nil: // the socket took a part only
-		return c.write(rest[t.n:], nil)
+	case rest != nil && err == nil: // the socket took a part only
+		_, err = c.nc.Write(rest[t.n:])
+		return err
 	case rest != nil && t.n == 0:
-		return writeNothing{firstOf(t.err, err)}
-	case t.err != nil || err != nil:
-		return firstOf(t.err, err)
+		return writeNothing{err}
+	case err != nil:
+		return err
 	}
 	c.r.Prime(t.in, t.got)
 	t.in = nil
 	return nil
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // run is called by RawConn.Read: at first after it has begun to listen, then
