@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"yett/internal/exchange"
 )
 
 func TestNamesAreUnique(t *testing.T) {
@@ -17,6 +19,9 @@ func TestNamesAreUnique(t *testing.T) {
 		if Lookup(k.Name) != k {
 			t.Errorf("%s can't be looked up", k.Name)
 		}
+	}
+	if len(names) > exchange.MaxLinks {
+		t.Errorf("%d policies, but an exchange has room for the notes of %d", len(names), exchange.MaxLinks)
 	}
 	if Lookup("no_such_policy") != nil {
 		t.Error("a policy that isn't there was found")

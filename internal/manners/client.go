@@ -15,7 +15,11 @@ func (m *Manners) believe(x *exchange.Exchange) {
 	} else if x.Request.Has(exchange.KeyForwarded) {
 		m.walk(x, exchange.KeyForwarded, forwardedFor)
 	}
-	switch proto := lastOf(&x.Request, exchange.KeyXForwardedProto); {
+	proto := lastOf(&x.Request, exchange.KeyXForwardedProto)
+	if proto == "" {
+		proto = forwardedParam(lastOf(&x.Request, exchange.KeyForwarded), "proto")
+	}
+	switch {
 	case exchange.EqualFold(proto, "https"):
 		x.Secure = true
 	case exchange.EqualFold(proto, "http"):
@@ -101,16 +105,22 @@ func addressOf(s string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-// forwardedFor reads the for parameter of one element (RFC 7239 section 4).
-// Obfuscated and unknown identifiers are no addresses.
+// forwardedFor reads the for parameter of one element of Forwarded. Obfuscated
+// and unknown identifiers are no addresses.
 func forwardedFor(element string) (netip.Addr, bool) {
+	return addressOf(forwardedParam(element, "for"))
+}
+
+// forwardedParam returns a parameter of one element of Forwarded without its
+// quotes, or "" (RFC 7239 section 4).
+func forwardedParam(element, param string) string {
 	for element != "" {
 		var pair string
 		element, pair = cutLast(element, ';')
 		name, value, ok := strings.Cut(pair, "=")
-		if ok && exchange.EqualFold(name, "for") {
-			return addressOf(strings.Trim(value, `"`))
+		if ok && exchange.EqualFold(name, param) {
+			return strings.Trim(value, `"`)
 		}
 	}
-	return netip.Addr{}, false
+	return ""
 }

@@ -231,6 +231,9 @@ func TestSecure(t *testing.T) {
 		{"plain to the proxy", true, []string{"X-Forwarded-Proto: http"}, false},
 		{"nonsense", true, []string{"X-Forwarded-Proto: gopher"}, true},
 		{"the last of a list", false, []string{"X-Forwarded-Proto: https, http"}, false},
+		{"Forwarded", false, []string{"Forwarded: for=192.0.2.1;proto=https"}, true},
+		{"Forwarded from further away", false, []string{"Forwarded: proto=https, for=192.0.2.1"}, false},
+		{"X-Forwarded-Proto before Forwarded", false, []string{"Forwarded: proto=https", "X-Forwarded-Proto: http"}, false},
 		{"the last of fields", false, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, false},
 	} {
 		x := request("10.0.0.1", tt.lines...)

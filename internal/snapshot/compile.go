@@ -387,6 +387,9 @@ func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*
 func (b *builder) forward(at string, r config.Route, out *Route) {
 	f := r.Forward
 	if r.Service == "" {
+		if f != (config.Forward{Path: "normalized"}) {
+			b.fail(at+".forward", "remove it", "nothing is forwarded on a route without a service")
+		}
 		return
 	}
 	if f.Path != "unchanged" && f.StripPrefix == "" && f.Replace == "" {

@@ -108,6 +108,7 @@ routes:
   - {name: policy, path: /g, auth: none, service: good, policies: {request_ids: {}}}
   - {name: rewrite, path: /h, auth: none, service: bad, forward: {replace: "/{nothing}"}}
   - {name: broken, path: /i, auth: none, policies: {respond: {text: "{nothing}"}}}
+  - {name: pointless, path: /j, auth: none, forward: {strip_prefix: /j}, policies: {respond: {text: a}}}
 `
 	want := []string{
 		`yett.yaml:3:61: listeners[0].protocols[1]: h2 needs TLS, add tls, or use h2c`,
@@ -137,6 +138,7 @@ routes:
 		`yett.yaml:28:68: routes[6].policies.request_ids: there is no policy "request_ids", did you mean "request_id"?`,
 		`yett.yaml:29:76: routes[7].forward.replace: `,
 		`yett.yaml:30:69: routes[8].policies.respond.text: {nothing} is no placeholder, `,
+		`yett.yaml:31:45: routes[9].forward: nothing is forwarded on a route without a service, remove it`,
 	}
 	_, err := Compile(parse(t, text), deps(t), nil)
 	var list problem.List

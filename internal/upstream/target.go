@@ -204,7 +204,9 @@ func (t *target) dial(x *exchange.Exchange) (*conn, outcome) {
 			break
 		}
 	}
-	t.addrs.CompareAndSwap(addrs, t.forget(addrs))
+	if x.Aborted() == nil { // else it is the client who failed
+		t.addrs.CompareAndSwap(addrs, t.forget(addrs))
+	}
 	return nil, dialFailed(x, failure)
 }
 

@@ -129,7 +129,23 @@ const (
 func (c *conn) guard() {
 	if fault := recover(); fault != nil {
 		c.e.deps.Log.Error("a fault in the gateway ended a connection", "fault", fault, "stack", string(debug.Stack()))
+		c.giveUp()
 		c.end()
+	}
+}
+
+// giveUp ends the exchange in which the fault was, so that the service's
+// connection comes back and a line is logged. A second fault ends the attempt.
+func (c *conn) giveUp() {
+	defer func() { _ = recover() }()
+	c.mu.Lock()
+	x := c.x
+	c.x = nil
+	c.mu.Unlock()
+	if x != nil {
+		x.Refuse(exchange.Internal)
+		_ = x.ResponseBody.Close()
+		c.e.deps.Core.Done(x)
 	}
 }
 

@@ -525,6 +525,9 @@ func TestFault(t *testing.T) {
 	if !bad.over() {
 		t.Error("the connection survived")
 	}
+	if e := r.ended(); e.reason != "internal" || e.path != "/bad" {
+		t.Errorf("the fault's exchange ended as %+v", e)
+	}
 	if got := good.get("/"); got.StatusCode != 200 {
 		t.Errorf("got %d on another", got.StatusCode)
 	}
