@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -87,7 +86,6 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.H
 			"ready":           admin.Endpoint(health.Ready),
 			"health_detailed": admin.Endpoint(health.Detailed),
 		},
-		Dir: filepath.Dir(o.File),
 	}, nil)
 }
 

@@ -1,24 +1,16 @@
 package snapshot
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 
 	"yett/internal/catalog"
 	"yett/internal/config"
-	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/problem"
 	"yett/internal/route"
 	"yett/internal/upstream"
-	"yett/internal/wire"
 )
 
 // builder collects the parts of a snapshot and every problem on the way.
@@ -50,174 +42,6 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 
 func (b *builder) fail(path, hint, format string, args ...any) {
 	b.problems = append(b.problems, b.c.Source.Problem(path, fmt.Sprintf(format, args...), hint))
-}
-
-func (b *builder) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(b.deps.Dir, name)
-}
-
-// listeners checks addresses and loads keys.
-func (b *builder) listeners() {
-	names, addresses := map[string]bool{}, map[string]bool{}
-	for i, l := range b.c.Listeners {
-		at := "listeners[" + strconv.Itoa(i) + "]"
-		if l.Name != "" && names[l.Name] {
-			b.fail(at+".name", "give each listener a name of its own", "the name %q is taken", l.Name)
-		}
-		names[l.Name] = true
-		host, port, err := net.SplitHostPort(l.Address)
-		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
-			b.fail(at+".address", `write host:port, such as "127.0.0.1:3000" or ":3000"`, "%q is not an address", l.Address)
-		} else if key := net.JoinHostPort(host, port); n != 0 && addresses[key] {
-			b.fail(at+".address", "one listener can serve all routes", "the address %s is taken by another listener", l.Address)
-		} else {
-			addresses[key] = true
-		}
-		l.Protocols = b.protocols(at, l)
-		b.out.Listeners = append(b.out.Listeners, Listener{Listener: l, TLS: b.listenerTLS(at+".tls", l)})
-	}
-}
-
-// protocols checks what a listener is to speak, and chooses when nothing is
-// said.
-func (b *builder) protocols(at string, l config.Listener) []string {
-	if len(l.Protocols) == 0 && l.TLS != nil {
-		return []string{"http1", "h2"}
-	}
-	if len(l.Protocols) == 0 {
-		return []string{"http1"}
-	}
-	for j, p := range l.Protocols {
-		place := at + ".protocols[" + strconv.Itoa(j) + "]"
-		switch {
-		case p == "h2" && l.TLS == nil:
-			b.fail(place, "add tls, or use h2c", "h2 needs TLS")
-		case p == "h2c" && l.TLS != nil:
-			b.fail(place, "use h2", "h2c is for listeners without TLS")
-		}
-	}
-	return l.Protocols
-}
-
-func (b *builder) listenerTLS(at string, l config.Listener) *tls.Config {
-	if l.TLS == nil {
-		return nil
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12}
-	if l.TLS.MinVersion == "1.3" {
-		out.MinVersion = tls.VersionTLS13
-	}
-	for _, p := range []struct{ name, alpn string }{{"h2", "h2"}, {"http1", "http/1.1"}} {
-		if slices.Contains(l.Protocols, p.name) {
-			out.NextProtos = append(out.NextProtos, p.alpn)
-		}
-	}
-	for i, pair := range l.TLS.Certificates {
-		cert, err := tls.LoadX509KeyPair(b.path(pair.Cert), b.path(pair.Key))
-		if err != nil {
-			b.fail(fmt.Sprintf("%s.certificates[%d]", at, i), "both have to be PEM files that belong together", "loading the certificate: %v", err)
-			continue
-		}
-		out.Certificates = append(out.Certificates, cert)
-	}
-	return out
-}
-
-// identityHeaders refuses what can't be the name of such a field: a slip here
-// would let clients say who they are.
-func (b *builder) identityHeaders() {
-	for i, name := range b.c.IdentityHeaders {
-		at := "identity_headers[" + strconv.Itoa(i) + "]"
-		var problems problem.List
-		if policy.CheckFieldName(&problems, at, name) && exchange.KeyOf(name) != exchange.KeyOther {
-			problems.Addf(at, "name a field that only your services read", "%s has a meaning of its own", name)
-		}
-		b.problems = append(b.problems, b.c.Source.Locate(problems)...)
-	}
-}
-
-// services checks and builds the services, or takes them over.
-func (b *builder) services() {
-	for _, e := range b.c.Services {
-		at := "services." + e.Name
-		before := len(b.problems)
-		for i, raw := range e.Value.Targets {
-			if _, err := upstream.ParseTarget(raw); err != nil {
-				b.fail(fmt.Sprintf("%s.targets[%d]", at, i), "write http://host:port or https://host:port", "%v", err)
-			}
-		}
-		b.checkHost(at+".host", e.Value.Host)
-		ca := b.authorities(at+".tls.ca", e.Value.TLS.CA)
-		if len(b.problems) > before {
-			b.byName[e.Name] = nil
-			continue
-		}
-		b.byName[e.Name] = b.service(at, e, ca)
-	}
-}
-
-func (b *builder) service(at string, e config.Entry[config.Service], ca *x509.CertPool) *upstream.Service {
-	sv := b.kept(e)
-	if sv == nil {
-		deps := b.deps.Upstream
-		if ca != nil {
-			deps.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca}
-		}
-		var err error
-		if sv, err = upstream.New(e.Name, e.Value, deps); err != nil {
-			b.fail(at, "", "%v", err)
-			return nil
-		}
-	}
-	b.out.services = append(b.out.services, sv)
-	return sv
-}
-
-// kept returns the running service with the same settings, so that its
-// connections and its state survive. One with files of its own is built anew,
-// because the files may have changed.
-func (b *builder) kept(e config.Entry[config.Service]) *upstream.Service {
-	if b.previous == nil || e.Value.TLS.CA != "" {
-		return nil
-	}
-	old, ok := b.previous.Config.Services.Get(e.Name)
-	if !ok || !reflect.DeepEqual(*old, e.Value) {
-		return nil
-	}
-	for _, sv := range b.previous.services {
-		if sv.Name() == e.Name {
-			return sv
-		}
-	}
-	return nil
-}
-
-func (b *builder) authorities(at, file string) *x509.CertPool {
-	if file == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(b.path(file))
-	if err != nil {
-		b.fail(at, "name a PEM file", "reading certificate authorities: %v", err)
-		return nil
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		b.fail(at, "name a PEM file with CERTIFICATE blocks", "no certificate in %s", file)
-	}
-	return pool
-}
-
-func (b *builder) checkHost(at, host string) {
-	if host == "" || host == "client" || host == "target" {
-		return
-	}
-	if _, ok := wire.SplitHost(host); !ok {
-		b.fail(at, "write client, target, or a host name", "%q is not a host", host)
-	}
 }
 
 // policies builds the policies of every route.

@@ -29,8 +29,6 @@ type Deps struct {
 	// Endpoints are the gateway's own pages by their name in the
 	// configuration.
 	Endpoints map[string]Endpoint
-	// Dir is where relative file names in the configuration start.
-	Dir string
 }
 
 // Snapshot is one revision of the configuration in its running form.

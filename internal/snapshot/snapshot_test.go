@@ -38,16 +38,17 @@ type page struct{}
 
 func (page) Serve(x *exchange.Exchange) { x.Status = 200 }
 
-// deps is what snapshots of a test are built with.
+// deps is what snapshots of a test are built with. Files stand in a folder of
+// the test's own.
 func deps(t testing.TB) Deps {
 	t.Helper()
+	t.Chdir(t.TempDir())
 	sweeper := sweep.New()
 	t.Cleanup(sweeper.Close)
 	return Deps{
 		Policy:    policy.Deps{Version: "1.2.3"},
 		Upstream:  upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver},
 		Endpoints: map[string]Endpoint{"health": page{}, "ready": page{}, "health_detailed": page{}},
-		Dir:       t.TempDir(),
 	}
 }
 
@@ -204,8 +205,8 @@ func write(t testing.TB, file string, data []byte) {
 
 func TestListeners(t *testing.T) {
 	d := deps(t)
-	pair(t, d.Dir, "a.example")
-	pair(t, d.Dir, "b.example")
+	pair(t, ".", "a.example")
+	pair(t, ".", "b.example")
 	s := compile(t, `
 listeners:
   - {name: plain, address: ":0"}
@@ -241,8 +242,8 @@ routes: [{name: a, path: /a, auth: none, endpoint: health}]
 // A key that belongs to another certificate does not load.
 func TestKeyOfAnother(t *testing.T) {
 	d := deps(t)
-	cert, _ := pair(t, d.Dir, "a.example")
-	_, key := pair(t, d.Dir, "b.example")
+	cert, _ := pair(t, ".", "a.example")
+	_, key := pair(t, ".", "b.example")
 	_, err := Compile(parse(t, fmt.Sprintf(`
 listeners: [{address: ":0", tls: {certificates: [{cert: %s, key: %s}]}}]
 routes: [{name: a, path: /a, auth: none, endpoint: health}]
@@ -255,11 +256,11 @@ routes: [{name: a, path: /a, auth: none, endpoint: health}]
 func TestAuthorities(t *testing.T) {
 	d := deps(t)
 	text := strings.Replace(small, `"]}`, `"], tls: {ca: ca.pem}}`, 1)
-	write(t, filepath.Join(d.Dir, "ca.pem"), []byte("no certificate"))
+	write(t, "ca.pem", []byte("no certificate"))
 	if _, err := Compile(parse(t, text), d, nil); err == nil || !strings.Contains(err.Error(), "services.app.tls.ca: no certificate in ca.pem") {
 		t.Error(err)
 	}
-	cert, _ := pair(t, d.Dir, "ca.example")
+	cert, _ := pair(t, ".", "ca.example")
 	s := compile(t, strings.Replace(text, "ca.pem", cert, 1), d, nil)
 	again := compile(t, strings.Replace(text, "ca.pem", cert, 1), d, s)
 	if s.Services()[0] == again.Services()[0] {

@@ -1,0 +1,94 @@
+package snapshot
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"reflect"
+
+	"yett/internal/config"
+	"yett/internal/upstream"
+	"yett/internal/wire"
+)
+
+// services checks and builds the services, or takes them over.
+func (b *builder) services() {
+	for _, e := range b.c.Services {
+		at := "services." + e.Name
+		before := len(b.problems)
+		for i, raw := range e.Value.Targets {
+			if _, err := upstream.ParseTarget(raw); err != nil {
+				b.fail(fmt.Sprintf("%s.targets[%d]", at, i), "write http://host:port or https://host:port", "%v", err)
+			}
+		}
+		b.checkHost(at+".host", e.Value.Host)
+		ca := b.authorities(at+".tls.ca", e.Value.TLS.CA)
+		if len(b.problems) > before {
+			b.byName[e.Name] = nil
+			continue
+		}
+		b.byName[e.Name] = b.service(at, e, ca)
+	}
+}
+
+func (b *builder) service(at string, e config.Entry[config.Service], ca *x509.CertPool) *upstream.Service {
+	sv := b.kept(e)
+	if sv == nil {
+		deps := b.deps.Upstream
+		if ca != nil {
+			deps.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca}
+		}
+		var err error
+		if sv, err = upstream.New(e.Name, e.Value, deps); err != nil {
+			b.fail(at, "", "%v", err)
+			return nil
+		}
+	}
+	b.out.services = append(b.out.services, sv)
+	return sv
+}
+
+// kept returns the running service with the same settings, so that its
+// connections and its state survive. One with files of its own is built anew,
+// because the files may have changed.
+func (b *builder) kept(e config.Entry[config.Service]) *upstream.Service {
+	if b.previous == nil || e.Value.TLS.CA != "" {
+		return nil
+	}
+	old, ok := b.previous.Config.Services.Get(e.Name)
+	if !ok || !reflect.DeepEqual(*old, e.Value) {
+		return nil
+	}
+	for _, sv := range b.previous.services {
+		if sv.Name() == e.Name {
+			return sv
+		}
+	}
+	return nil
+}
+
+func (b *builder) authorities(at, file string) *x509.CertPool {
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(b.c.Source.Resolve(file))
+	if err != nil {
+		b.fail(at, "name a PEM file", "reading certificate authorities: %v", err)
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		b.fail(at, "name a PEM file with CERTIFICATE blocks", "no certificate in %s", file)
+	}
+	return pool
+}
+
+func (b *builder) checkHost(at, host string) {
+	if host == "" || host == "client" || host == "target" {
+		return
+	}
+	if _, ok := wire.SplitHost(host); !ok {
+		b.fail(at, "write client, target, or a host name", "%q is not a host", host)
+	}
+}
