@@ -184,7 +184,7 @@ func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Servi
 func (a *App) Log() *slog.Logger { return a.log }
 
 // Stop drains: readiness turns false, and after the delay the listeners close;
-// running exchanges and tunnels get the grace time, or until ctx ends. Then
+// running exchanges and tunnels get the grace time, or until ctx's deadline. Then
 // everything is closed and the logs are written out.
 func (a *App) Stop(ctx context.Context) error {
 	a.ready.Store(false)

@@ -214,6 +214,9 @@ func (b *builder) forward(at string, r config.Route, out *Route) {
 		if f != (config.Forward{Path: "normalized"}) {
 			b.fail(at+".forward", "remove it", "nothing is forwarded on a route without a service")
 		}
+		if r.Timeouts != (config.RouteTimeouts{}) {
+			b.fail(at+".timeouts", "remove it", "nothing is waited for on a route without a service")
+		}
 		return
 	}
 	if f.Path != "unchanged" && f.StripPrefix == "" && f.Replace == "" {

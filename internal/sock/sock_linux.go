@@ -14,6 +14,13 @@ func Quiet(fd uintptr) bool {
 	return err == syscall.EAGAIN
 }
 
+// Ended tells whether the stream's end is all that waits to be read.
+func Ended(fd uintptr) bool {
+	var b [1]byte
+	n, err := call(syscall.SYS_RECVFROM, fd, b[:], syscall.MSG_DONTWAIT|syscall.MSG_PEEK)
+	return n == 0 && err == nil
+}
+
 // Closed tells whether the other end has closed or reset the connection. Bytes
 // that wait to be read do not hide it.
 func Closed(fd uintptr) bool {

@@ -60,11 +60,6 @@ func (t *Timer) After(d time.Duration) bool {
 	}
 }
 
-// AfterIfNone is After when no deadline is set, else it does nothing.
-func (t *Timer) AfterIfNone(d time.Duration) {
-	t.due.CompareAndSwap(none, t.sweeper.now.Load()+int64(d+Tick))
-}
-
 // Stop removes the deadline. It returns false when the Timer has fired.
 func (t *Timer) Stop() bool { return t.After(0) }
 

@@ -117,7 +117,6 @@ func TestFiredStays(t *testing.T) {
 		if o.After(time.Hour) || o.Stop() || !o.Fired() {
 			t.Error("a Timer that has fired can be moved")
 		}
-		o.AfterIfNone(Tick)
 		pass(time.Hour)
 		if n := o.expired.Load(); n != 1 || !o.Fired() {
 			t.Errorf("expired %d times, fired %v", n, o.Fired())
@@ -129,26 +128,6 @@ func TestFiredStays(t *testing.T) {
 		pass(4 * Tick)
 		if n := o.expired.Load(); n != 2 {
 			t.Errorf("after Reset: expired %d times", n)
-		}
-	})
-}
-
-func TestAfterIfNone(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *Sweeper) {
-		o := new(owner)
-		s.Add(&o.Timer, o)
-		o.After(10 * Tick)
-		o.AfterIfNone(Tick)
-		pass(5 * Tick)
-		if o.Fired() {
-			t.Error("AfterIfNone moved a deadline that was set")
-		}
-		o.Stop()
-		start := time.Now()
-		o.AfterIfNone(3 * Tick)
-		pass(10 * Tick)
-		if late := o.at.Sub(start) - 3*Tick; !o.Fired() || late < 0 || late > 2*Tick {
-			t.Errorf("fired %v, %v late", o.Fired(), late)
 		}
 	})
 }

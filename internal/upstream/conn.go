@@ -155,12 +155,13 @@ func (c *conn) interim(x *exchange.Exchange) error {
 
 // accept takes the final head and prepares the body.
 func (c *conn) accept(x *exchange.Exchange) outcome {
+	c.pump.headCame(c)
 	x.Status = c.head.Status
 	if c.head.Status == 101 {
 		return c.upgrade(x)
 	}
 	x.Response.StripHopByHop()
-	c.body.Init(&c.r, c.head.Message, x, &x.ResponseTrailer, &c.t.service.limits)
+	c.body.Init(&c.r, c.head.Message, &x.ResponseTrailer, &c.t.service.limits)
 	early := c.pump.early()
 	if early {
 		x.CloseClient = true // the rest of the request may never be read
@@ -169,7 +170,6 @@ func (c *conn) accept(x *exchange.Exchange) outcome {
 		c.finish()
 		return outcome{}
 	}
-	c.timer.Stop() // from here on the clock runs only while the answer is being read
 	x.ResponseBody.SetSource(c, c.head.Length)
 	return outcome{}
 }

@@ -29,24 +29,31 @@ func (p *pool) start() {
 func (p *pool) take() *conn {
 	for {
 		p.mu.Lock()
-		n := len(p.idle)
-		if n == 0 {
-			p.mu.Unlock()
-			return nil
-		}
-		c := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
+		c := p.pop()
 		p.mu.Unlock()
-		if c.wake() {
+		if c == nil || c.wake() {
 			return c
 		}
 		c.discard()
 	}
 }
 
-// reserve makes room for one more connection. When there are too many it
-// waits for one to come free, which it returns, or for room.
+// pop takes the connection out that came last, or returns nil. The lock is
+// held.
+func (p *pool) pop() *conn {
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	c := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	return c
+}
+
+// reserve makes room for one more connection. When there are too many it takes
+// one that has come back meanwhile, or waits for one to come free, which it
+// returns, or for room.
 func (p *pool) reserve(patience time.Duration, x *exchange.Exchange) (*conn, bool) {
 	limit := p.t.service.conf.Connections.Max
 	p.mu.Lock()
@@ -54,6 +61,14 @@ func (p *pool) reserve(patience time.Duration, x *exchange.Exchange) (*conn, boo
 		p.open++
 		p.mu.Unlock()
 		return nil, true
+	}
+	if c := p.pop(); c != nil {
+		p.mu.Unlock()
+		if c.wake() {
+			return c, true
+		}
+		c.discard()
+		return p.reserve(patience, x)
 	}
 	ch := make(chan *conn, 1)
 	p.wait = append(p.wait, ch)
@@ -144,10 +159,19 @@ func (p *pool) Probe() {
 	}
 }
 
+// pruneLooks is how many connections the kernel is asked about in one round,
+// the oldest first: the lock is held meanwhile.
+const pruneLooks = 32
+
 // prune closes what is idle and not good any more.
 func (p *pool) prune() {
+	looks := 0
 	p.closeIdle(func(c *conn) bool {
-		return c.timer.Fired() || !p.t.resolves(c.addr) || !c.alive()
+		if c.timer.Fired() || !p.t.resolves(c.addr) {
+			return true
+		}
+		looks++
+		return looks <= pruneLooks && !c.alive()
 	})
 }
 

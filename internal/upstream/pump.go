@@ -3,7 +3,9 @@ package upstream
 import (
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"yett/internal/exchange"
 	"yett/internal/sweep"
@@ -20,6 +22,8 @@ type pump struct {
 	reason  atomic.Pointer[exchange.Reason]
 	done    chan struct{}
 	timer   sweep.Timer // guards a write that the service does not take
+	mu      sync.Mutex
+	awaited bool // the answer's head has not come
 	c       *conn
 }
 
@@ -50,6 +54,7 @@ func (p *pump) start(c *conn, x *exchange.Exchange, chunked bool) {
 	p.started, p.sent, p.c = true, false, c
 	p.reason.Store(nil)
 	p.taken.Store(false)
+	p.awaited = true
 	p.running.Store(true)
 	go c.copyBody(x, chunked)
 }
@@ -70,6 +75,24 @@ func (p *pump) stop(x *exchange.Exchange) bool {
 	return p.sent
 }
 
+// await starts the time for the answer, unless its head has come already: then
+// the clock is the reader's, and runs only while it reads.
+func (p *pump) await(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.awaited {
+		p.c.timer.After(d)
+	}
+}
+
+// headCame stops the time for the answer.
+func (p *pump) headCame(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.awaited = false
+	c.timer.Stop()
+}
+
 // copyBody runs as the pump's goroutine.
 func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 	p := &c.pump
@@ -81,14 +104,14 @@ func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 	switch {
 	case readErr == io.EOF && writeErr == nil:
 		p.sent = true
-		c.timer.AfterIfNone(c.t.service.responseTimeout(x))
+		p.await(c.t.service.responseTimeout(x))
 	case readErr != nil && readErr != io.EOF:
 		p.reason.Store(bodyReason(readErr))
 		c.Cancel() // the request can't be completed, so its answer means nothing
 	default:
 		// The service stopped reading: it may have answered already, so the
 		// other side goes on, for as long as an answer may take.
-		c.timer.AfterIfNone(c.t.service.responseTimeout(x))
+		p.await(c.t.service.responseTimeout(x))
 	}
 	sweeper.Remove(&p.timer)
 	p.running.Store(false)
@@ -115,7 +138,7 @@ func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readE
 				if x.KeepRequestTrailer != nil {
 					x.RequestTrailer.Filter(x.KeepRequestTrailer)
 				}
-				_, writeErr = c.nc.Write(wire.AppendLastChunk(buf[:0], &x.RequestTrailer))
+				writeErr = c.writeTimed(wire.AppendLastChunk(buf[:0], &x.RequestTrailer))
 			}
 			return io.EOF, writeErr
 		}
@@ -132,8 +155,13 @@ func (c *conn) writePiece(buf []byte, n int, chunked bool) error {
 	if chunked {
 		piece = wire.FrameChunk(buf, n)
 	}
+	return c.writeTimed(piece)
+}
+
+// writeTimed writes within the time that a service may pause.
+func (c *conn) writeTimed(p []byte) error {
 	c.pump.timer.After(c.idle)
-	_, err := c.nc.Write(piece)
+	_, err := c.nc.Write(p)
 	c.pump.timer.Stop()
 	return err
 }

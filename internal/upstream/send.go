@@ -29,7 +29,6 @@ func (c *conn) send(x *exchange.Exchange) error {
 	buf := c.t.service.deps.Buffers.Get(wire.SmallBuffer)
 	defer buf.Release()
 	head := wire.AppendRequest(buf.B[:0], x, host, x.Out.Path, m)
-	x.ExpectContinue = false // from here on the service says when to continue
 	if !streams && c.canTalk(head, whole) {
 		c.timer.After(c.t.service.responseTimeout(x))
 		return c.talkOnce(append(head, whole...))
@@ -43,6 +42,7 @@ func (c *conn) send(x *exchange.Exchange) error {
 	}
 	if streams {
 		c.timer.Stop()
+		x.ExpectContinue = false // from here on the service says when to continue
 		c.pump.start(c, x, m.Framing == wire.ByChunks)
 		return nil
 	}

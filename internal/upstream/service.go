@@ -98,6 +98,10 @@ type outcome struct {
 	unsent, dead bool
 }
 
+// mostAttempts bounds how often a request meets connections that have died:
+// even a fresh attempt may be handed one that was used before.
+const mostAttempts = 3
+
 // Forward sends the exchange to the service and fills in the head of the
 // answer and the source of its body. It returns nil, or why there is no
 // answer.
@@ -131,7 +135,7 @@ func (s *Service) attempts(x *exchange.Exchange) *exchange.Reason {
 		if out.reason == nil {
 			return nil
 		}
-		if fresh || !again(x, out) {
+		if x.Attempts >= mostAttempts || !again(x, out) {
 			x.Detail = out.detail
 			return out.reason
 		}

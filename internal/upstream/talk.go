@@ -70,21 +70,17 @@ func (t *talk) run(fd uintptr) bool {
 	if t.out != nil {
 		return !t.quiet(fd) || !t.send(fd)
 	}
-	b := t.buffers.Get(wire.LargeBuffer) // what is there already is better taken at once
-	n, err := sock.Recv(fd, b.B)
+	b, n, err := t.buffers.Receive(func(p []byte) (int, error) { return sock.Recv(fd, p) })
 	switch {
 	case n > 0:
 		t.in, t.got = b, n
-		return true
 	case err == syscall.EAGAIN:
-		b.Release()
 		return false
 	case err == nil:
 		t.err = io.EOF
 	default:
 		t.err = os.NewSyscallError("recv", err)
 	}
-	b.Release()
 	return true
 }
 

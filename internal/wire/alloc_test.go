@@ -61,7 +61,7 @@ func (r *roundTripper) request(tb testing.TB, in string) {
 	if reason != nil {
 		tb.Fatal(reason)
 	}
-	r.body.Init(&r.d, m, r.x, &r.x.RequestTrailer, r.lim)
+	r.body.Init(&r.d, m, &r.x.RequestTrailer, r.lim)
 	if _, ok := r.body.Whole(); !ok {
 		tb.Fatal("the body is not whole")
 	}
@@ -81,7 +81,7 @@ func (r *roundTripper) response(tb testing.TB, in string) {
 	if !ok {
 		tb.Fatal(detail)
 	}
-	r.body.Init(&r.d, h.Message, r.x, &r.x.ResponseTrailer, r.lim)
+	r.body.Init(&r.d, h.Message, &r.x.ResponseTrailer, r.lim)
 	if _, ok := r.body.Whole(); !ok {
 		tb.Fatal("the body is not whole")
 	}
@@ -169,7 +169,7 @@ func BenchmarkChunkedBody(b *testing.B) {
 		}
 		r.x.Request.Reset()
 		m, _ := ParseRequest(head, r.x, r.lim)
-		r.body.Init(&r.d, m, r.x, &r.x.RequestTrailer, r.lim)
+		r.body.Init(&r.d, m, &r.x.RequestTrailer, r.lim)
 		for !r.body.Done() {
 			if _, err := r.body.Read(buf); err != nil && !r.body.Done() {
 				b.Fatal(err)

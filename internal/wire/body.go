@@ -18,7 +18,6 @@ var ErrTrailerTooLarge = errors.New("trailer section is too large")
 // Body decodes the content of one message from a Reader.
 type Body struct {
 	d       *Reader
-	x       *exchange.Exchange
 	trailer *exchange.Header
 	lim     *Limits
 	framing Framing
@@ -38,9 +37,9 @@ const (
 )
 
 // Init prepares the Body for a message whose head has just been read. Trailer
-// fields go to trailer, in memory of x.
-func (b *Body) Init(d *Reader, m Message, x *exchange.Exchange, trailer *exchange.Header, lim *Limits) {
-	*b = Body{d: d, x: x, trailer: trailer, lim: lim, framing: m.Framing, left: m.Length}
+// fields go to trailer.
+func (b *Body) Init(d *Reader, m Message, trailer *exchange.Header, lim *Limits) {
+	*b = Body{d: d, trailer: trailer, lim: lim, framing: m.Framing, left: m.Length}
 	if m.Framing == ByChunks {
 		b.left = 0
 	}
@@ -256,8 +255,7 @@ func (b *Body) readTrailer() (bool, error) {
 		return false, ErrTrailerTooLarge
 	}
 	if end > 2 {
-		kept := b.x.Bytes(end)
-		copy(kept, have[:end])
+		kept := bytes.Clone(have[:end]) // rare, and a pump may run beside whoever uses the exchange's memory
 		var detail string
 		if r := parseFields(kept, b.trailer, b.lim.HeaderCount, &detail); r != nil {
 			if r == exchange.HeaderTooLarge {
@@ -338,7 +336,7 @@ func (b *Body) Gatherable() bool {
 func (b *Body) Fill() (int, error) {
 	d := b.d
 	before := d.Buffered()
-	d.moveOn(int(b.left))
+	d.moveOn(min(int(b.left), 2*before+SmallBuffer)) // what came counts, not what was announced
 	err := d.fill()
 	return d.Buffered() - before, unexpected(err)
 }

@@ -190,7 +190,7 @@ func TestBodyUntilClose(t *testing.T) {
 	for name, arrive := range arrivals() {
 		a := answerFrom(arrive("HTTP/1.1 200 OK\r\n\r\n"+content), "GET", testLimits())
 		var b Body
-		b.Init(a.d, a.r.Message, a.x, &a.x.ResponseTrailer, testLimits())
+		b.Init(a.d, a.r.Message, &a.x.ResponseTrailer, testLimits())
 		got, err := io.ReadAll(&b)
 		if string(got) != content || err != nil || !b.Done() {
 			t.Errorf("%s: %q, %v, done %v", name, got, err, b.Done())
@@ -229,7 +229,7 @@ func TestDoneBelongsToTheEnd(t *testing.T) {
 	} {
 		p := parseFrom(iotest.OneByteReader(strings.NewReader(in)), testLimits())
 		var b Body
-		b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+		b.Init(p.d, p.m, &p.x.RequestTrailer, testLimits())
 		buf := make([]byte, 1)
 		for i := range content {
 			if b.Done() {
@@ -270,7 +270,7 @@ func TestWhole(t *testing.T) {
 	} {
 		p := parseFrom(strings.NewReader(tt.in), testLimits())
 		var b Body
-		b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+		b.Init(p.d, p.m, &p.x.RequestTrailer, testLimits())
 		got, ok := b.Whole()
 		if string(got) != tt.want || ok != tt.whole || string(p.d.Unread()) != tt.rest || b.Done() != tt.whole {
 			t.Errorf("%q: %q, %v, done %v, %q is left", tt.in, got, ok, b.Done(), p.d.Unread())
@@ -289,7 +289,7 @@ func TestFillUntilWhole(t *testing.T) {
 		for name, arrive := range arrivals() {
 			p := parseFrom(arrive(fmt.Sprintf(lengthHead, n)+content+"next"), testLimits())
 			var b Body
-			b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+			b.Init(p.d, p.m, &p.x.RequestTrailer, testLimits())
 			if !b.Gatherable() {
 				t.Fatalf("%d bytes can't be gathered", n)
 			}
@@ -313,7 +313,7 @@ func TestFillUntilWhole(t *testing.T) {
 func TestFillEnds(t *testing.T) {
 	p := parseFrom(strings.NewReader(fmt.Sprintf(lengthHead, 9)+"abc"), testLimits())
 	var b Body
-	b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+	b.Init(p.d, p.m, &p.x.RequestTrailer, testLimits())
 	if n, err := b.Fill(); n != 0 || err != io.ErrUnexpectedEOF {
 		t.Errorf("Fill at the end of the stream: %d, %v", n, err)
 	}
@@ -324,7 +324,7 @@ func TestFillEnds(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: h\r\n\r\n":    false,
 	} {
 		p := parseFrom(strings.NewReader(in), testLimits())
-		b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, testLimits())
+		b.Init(p.d, p.m, &p.x.RequestTrailer, testLimits())
 		if b.Gatherable() != want {
 			t.Errorf("%q: Gatherable is %v", in, b.Gatherable())
 		}

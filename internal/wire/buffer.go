@@ -51,3 +51,39 @@ func get(pool *sync.Pool, size int) *Buffer {
 	}
 	return &Buffer{B: make([]byte, size), home: pool}
 }
+
+// Receive reads what is there at once with read, which does not block: into a
+// small buffer, and when that is filled on into a large one. Without bytes it
+// returns no buffer, and read's error.
+func (p *Buffers) Receive(read func([]byte) (int, error)) (*Buffer, int, error) {
+	b := p.Get(SmallBuffer)
+	n, err := read(b.B)
+	if n == 0 {
+		b.Release()
+		return nil, 0, err
+	}
+	if n == len(b.B) {
+		large := p.Get(LargeBuffer)
+		copy(large.B, b.B)
+		b.Release()
+		b = large
+		more, _ := read(b.B[n:]) // an error shows again at the next read
+		n += more
+	}
+	return b, n, nil
+}
+
+// Fit returns a buffer for the next piece of a stream after one of n bytes: a
+// quiet stream holds a small one, a busy one a large one. b is given back when
+// it is not the one.
+func (p *Buffers) Fit(b *Buffer, n int) *Buffer {
+	size := SmallBuffer
+	if n >= SmallBuffer/2 {
+		size = LargeBuffer
+	}
+	if size == len(b.B) {
+		return b
+	}
+	b.Release()
+	return p.Get(size)
+}

@@ -254,7 +254,7 @@ func FuzzResponse(f *testing.F) {
 			return
 		}
 		var b Body
-		b.Init(a.d, a.r.Message, a.x, &a.x.ResponseTrailer, fuzzLimits())
+		b.Init(a.d, a.r.Message, &a.x.ResponseTrailer, fuzzLimits())
 		content, err := io.ReadAll(&b)
 		if err != nil {
 			return
@@ -347,7 +347,7 @@ func sameJoined(t *testing.T, data, content []byte, streamErr error) {
 	buf := buffers.Get(SmallBuffer)
 	d.Prime(buf, copy(buf.B, data))
 	var b Body
-	b.Init(&d, Message{Framing: ByChunks, Length: -1}, x, &x.RequestTrailer, fuzzLimits())
+	b.Init(&d, Message{Framing: ByChunks, Length: -1}, &x.RequestTrailer, fuzzLimits())
 	joined, ok := b.Whole()
 	switch {
 	case !ok && !bytes.Equal(d.Unread(), data):

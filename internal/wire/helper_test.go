@@ -108,7 +108,7 @@ func describeRequest(r io.Reader) string { return parseFrom(r, testLimits()).Str
 // bodyOf reads the content of the message that p is the head of.
 func (p parsed) bodyOf(lim *Limits, read func(io.Reader) ([]byte, error)) ([]byte, *Body, error) {
 	b := new(Body)
-	b.Init(p.d, p.m, p.x, &p.x.RequestTrailer, lim)
+	b.Init(p.d, p.m, &p.x.RequestTrailer, lim)
 	content, err := read(b)
 	return content, b, err
 }

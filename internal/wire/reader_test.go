@@ -143,7 +143,7 @@ func TestPipelining(t *testing.T) {
 			}
 			m, reason := ParseRequest(head, x, lim)
 			var b Body
-			b.Init(&d, m, x, &x.RequestTrailer, lim)
+			b.Init(&d, m, &x.RequestTrailer, lim)
 			content, err := io.ReadAll(&b)
 			if want := fmt.Sprintf("/%d", i); reason != nil || err != nil || x.RawPath != want || len(content) != i || !b.Done() {
 				t.Fatalf("%s, request %d: path %q, %d bytes, done %v, %v, %v", name, i, x.RawPath, len(content), b.Done(), reason, err)

@@ -34,11 +34,11 @@ func (b *clientBody) reset(x *exchange.Exchange) {
 // needs no stream.
 func (b *clientBody) start(x *exchange.Exchange, m wire.Message) {
 	b.started = true
-	b.b.Init(&b.c.r, m, x, &x.RequestTrailer, &b.c.e.limits)
+	b.b.Init(&b.c.r, m, &x.RequestTrailer, &b.c.e.limits)
 	x.BodyLimit = b.c.e.body
 	if whole, ok := b.b.Whole(); ok {
 		b.complete.Store(true)
-		x.ExpectContinue = x.ExpectContinue && len(whole) == 0 && m.Framing != wire.NoBody
+		x.ExpectContinue = false // nothing is left to wait for
 		x.RequestBody.SetBytes(whole)
 		return
 	}

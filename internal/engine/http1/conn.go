@@ -68,7 +68,7 @@ type conn struct {
 
 	mu     sync.Mutex
 	x      *exchange.Exchange // while one is running
-	turn   uint32             // counts exchanges
+	turn   uint32             // counts exchanges and the rests between them
 	probed uint32             // turn that the last probe saw
 }
 
@@ -105,6 +105,7 @@ func newConn(e *Engine, nc net.Conn, secure bool) *conn {
 // parks.
 func (c *conn) serve() {
 	defer c.guard()
+	c.timer.Watch(true)
 	for {
 		switch c.next() {
 		case parked:
@@ -145,6 +146,9 @@ func (c *conn) giveUp() {
 	if x != nil {
 		x.Refuse(exchange.Internal)
 		_ = x.ResponseBody.Close()
+		if x.Tunnel != nil {
+			_ = x.Tunnel.Close()
+		}
 		c.e.deps.Core.Done(x)
 	}
 }
@@ -231,15 +235,14 @@ func (c *conn) begin() *exchange.Exchange {
 	c.x = x
 	c.turn++
 	c.mu.Unlock()
-	c.timer.Watch(true)
 	return x
 }
 
 // release ends an exchange and all views of the request.
 func (c *conn) release(x *exchange.Exchange) {
-	c.timer.Watch(false)
 	c.mu.Lock()
 	c.x = nil
+	c.turn++
 	c.mu.Unlock()
 	c.e.deps.Exchanges.Put(x)
 	c.r.Recycle()
@@ -286,6 +289,9 @@ func (c *conn) revive() {
 	c.timer.Reset()
 	c.writer.timer.Reset()
 	_ = c.nc.SetDeadline(time.Time{})
+	if c.state.Load() == closing { // by somebody who set a deadline that has just been lifted
+		_ = c.nc.SetDeadline(past)
+	}
 }
 
 // settle deals with a request body that nobody read to its end: a small rest
@@ -352,28 +358,34 @@ func (c *conn) Expired() {
 }
 
 // Probe implements sweep.Owner: a client that left while the upstream works
-// has its call cancelled. An exchange is looked at from its second probe on,
-// so that short ones cost nothing.
+// has its call cancelled, and a connection that rests at its end is closed. An
+// exchange, or a rest, is looked at from its second probe on, so that short
+// ones cost nothing.
 func (c *conn) Probe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.x == nil || c.raw == nil || c.tunnel.Load() != nil {
+	if c.raw == nil || c.tunnel.Load() != nil {
 		return
 	}
 	if c.probed != c.turn {
 		c.probed = c.turn
 		return
 	}
-	if c.body.complete.Load() && c.gone() {
+	switch {
+	case c.x == nil:
+		if c.state.Load() == idle && c.ask(sock.Ended) {
+			c.interrupt()
+		}
+	case c.body.complete.Load() && c.ask(sock.Closed):
 		c.x.Abort(exchange.ClientGone)
 	}
 }
 
-// gone asks the kernel whether the client has closed or reset the connection.
-func (c *conn) gone() bool {
-	left := false
-	err := c.raw.Control(func(fd uintptr) { left = sock.Closed(fd) })
-	return err == nil && left
+// ask asks the kernel about the socket.
+func (c *conn) ask(question func(fd uintptr) bool) bool {
+	yes := false
+	err := c.raw.Control(func(fd uintptr) { yes = question(fd) })
+	return err == nil && yes
 }
 
 // closeIfIdle closes the connection when no request is on it.

@@ -106,6 +106,9 @@ func (e *Engine) remove(c *conn) {
 	e.deps.Sweeper.Remove(&c.writer.timer)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if _, open := e.conns[c]; !open {
+		return
+	}
 	delete(e.conns, c)
 	e.open.Add(-1)
 	if e.draining.Load() && len(e.conns) == 0 {

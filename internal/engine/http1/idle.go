@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"yett/internal/sock"
-	"yett/internal/wire"
 )
 
 // A connection that waits for its next request keeps its goroutine for a
@@ -94,7 +93,12 @@ func (c *conn) activate() bool {
 // belongs to somebody else already.
 func (c *conn) park() bool {
 	c.r.Recycle()
-	return c.e.deps.Lot.park(c)
+	c.timer.Watch(false)
+	if c.e.deps.Lot.park(c) {
+		return true
+	}
+	c.timer.Watch(true)
+	return false
 }
 
 // firstBytes blocks until something came.
@@ -112,11 +116,12 @@ func (c *conn) firstBytes() bool {
 // readable is called by RawConn.Read when the socket may have something. It
 // returns false to wait on: as long as requests can be served within one call,
 // the runtime listens without a gap, and the kernel is never asked for a
-// request that has not come. Only what fills the buffer may have left a rest
-// behind, of which no further word comes.
+// request that has not come. What fills the buffer may have left a rest behind,
+// of which no further word comes, so it is followed by another look; an end
+// that came together with the last bytes is noticed by Probe.
 func (c *conn) readable(fd uintptr) bool {
 	for full := true; full; {
-		b, n, err := c.recv(fd)
+		b, n, err := c.e.deps.Buffers.Receive(func(p []byte) (int, error) { return sock.Recv(fd, p) })
 		if n == 0 {
 			return err != syscall.EAGAIN
 		}
@@ -158,25 +163,4 @@ func (c *conn) quick() bool {
 		}
 	}
 	return false
-}
-
-// recv receives into a buffer that it gives back when there is nothing. A small
-// one is enough for nearly every request; one that fills it brings a body, of
-// which more is taken at once.
-func (c *conn) recv(fd uintptr) (*wire.Buffer, int, error) {
-	b := c.e.deps.Buffers.Get(wire.SmallBuffer)
-	n, err := sock.Recv(fd, b.B)
-	if n == 0 {
-		b.Release()
-		return nil, 0, err
-	}
-	if n == len(b.B) {
-		large := c.e.deps.Buffers.Get(wire.LargeBuffer)
-		copy(large.B, b.B)
-		b.Release()
-		b = large
-		more, _ := sock.Recv(fd, b.B[n:]) // an error shows again at the next read
-		n += more
-	}
-	return b, n, nil
 }

@@ -71,7 +71,7 @@ func (l *Lot) park(c *conn) bool {
 	err := c.raw.Control(func(fd uintptr) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if c.state.Load() != idle { // somebody is closing it, and will look here after this
+		if c.state.Load() != idle || c.timer.Fired() { // somebody is closing it, and has looked here, or will after this
 			return
 		}
 		c.place = fd

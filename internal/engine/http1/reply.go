@@ -101,8 +101,12 @@ func (c *conn) sendWhole(x *exchange.Exchange, head, content []byte) bool {
 // relay sends the head, and the content as it comes: each piece at once, so
 // that an event is never kept waiting.
 func (c *conn) relay(x *exchange.Exchange, head []byte, chunked bool) bool {
-	buf := c.e.deps.Buffers.Get(wire.LargeBuffer)
-	defer buf.Release()
+	size := wire.LargeBuffer
+	if x.ResponseBody.Size() < 0 {
+		size = wire.SmallBuffer
+	}
+	buf := c.e.deps.Buffers.Get(size)
+	defer func() { buf.Release() }()
 	if !x.ResponseBody.Ready() {
 		if c.write(head, nil) != nil {
 			c.lost(x)
@@ -120,6 +124,7 @@ func (c *conn) relay(x *exchange.Exchange, head []byte, chunked bool) bool {
 			}
 			head = nil
 			x.BytesOut += int64(n)
+			buf = c.e.deps.Buffers.Fit(buf, n)
 		}
 		if err == io.EOF {
 			return c.finishChunks(x, chunked)

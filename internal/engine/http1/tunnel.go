@@ -122,7 +122,7 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader, count *atomic.Int64) error {
 				return werr
 			}
 			count.Add(int64(n))
-			buf = t.fit(buf, n)
+			buf = t.c.e.deps.Buffers.Fit(buf, n)
 		}
 		if err == io.EOF {
 			return nil
@@ -131,16 +131,4 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader, count *atomic.Int64) error {
 			return err
 		}
 	}
-}
-
-func (t *tunnel) fit(buf *wire.Buffer, n int) *wire.Buffer {
-	size := wire.SmallBuffer
-	if n >= wire.SmallBuffer/2 {
-		size = wire.LargeBuffer
-	}
-	if size == len(buf.B) {
-		return buf
-	}
-	buf.Release()
-	return t.c.e.deps.Buffers.Get(size)
 }
