@@ -257,7 +257,6 @@ func TestManyAtOnce(t *testing.T) {
 				o.Watch(true)
 				for range 20 {
 					o.After(time.Duration(rng.IntN(int(Tick))))
-					o.AfterIfNone(Tick)
 					o.Now()
 					o.Stop()
 				}

@@ -98,9 +98,7 @@ func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 	p := &c.pump
 	sweeper := c.t.service.deps.Sweeper
 	sweeper.Add(&p.timer, p)
-	buf := c.t.service.deps.Buffers.Get(wire.LargeBuffer)
-	readErr, writeErr := c.copyPieces(x, buf.B, chunked)
-	buf.Release()
+	readErr, writeErr := c.copyPieces(x, chunked)
 	switch {
 	case readErr == io.EOF && writeErr == nil:
 		p.sent = true
@@ -118,10 +116,14 @@ func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 	p.done <- struct{}{}
 }
 
-func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readErr, writeErr error) {
-	const room = wire.ChunkHeadRoom
+// copyPieces sends the body as it comes. While little comes it holds a small
+// buffer.
+func (c *conn) copyPieces(x *exchange.Exchange, chunked bool) (readErr, writeErr error) {
+	buffers := c.t.service.deps.Buffers
+	buf := buffers.Get(wire.SmallBuffer)
+	defer func() { buf.Release() }()
 	for {
-		n, err := x.RequestBody.Read(buf[room : len(buf)-2])
+		n, err := x.RequestBody.Read(buf.B[wire.ChunkHeadRoom : len(buf.B)-2])
 		if err == nil && x.RequestBody.Size() >= 0 && x.RequestBody.BytesRead() >= x.RequestBody.Size() {
 			err = io.EOF
 		}
@@ -129,16 +131,17 @@ func (c *conn) copyPieces(x *exchange.Exchange, buf []byte, chunked bool) (readE
 			c.pump.taken.Store(true)
 		}
 		if n > 0 {
-			if werr := c.writePiece(buf, n, chunked); werr != nil {
+			if werr := c.writePiece(buf.B, n, chunked); werr != nil {
 				return nil, werr
 			}
+			buf = buffers.Fit(buf, n)
 		}
 		if err == io.EOF {
 			if chunked {
 				if x.KeepRequestTrailer != nil {
 					x.RequestTrailer.Filter(x.KeepRequestTrailer)
 				}
-				writeErr = c.writeTimed(wire.AppendLastChunk(buf[:0], &x.RequestTrailer))
+				writeErr = c.writeTimed(wire.AppendLastChunk(buf.B[:0], &x.RequestTrailer))
 			}
 			return io.EOF, writeErr
 		}

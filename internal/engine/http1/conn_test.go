@@ -567,3 +567,78 @@ func TestExpectContinue(t *testing.T) {
 		}
 	}
 }
+
+// A request that is sent again on a fresh connection still asks the service
+// whether to continue.
+func TestExpectSurvivesRetry(t *testing.T) {
+	closed := make(chan struct{})
+	r := start(t, origin(t, func(p *peer) {
+		h := p.head()
+		if p.n == 0 {
+			p.send(ok)
+			_ = p.Close()
+			close(closed)
+			return
+		}
+		if strings.Contains(h, "Expect") {
+			p.send("HTTP/1.1 100 Continue\n\n")
+		}
+		_, _ = io.ReadFull(p.r, make([]byte, 5))
+		p.send(ok)
+	}))
+	c := r.dial()
+	c.get("/")
+	<-closed
+	c.send("POST / HTTP/1.1\nHost: a\nContent-Length: 5\nExpect: 100-continue\n\n")
+	if got := c.answer("POST"); got.StatusCode != 100 {
+		t.Fatalf("got %d before the body", got.StatusCode)
+	}
+	c.send("hello")
+	if got := c.answer("POST"); got.StatusCode != 200 {
+		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
+// A client that ends its direction together with its request has its
+// connection closed soon after the answer, not after the idle time.
+func TestEndBehindRequest(t *testing.T) {
+	r := start(t, origin(t, always(ok)), func(s *setup) { s.listener.Timeouts.Idle = ms(60_000) })
+	for range 5 {
+		c := r.dial()
+		c.send("GET / HTTP/1.1\nHost: a\n\n")
+		_ = c.CloseWrite()
+		_ = c.SetReadDeadline(time.Now().Add(limit))
+		if got, err := io.ReadAll(c.r); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 200") {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+}
+
+// Trailers of both directions may arrive at the same time, and share no memory.
+func TestTrailersAtOnce(t *testing.T) {
+	gate := make(chan struct{})
+	want := strings.Repeat("a", 600)
+	r := start(t, origin(t, func(p *peer) {
+		p.head()
+		p.send("HTTP/1.1 200 OK\nConnection: close\nTransfer-Encoding: chunked\n\n3\nabc\n")
+		<-gate
+		p.send("0\nX-A: " + want + "\n\n")
+		<-p.over
+	}))
+	for range 100 {
+		c := r.dial()
+		c.send("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n3\nabc\n")
+		resp, err := http.ReadResponse(c.r, &http.Request{Method: "POST"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadFull(resp.Body, make([]byte, 3))
+		gate <- struct{}{}
+		_, _ = io.WriteString(c.TCPConn, "0\r\nX-B: "+strings.Repeat("b", 600)+"\r\n\r\n") // may be too late
+		_, _ = io.ReadAll(resp.Body)
+		if got := resp.Trailer.Get("X-A"); got != "" && got != want {
+			t.Fatalf("got %q", got)
+		}
+		_ = c.Close()
+	}
+}
