@@ -70,13 +70,6 @@ func Check(o Options) (*snapshot.Snapshot, error) {
 	return compile(conf, o, upstream.Deps{}, &admin.Health{})
 }
 
-func load(o Options) (*config.Config, error) {
-	if o.Source != nil {
-		return config.Parse(o.File, o.Source, o.Env)
-	}
-	return config.Load(o.File, o.Env)
-}
-
 func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.Health) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
 		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version},
@@ -183,12 +176,20 @@ func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Servi
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }
 
+// ReopenLog opens the access log again, after its file was moved away.
+func (a *App) ReopenLog() error {
+	if a.access == nil {
+		return nil
+	}
+	return a.access.Reopen()
+}
+
 // Stop drains: readiness turns false, and after the delay the listeners close;
 // running exchanges and tunnels get the grace time, or until ctx's deadline. Then
 // everything is closed and the logs are written out.
 func (a *App) Stop(ctx context.Context) error {
 	a.ready.Store(false)
-	a.log.Info("draining", "delay", time.Duration(a.conf.Shutdown.Delay), "grace", time.Duration(a.conf.Shutdown.Grace))
+	a.log.Info("draining", "delay", a.conf.Shutdown.Delay.String(), "grace", a.conf.Shutdown.Grace.String())
 	sleep(ctx, time.Duration(a.conf.Shutdown.Delay))
 	var errs []error
 	for _, s := range a.servers {

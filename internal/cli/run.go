@@ -59,12 +59,22 @@ func serve(ctx context.Context, o app.Options, started func(*app.App) error) err
 	if err := started(a); err != nil {
 		return errors.Join(err, a.Stop(ctx))
 	}
-	select {
-	case <-ctx.Done():
-	case s := <-signals:
-		a.Log().Info("stopping", "signal", s.String())
+	reopen := make(chan os.Signal, 1)
+	signal.Notify(reopen, syscall.SIGHUP)
+	defer signal.Stop(reopen)
+	for {
+		select {
+		case <-ctx.Done():
+			return stop(a, signals)
+		case s := <-signals:
+			a.Log().Info("stopping", "signal", s.String())
+			return stop(a, signals)
+		case <-reopen:
+			if err := a.ReopenLog(); err != nil {
+				a.Log().Error("the access log goes on into the old file", "error", err)
+			}
+		}
 	}
-	return stop(a, signals)
 }
 
 // stop drains until it is done or another signal comes. In the latter case it

@@ -17,7 +17,8 @@ const minimal = `{listeners: [{address: ":8080"}], services: {app: {targets: ["h
 // Load reads a configuration file, and the file .env beside it if there is
 // one, whose variables count where env does not have them. The error is a
 // problem.List of everything that is wrong in both files, or says what could
-// not be read.
+// not be read. With problems, the configuration is what could be made out: good
+// for finding more of them, and for nothing else. It may be nil.
 func Load(path string, env Env) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -35,8 +36,8 @@ func Load(path string, env Env) (*Config, error) {
 
 // Parse reads a configuration. name is what problems call it; files that it
 // names are relative to the folder of name. The error is a problem.List of
-// everything that is wrong, in the order of the file. Nothing but data and env
-// is read.
+// everything that is wrong, in the order of the file; the configuration is then
+// as Load says. Nothing but data and env is read.
 func Parse(name string, data []byte, env Env) (*Config, error) {
 	return answer(parseConfig(name, data, env))
 }
@@ -74,11 +75,8 @@ func parseConfig(name string, data []byte, env Env) (*Config, problem.List) {
 }
 
 func answer(c *Config, problems problem.List) (*Config, error) {
-	if len(problems) > 0 {
-		problems.Sort()
-		return nil, problems
-	}
-	return c, nil
+	problems.Sort()
+	return c, problems.Err()
 }
 
 // readFile reads at most a byte more than a configuration may have, so that a

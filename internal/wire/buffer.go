@@ -12,6 +12,9 @@ const (
 	// LargeBuffer is what bodies are copied through, in bytes: 64 KB of content
 	// and the head before it.
 	LargeBuffer = 68 << 10
+	// HugeBuffer is for streams that fill a large one, in bytes: each doubling
+	// halves the system calls, and beyond this the processor's cache is left.
+	HugeBuffer = 260 << 10
 )
 
 // Buffer is a piece of memory from Buffers. B has its full length.
@@ -28,18 +31,20 @@ func (b *Buffer) Release() {
 	}
 }
 
-// Buffers hands out buffers in two sizes. The zero Buffers is ready, and one
+// Buffers hands out buffers in three sizes. The zero Buffers is ready, and one
 // serves both sides of the gateway.
-type Buffers struct{ small, large sync.Pool }
+type Buffers struct{ small, large, huge sync.Pool }
 
 // Get returns a buffer of at least n bytes. It belongs to the caller until
-// Release. Buffers beyond LargeBuffer are left to the garbage collector.
+// Release. Buffers beyond HugeBuffer are left to the garbage collector.
 func (p *Buffers) Get(n int) *Buffer {
 	switch {
 	case n <= SmallBuffer:
 		return get(&p.small, SmallBuffer)
 	case n <= LargeBuffer:
 		return get(&p.large, LargeBuffer)
+	case n <= HugeBuffer:
+		return get(&p.huge, HugeBuffer)
 	default:
 		return &Buffer{B: make([]byte, n)}
 	}
@@ -74,12 +79,15 @@ func (p *Buffers) Receive(read func([]byte) (int, error)) (*Buffer, int, error) 
 }
 
 // Fit returns a buffer for the next piece of a stream after one of n bytes: a
-// quiet stream holds a small one, a busy one a large one. b is given back when
-// it is not the one.
+// quiet stream holds a small one, a busy one a large one, and one that fills
+// that a huge one. b is given back when it is not the one.
 func (p *Buffers) Fit(b *Buffer, n int) *Buffer {
-	size := SmallBuffer
-	if n >= SmallBuffer/2 {
-		size = LargeBuffer
+	size := LargeBuffer
+	switch {
+	case n < SmallBuffer/2:
+		size = SmallBuffer
+	case n >= LargeBuffer-2*ChunkHeadRoom, len(b.B) == HugeBuffer && n >= LargeBuffer/2:
+		size = HugeBuffer
 	}
 	if size == len(b.B) {
 		return b

@@ -30,7 +30,7 @@ func (c *conn) reply(x *exchange.Exchange) bool {
 	connection := c.connection(x, m)
 	buf := c.e.deps.Buffers.Get(wire.SmallBuffer)
 	defer buf.Release()
-	head := wire.AppendResponse(buf.B[:0], x, m, connection, c.e.date.at(x.Now), withLength)
+	head := wire.AppendResponse(buf.B[:0], x, m, connection, c.e.date.at(x.Now.Add(x.UpstreamTime)), withLength)
 	var ok bool
 	if whole, inMemory := x.ResponseBody.Whole(); inMemory || !send {
 		if !send {

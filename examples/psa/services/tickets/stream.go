@@ -21,6 +21,7 @@ func (s *service) stream(w http.ResponseWriter, c *kit.Call) error {
 	}
 	defer s.feed.leave(listening)
 	out := frames{w, http.NewResponseController(w)}
+	defer func() { _ = out.extend() }() // the server ends the stream after we return
 	if out.open() != nil {
 		return nil
 	}
@@ -64,9 +65,17 @@ func (f frames) open() error {
 	return f.send([]byte("retry: 3000\n\n"))
 }
 
-func (f frames) send(frame []byte) error {
+// extend gives what is written next its own time: a frame, or the end of the stream.
+func (f frames) extend() error {
 	err := f.control.SetWriteDeadline(time.Now().Add(frameDeadline))
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}
+
+func (f frames) send(frame []byte) error {
+	if err := f.extend(); err != nil {
 		return err
 	}
 	if _, err := f.w.Write(frame); err != nil {
