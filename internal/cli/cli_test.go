@@ -185,8 +185,8 @@ func TestCheck(t *testing.T) {
 func TestProblemsAreCounted(t *testing.T) {
 	undeclared := file(t, strings.Replace(wrong, "    colour: blue\n", "", 1))
 	for _, test := range []struct{ verb, name, last string }{
-		{"check", file(t, wrong), "1 problem; this configuration would not start\n"},
-		{"run", file(t, wrong), "1 problem; nothing was started\n"},
+		{"check", file(t, wrong), "2 problems; this configuration would not start\n"},
+		{"run", file(t, wrong), "2 problems; nothing was started\n"},
 		{"run", undeclared, "1 problem; nothing was started\n"},
 		{"routes", undeclared, "1 problem; there are no routes to list\n"},
 		{"run", file(t, strings.Replace(wrong, "auth", "author", 1)), "3 problems; nothing was started\n"},

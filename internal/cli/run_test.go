@@ -78,7 +78,7 @@ func TestDemoRefuses(t *testing.T) {
 		{"no port", free(env{"AUTH_PORT": "http"}), nil, "AUTH_PORT"},
 		{"a short secret", free(env{"JWT_SECRET": "short"}), nil, "JWT_SECRET"},
 		{"a wrong value", free(env{"LOG_LEVEL": "loud"}), nil, "examples/psa/yett.yaml:"},
-		{"a file with mistakes", free(nil), []string{"-c", file(t, wrong)}, "1 problem; nothing was started"},
+		{"a file with mistakes", free(nil), []string{"-c", file(t, wrong)}, "2 problems; nothing was started"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := call(t, test.env, append([]string{"demo"}, test.args...)...)

@@ -308,7 +308,7 @@ func TestBuffers(t *testing.T) {
 	var p Buffers
 	for n, want := range map[int]int{
 		0: SmallBuffer, 1: SmallBuffer, SmallBuffer: SmallBuffer, SmallBuffer + 1: LargeBuffer,
-		LargeBuffer: LargeBuffer, LargeBuffer + 1: LargeBuffer + 1,
+		LargeBuffer: LargeBuffer, LargeBuffer + 1: HugeBuffer, HugeBuffer: HugeBuffer, HugeBuffer + 1: HugeBuffer + 1,
 	} {
 		b := p.Get(n)
 		if len(b.B) != want {
@@ -316,4 +316,20 @@ func TestBuffers(t *testing.T) {
 		}
 		b.Release()
 	}
+}
+
+// A stream's buffer follows its pieces, up and down.
+func TestFit(t *testing.T) {
+	var p Buffers
+	b := p.Get(SmallBuffer)
+	for i, step := range []struct{ piece, want int }{
+		{100, SmallBuffer}, {SmallBuffer - ChunkHeadRoom - 2, LargeBuffer}, {10 << 10, LargeBuffer},
+		{LargeBuffer - ChunkHeadRoom - 2, HugeBuffer}, {HugeBuffer - ChunkHeadRoom - 2, HugeBuffer}, {LargeBuffer / 2, HugeBuffer},
+		{LargeBuffer/2 - 1, LargeBuffer}, {10, SmallBuffer},
+	} {
+		if b = p.Fit(b, step.piece); len(b.B) != step.want {
+			t.Errorf("step %d: %d bytes after a piece of %d, want %d", i, len(b.B), step.piece, step.want)
+		}
+	}
+	b.Release()
 }
