@@ -54,7 +54,7 @@ func referencePages() ([]page, error) {
 		return nil, err
 	}
 	return []page{
-		{"configuration.md", []byte(config.Reference(policyDefaults()))},
+		{"configuration.md", []byte(config.Reference(catalog.Configs()))},
 		{"errors.md", []byte(errorsPage(catalog.Reasons()))},
 		{"yett.schema.json", schema},
 	}, nil

@@ -30,19 +30,9 @@ editors complete keys, show what they mean, and mark mistakes.`,
 }
 
 func schema() ([]byte, error) {
-	schema, err := config.Schema(policyDefaults())
+	schema, err := config.Schema(catalog.Configs())
 	if err != nil {
 		return nil, fmt.Errorf("making the schema: %w", err)
 	}
 	return schema, nil
-}
-
-// policyDefaults returns the default configuration of every policy by its
-// name.
-func policyDefaults() map[string]any {
-	defaults := make(map[string]any)
-	for _, kind := range catalog.Kinds() {
-		defaults[kind.Name] = kind.Defaults()
-	}
-	return defaults
 }

@@ -94,11 +94,6 @@ func (h *Header) Set(name, value string) {
 // Del removes all fields of that name.
 func (h *Header) Del(name string) { h.deleteFrom(0, KeyOf(name), name) }
 
-// DelKey removes all fields with that Key.
-func (h *Header) DelKey(k Key) {
-	h.Filter(func(f *Field) bool { return f.Key != k })
-}
-
 // Filter keeps the fields for which keep is true, in order.
 func (h *Header) Filter(keep func(*Field) bool) {
 	n := 0

@@ -60,7 +60,6 @@ func TestHeaderChanges(t *testing.T) {
 		{"Del of a known field", func(h *Header) { h.Del("host") }, "[A|1][B|2][a|3][C|4]"},
 		{"Del of what is not there", func(h *Header) { h.Del("D"); h.Del("Via") }, "[A|1][Host|h][B|2][a|3][hOST|i][C|4]"},
 		{"Del of the last", func(h *Header) { h.Del("C") }, "[A|1][Host|h][B|2][a|3][hOST|i]"},
-		{"DelKey", func(h *Header) { h.DelKey(KeyHost) }, "[A|1][B|2][a|3][C|4]"},
 		{"Filter keeps order", func(h *Header) { h.Filter(func(f *Field) bool { return f.Value > "2" }) }, "[Host|h][a|3][hOST|i][C|4]"},
 		{"Filter of all", func(h *Header) { h.Filter(func(*Field) bool { return false }) }, ""},
 		{"AddField", func(h *Header) { h.AddField(Field{Name: "Via", Value: "v", Key: KeyVia}) }, "[A|1][Host|h][B|2][a|3][hOST|i][C|4][Via|v]"},

@@ -200,8 +200,8 @@ func (s *Service) idleTimeout(x *exchange.Exchange) time.Duration {
 	return time.Duration(s.conf.Timeouts.Idle)
 }
 
-// dialer is a net.Dialer without keep-alive surprises: idle connections are
-// bounded by the pool, so probes are left at the system's defaults.
+// dialer makes connections. The deadline is the context's too, which covers
+// TLS and all addresses of a name.
 func (s *Service) dialer() *net.Dialer {
 	return &net.Dialer{Timeout: time.Duration(s.conf.Timeouts.Connect)}
 }

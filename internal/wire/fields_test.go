@@ -94,9 +94,9 @@ func TestValueBytes(t *testing.T) {
 				for _, fill := range []byte{'a', '\t', 0x80, 0xff, ' '} {
 					b := []byte(strings.Repeat(string([]byte{fill}), size))
 					b[at] = byte(c)
-					if validValue(b) != want || ValidValue(string(b)) != want {
+					if validValue(b) != want || validSlow(b) != want {
 						t.Fatalf("byte %#x at %d of %q: validValue %v, ValidValue %v, want %v",
-							c, at, b, validValue(b), ValidValue(string(b)), want)
+							c, at, b, validValue(b), validSlow(b), want)
 					}
 				}
 			}

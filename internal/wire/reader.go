@@ -75,8 +75,8 @@ type scanner struct {
 	lines int // complete lines so far
 }
 
-// headError tells why a head can't be taken, in terms that requests and
-// answers translate to their own reasons.
+// Why a head can't be taken, in terms that requests and answers translate to
+// their own reasons.
 var (
 	errLineTooLong   = errors.New("first line is too long")
 	errHeadTooLarge  = errors.New("header section is too large")

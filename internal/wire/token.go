@@ -41,24 +41,14 @@ func ValidToken(s string) bool {
 	return len(s) > 0
 }
 
-// ValidValue tells whether s can be a field value: visible characters, blanks,
-// tabs and bytes from 0x80 (RFC 9110 section 5.5).
-func ValidValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < ' ' && c != '\t') || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// validValue is ValidValue over eight bytes at a time: a value is most of
-// what a header is.
+// validValue tells whether b can be a field value: visible characters, blanks,
+// tabs and bytes from 0x80 (RFC 9110 section 5.5). It takes eight bytes at a
+// time, because values are most of what a header is.
 func validValue(b []byte) bool {
 	for len(b) >= 8 {
 		v := binary.LittleEndian.Uint64(b)
