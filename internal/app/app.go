@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"yett/internal/admin"
+	"yett/internal/catalog"
 	"yett/internal/config"
 	"yett/internal/engine"
 	"yett/internal/engine/http1"
@@ -52,6 +53,7 @@ type App struct {
 	snap      *snapshot.Snapshot
 	gateway   *gateway.Gateway
 	access    *telemetry.AccessLog
+	tally     *telemetry.Tally
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
 	exchanges exchange.Pool
@@ -89,7 +91,7 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr)}
+	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr), tally: telemetry.NewTally(catalog.Reasons())}
 	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return nil, err
@@ -108,7 +110,7 @@ func New(o Options) (*App, error) {
 	if a.access != nil {
 		recorder = a.access
 	}
-	a.gateway = gateway.New(recorder, a.log)
+	a.gateway = gateway.New(recorder, a.tally, a.log)
 	a.gateway.Swap(a.snap)
 	for _, l := range a.snap.Listeners {
 		a.servers = append(a.servers, a.server(l))

@@ -100,7 +100,7 @@ func TestFull(t *testing.T) {
 func TestFullHasEveryKey(t *testing.T) {
 	c := loadFull(t)
 	written := map[string]bool{}
-	digits := strings.NewReplacer("[0]", "", "[1]", "", ".auth.", ".*.", ".crm.", ".*.")
+	digits := strings.NewReplacer("[0]", "", "[1]", "", "[2]", "", "[3]", "", ".auth.", ".*.", ".crm.", ".*.")
 	for path := range c.Source.keys {
 		written[digits.Replace(path)] = true
 	}

@@ -7,7 +7,11 @@ type Config struct {
 	Version         string           `yaml:"version" doc:"Version of your platform, shown by health answers; the gateway's own when empty."`
 	Listeners       []Listener       `yaml:"listeners" required:"true" doc:"Addresses on which clients are served."`
 	TrustedProxies  []Prefix         `yaml:"trusted_proxies" doc:"Networks of the proxies in front, as CIDR or address. Only from them are X-Forwarded-*, Forwarded and X-Request-ID believed, right to left."`
-	IdentityHeaders []string         `yaml:"identity_headers" doc:"Request headers that only the gateway may set. What a client sends under these names, in any case and with - or _, is dropped."`
+	IdentityHeaders []string         `yaml:"identity_headers" doc:"Request headers that only the gateway may set, beside those that a policy identity sets. What a client sends under these names, in any case and with - or _, is dropped on every route."`
+	Store           Store            `yaml:"store" doc:"State that all nodes of this gateway share. Without redis each node keeps its own, in memory."`
+	Issuers         Mapping[Issuer]  `yaml:"issuers" doc:"Who signs the tokens that callers bring, by a name of your choice. The policy jwt believes them."`
+	Roles           Mapping[Role]    `yaml:"roles" doc:"Roles of callers, by the name that stands in their tokens. The policy rbac asks for them."`
+	Assertion       *Assertion       `yaml:"assertion" doc:"With what the gateway signs who calls, where a policy identity says assertion. The endpoint jwks serves the public key."`
 	Forwarded       Forwarded        `yaml:"forwarded" doc:"What a service is told about the client's side."`
 	Shutdown        Shutdown         `yaml:"shutdown" doc:"What happens on SIGTERM and SIGINT."`
 	Log             Log              `yaml:"log" doc:"The gateway's own log and the access log."`
@@ -137,7 +141,7 @@ type Route struct {
 	Query        map[string]string `yaml:"query" doc:"Query parameters that must be there, by name; * is any value."`
 	Auth         string            `yaml:"auth" required:"true" enum:"none,optional,required" doc:"Who may pass. There is no default: a public route says none."`
 	Service      string            `yaml:"service" doc:"Service that gets the request."`
-	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed" doc:"Page of the gateway itself that answers, instead of a service."`
+	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations" doc:"Page of the gateway itself that answers, instead of a service."`
 	Forward      Forward           `yaml:"forward" doc:"What the service sees."`
 	Limits       RouteLimits       `yaml:"limits" doc:"Limits of this route instead of the listener's."`
 	Timeouts     RouteTimeouts     `yaml:"timeouts" doc:"Timeouts of this route instead of the listener's and the service's."`

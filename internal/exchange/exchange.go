@@ -58,8 +58,32 @@ type Slot struct {
 type Param struct{ Name, Value string }
 
 // Identity is who calls, as far as it has been verified. The zero Identity is
-// an anonymous caller.
-type Identity struct{ Subject, Email, Role, Tenant string }
+// an anonymous caller. Its texts and lists are no views: they outlive the
+// exchange, may be shared with others, and must not be changed.
+type Identity struct {
+	// Subject is never empty for a known caller.
+	Subject, Email, Tenant string
+	// Role is how the caller's roles are shown: the only one, or all of them
+	// with commas between. Roles are what decides.
+	Role  string
+	Roles []string
+	// Permissions and Scopes are what the caller's token grants.
+	Permissions, Scopes []string
+	// Issuer is the configured name of who vouches for the caller, TokenID the
+	// token's jti, which may be empty. Expires is when the token ends.
+	Issuer, TokenID string
+	Expires         time.Time
+}
+
+// Known tells a verified caller from an anonymous one.
+func (id *Identity) Known() bool { return id.Subject != "" }
+
+// Observation is a refusal that was let pass, because its policy only
+// observes.
+type Observation struct {
+	Reason *Reason
+	Detail string
+}
 
 // Tunnel is the upstream side of a connection that switched protocols. The
 // engine copies between it and the client and closes it.
@@ -142,6 +166,8 @@ type Exchange struct {
 	Allow string
 	// RetryAfter in seconds goes into the answer of a refusal when positive.
 	RetryAfter int
+	// Challenge is the WWW-Authenticate field of a refusal, "" for none.
+	Challenge string
 
 	Out Outbound
 
@@ -174,6 +200,8 @@ type Exchange struct {
 	used    int // links of the chain that ran, see Ran
 	arena   []byte
 	held    []Releaser
+	// observed is kept from exchange to exchange, as held is.
+	observed []Observation
 
 	mu       sync.Mutex
 	aborted  *Reason
@@ -241,6 +269,17 @@ func (x *Exchange) RefuseWith(r *Reason, detail string) Verdict {
 	x.Detail = detail
 	return x.Refuse(r)
 }
+
+// Observe takes the refusal back and notes it: the exchange goes on as if the
+// policy had let it pass.
+func (x *Exchange) Observe() {
+	x.observed = append(x.observed, Observation{x.Reason, x.Detail})
+	x.Reason, x.Status, x.Detail, x.Challenge, x.RetryAfter = nil, 0, "", "", 0
+}
+
+// Observed returns the refusals that were let pass, in order. The slice is
+// valid until Release.
+func (x *Exchange) Observed() []Observation { return x.observed }
 
 // Elapsed returns the time since Now.
 func (x *Exchange) Elapsed() time.Duration { return time.Since(x.Now) }
@@ -352,10 +391,11 @@ func (x *Exchange) reset() {
 		h.Reset()
 	}
 	clear(x.held)
+	clear(x.observed)
 	if x.slots != nil {
 		clear(x.slots[:x.used])
 	}
 	clear(x.Params())
 	*x = Exchange{Request: req, Response: resp, RequestTrailer: rqt, ResponseTrailer: rst,
-		params: x.params, slots: x.slots, arena: arena, held: x.held[:0]}
+		params: x.params, slots: x.slots, arena: arena, held: x.held[:0], observed: x.observed[:0]}
 }

@@ -55,6 +55,7 @@ func TestPutLeavesNothing(t *testing.T) {
 	x.Hold(&held)
 	x.Watch(&cancelled)
 	x.Keep(make([]byte, 2000))
+	x.Observe()
 	ctx := x.Context()
 	x.Abort(ClientGone)
 	x.reset()
@@ -67,12 +68,12 @@ func TestPutLeavesNothing(t *testing.T) {
 	if x.Request.Len()+x.Response.Len()+x.RequestTrailer.Len()+x.ResponseTrailer.Len() != 0 {
 		t.Error("fields are left")
 	}
-	if len(x.held) != 0 || len(x.arena) != 0 || x.Aborted() != nil || x.Context().Err() != nil {
+	if len(x.held) != 0 || len(x.observed) != 0 || len(x.arena) != 0 || x.Aborted() != nil || x.Context().Err() != nil {
 		t.Error("buffers, memory or the abort are left")
 	}
 	x.stop()
 	x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer = Header{}, Header{}, Header{}, Header{}
-	x.arena, x.held, x.ctx, x.stop = nil, nil, nil, nil
+	x.arena, x.held, x.observed, x.ctx, x.stop = nil, nil, nil, nil, nil
 	if *x.params != [MaxParams]Param{} || *x.slots != [MaxLinks]Slot{} {
 		t.Error("path values or notes of policies are left")
 	}

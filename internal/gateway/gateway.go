@@ -5,6 +5,7 @@ package gateway
 import (
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,13 +22,14 @@ type Recorder interface{ Log(*telemetry.Record) }
 type Gateway struct {
 	current  atomic.Pointer[snapshot.Snapshot]
 	recorder Recorder
+	tally    *telemetry.Tally
 	log      *slog.Logger
 }
 
 // New makes a Gateway without a snapshot: Swap has to come before Serve. A nil
-// recorder records nothing.
-func New(recorder Recorder, log *slog.Logger) *Gateway {
-	return &Gateway{recorder: recorder, log: log}
+// recorder records nothing, a nil tally counts nothing.
+func New(recorder Recorder, tally *telemetry.Tally, log *slog.Logger) *Gateway {
+	return &Gateway{recorder: recorder, tally: tally, log: log}
 }
 
 // Swap makes a snapshot the current one and returns the one before, or nil.
@@ -126,6 +128,9 @@ func (g *Gateway) Done(x *exchange.Exchange) {
 	if r, ok := x.Bound.(*snapshot.Route); ok {
 		g.end(x, r)
 	}
+	if x.Reason != nil || len(x.Observed()) > 0 {
+		g.tally.Add(x)
+	}
 	if g.recorder != nil {
 		rec := record(x)
 		g.recorder.Log(&rec)
@@ -149,5 +154,25 @@ func record(x *exchange.Exchange) telemetry.Record {
 	if x.Reason != nil {
 		r.Reason = x.Reason.Name
 	}
+	if list := x.Observed(); len(list) > 0 {
+		r.Observed = observed(list)
+	}
 	return r
+}
+
+// observed writes refusals that were let pass for the log, as "reason: detail",
+// with semicolons between.
+func observed(list []exchange.Observation) string {
+	var b strings.Builder
+	for i, o := range list {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(o.Reason.Name)
+		if o.Detail != "" {
+			b.WriteString(": ")
+			b.WriteString(o.Detail)
+		}
+	}
+	return b.String()
 }

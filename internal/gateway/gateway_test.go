@@ -94,7 +94,7 @@ func start(t testing.TB, handler http.HandlerFunc) *gate {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Retire(nil) })
-	g.Gateway = New(g, slog.New(slog.DiscardHandler))
+	g.Gateway = New(g, nil, slog.New(slog.DiscardHandler))
 	if g.Swap(s) != nil {
 		t.Error("there was a snapshot before the first")
 	}
@@ -529,7 +529,7 @@ func TestSwap(t *testing.T) {
 // Without a recorder nothing is recorded, and nothing breaks.
 func TestNoRecorder(t *testing.T) {
 	g := start(t, ok)
-	plain := New(nil, slog.New(slog.DiscardHandler))
+	plain := New(nil, nil, slog.New(slog.DiscardHandler))
 	plain.Swap(g.Snapshot())
 	x := g.request("GET", "/nothing")
 	plain.Serve(x)

@@ -37,6 +37,9 @@ func shape(x *exchange.Exchange) {
 	if r.Status == http.StatusMethodNotAllowed {
 		x.Response.Add("Allow", x.Allow)
 	}
+	if x.Challenge != "" {
+		x.Response.Add("WWW-Authenticate", x.Challenge)
+	}
 	if x.RetryAfter > 0 {
 		x.Response.Add("Retry-After", x.Keep(strconv.AppendInt(nil, int64(x.RetryAfter), 10)))
 	}

@@ -2,6 +2,7 @@ package manners
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"yett/internal/config"
@@ -18,13 +19,14 @@ type Manners struct {
 	keepTrailer, fromClient, fromProxy func(*exchange.Field) bool
 }
 
-// New compiles the configuration, which has been checked.
-func New(c *config.Config) *Manners {
+// New compiles the configuration, which has been checked. No client may send
+// what is reserved, beside what the configuration names.
+func New(c *config.Config, reserved ...string) *Manners {
 	m := &Manners{name: c.Name, tell: c.Forwarded}
 	for _, p := range c.TrustedProxies {
 		m.trusted = append(m.trusted, p.Prefix)
 	}
-	m.reserved = newReserved(append(only(), c.IdentityHeaders...))
+	m.reserved = newReserved(slices.Concat(only(), c.IdentityHeaders, reserved))
 	m.fromClient, m.fromProxy, m.keepTrailer = m.keepFromClient, m.keepFromProxy, m.keepFromClient
 	return m
 }

@@ -4,8 +4,11 @@
 package policy
 
 import (
+	"yett/internal/assertion"
 	"yett/internal/exchange"
 	"yett/internal/problem"
+	"yett/internal/role"
+	"yett/internal/token"
 )
 
 // Policy is one rule that every exchange of a route passes. A Policy is built
@@ -41,6 +44,40 @@ func (Base) End(*exchange.Exchange, *exchange.Slot) {}
 type Deps struct {
 	// Gateway is the configured name of the gateway, Version its build.
 	Gateway, Version string
+	// Tokens verifies tokens of the configured issuers, of which there may be
+	// none.
+	Tokens *token.Verifier
+	// Roles are the configured roles, of which there may be none.
+	Roles *role.Set
+	// Assertion signs who calls, nil where it is not configured.
+	Assertion *assertion.Signer
+	// Route is the route for which the policy is built, zero for a Kind that
+	// is built once for all.
+	Route Route
+}
+
+// Route is what a policy may know of its route when it is built.
+type Route struct {
+	// Auth is none, optional or required.
+	Auth string
+	// Service is the name of the route's service, "" when it has none.
+	Service string
+	// Params are the names that every path of the route has a value for.
+	Params []string
+}
+
+// Reserver is a policy that sets request headers which no client may send, on
+// any route.
+type Reserver interface {
+	// Reserves returns the names.
+	Reserves() []string
+}
+
+// Explainer is a policy that can say more about a request than its verdict.
+type Explainer interface {
+	// Explain returns lines for people about what Request, which has just run,
+	// has looked at and found. It returns no secret.
+	Explain(x *exchange.Exchange, s *exchange.Slot) []string
 }
 
 // Decoder fills a policy's configuration from what the operator wrote,
@@ -57,8 +94,15 @@ type Kind struct {
 	// Answers tells that the policy always replies, so that a route which has
 	// it needs no service.
 	Answers bool
-	// Authenticates tells that the policy finds out who calls.
-	Authenticates bool
+	// PerRoute tells that the policy has to know its route, so that it is built
+	// for each one, a global one too.
+	PerRoute bool
+	// Authenticates tells that the policy finds out who calls, Authorizes that
+	// it refuses by who calls. Neither runs on a route with auth: none.
+	Authenticates, Authorizes bool
+	// Preflights tells that the policy answers CORS preflights, so that it gets
+	// those of a route that does not serve the method OPTIONS.
+	Preflights bool
 	// Reasons is the closed list of its refusals.
 	Reasons []*exchange.Reason
 
@@ -80,7 +124,11 @@ func Define[C any](name string, defaults func() C, build func(C, Deps) (Policy, 
 			if problems := d.Decode(&c); len(problems) > 0 {
 				return nil, problems
 			}
-			return build(c, deps)
+			p, problems := build(c, deps)
+			if m, ok := any(c).(Moded); ok && m.PolicyMode() == Observe && len(problems) == 0 {
+				p = observed{p}
+			}
+			return p, problems
 		},
 	}
 }
@@ -88,6 +136,30 @@ func Define[C any](name string, defaults func() C, build func(C, Deps) (Policy, 
 // Answering marks a Kind whose policy always replies by itself.
 func Answering(k *Kind) *Kind {
 	k.Answers = true
+	return k
+}
+
+// Authenticating marks a Kind whose policy finds out who calls.
+func Authenticating(k *Kind) *Kind {
+	k.Authenticates, k.PerRoute = true, true
+	return k
+}
+
+// Authorizing marks a Kind whose policy refuses by who calls.
+func Authorizing(k *Kind) *Kind {
+	k.Authorizes, k.PerRoute = true, true
+	return k
+}
+
+// ForRoutes marks a Kind whose policy has to know its route.
+func ForRoutes(k *Kind) *Kind {
+	k.PerRoute = true
+	return k
+}
+
+// AnsweringPreflights marks a Kind whose policy answers CORS preflights.
+func AnsweringPreflights(k *Kind) *Kind {
+	k.Preflights = true
 	return k
 }
 

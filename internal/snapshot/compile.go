@@ -24,6 +24,16 @@ type builder struct {
 	used     map[string]bool
 	global   map[string]policy.Link
 	broken   []*policy.Kind // global policies with problems
+	// perRoute holds the global policies that are built for each route, by
+	// name, and variants what was built of them already.
+	perRoute map[string]config.PolicyEntry
+	variants map[string]variant
+}
+
+// variant is a global policy as some routes have it.
+type variant struct {
+	link policy.Link
+	ok   bool
 }
 
 func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
@@ -36,7 +46,8 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 		out:    &Snapshot{Config: c},
 		byName: make(map[string]*upstream.Service),
 		used:   make(map[string]bool),
-		global: make(map[string]policy.Link),
+		global: make(map[string]policy.Link), perRoute: make(map[string]config.PolicyEntry),
+		variants: make(map[string]variant),
 	}
 }
 
@@ -47,21 +58,29 @@ func (b *builder) fail(path, hint, format string, args ...any) {
 // policies builds the policies of every route.
 func (b *builder) policies() {
 	for _, e := range b.c.Policies {
-		link, ok := b.link(e, "policies."+e.Name)
+		at := "policies." + e.Name
+		kind := catalog.Lookup(e.Name)
+		if kind != nil && kind.PerRoute && !e.Off {
+			b.perRoute[e.Name] = e
+			continue
+		}
+		link, ok := b.link(e, at, policy.Route{})
 		switch {
 		case !ok:
 			b.broken = append(b.broken, link.Kind)
 		case e.Off:
 		case link.Kind.Answers:
-			b.fail("policies."+e.Name, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
+			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
 		default:
 			b.global[e.Name] = link
 		}
 	}
-	b.out.nowhere = Route{Chain: b.chain(nil)}
+	own, _ := b.routeLinks("", config.Route{Auth: "none"}, policy.Route{Auth: "none"})
+	b.out.nowhere = Route{Chain: b.chain(own)}
 }
 
-func (b *builder) link(e config.PolicyEntry, at string) (policy.Link, bool) {
+// link builds a policy for a route.
+func (b *builder) link(e config.PolicyEntry, at string, route policy.Route) (policy.Link, bool) {
 	kind := catalog.Lookup(e.Name)
 	if kind == nil {
 		b.fail(at, problem.DidYouMean(e.Name, catalog.Names()), "there is no policy %q", e.Name)
@@ -70,9 +89,62 @@ func (b *builder) link(e config.PolicyEntry, at string) (policy.Link, bool) {
 	if e.Off {
 		return policy.Link{Kind: kind}, true
 	}
-	p, problems := kind.Build(e.Config, b.deps.Policy)
-	b.problems = append(b.problems, e.Config.Locate(problems)...)
+	deps := b.deps.Policy
+	deps.Route = route
+	p, problems := kind.Build(e.Config, deps)
+	b.note(e.Config.Locate(problems))
 	return policy.Link{Kind: kind, Policy: p}, len(problems) == 0
+}
+
+// note adds problems. A global policy that is built for several routes may
+// have the same one for each of them.
+func (b *builder) note(problems problem.List) {
+	for _, p := range problems {
+		if !slices.Contains(b.problems, p) {
+			b.problems = append(b.problems, p)
+		}
+	}
+}
+
+// variant builds a global policy for a route, or returns what was built for
+// one of the same kind.
+func (b *builder) variant(e config.PolicyEntry, route policy.Route) (policy.Link, bool) {
+	key := fmt.Sprintf("%s %s %s %q", e.Name, route.Auth, route.Service, route.Params)
+	v, ok := b.variants[key]
+	if !ok {
+		v.link, v.ok = b.link(e, "policies."+e.Name, route)
+		b.variants[key] = v
+	}
+	return v.link, v.ok
+}
+
+// routeLinks builds the policies that belong to a route alone: its own, and
+// the global ones that have to know it. broken are those with problems.
+func (b *builder) routeLinks(at string, r config.Route, scope policy.Route) (own map[string]policy.Link, broken []*policy.Kind) {
+	own, broken = make(map[string]policy.Link), slices.Clone(b.broken)
+	put := func(name string, link policy.Link, ok bool) {
+		if !ok {
+			broken = append(broken, link.Kind)
+			return
+		}
+		own[name] = link
+	}
+	for _, e := range r.Policies {
+		link, ok := b.link(e, at+".policies."+e.Name, scope)
+		put(e.Name, link, ok)
+		if ok && !e.Off && scope.Auth == "none" && (link.Kind.Authenticates || link.Kind.Authorizes) {
+			b.fail(at+".policies."+e.Name, "write auth: required or optional, or remove it", "auth: none lets everybody pass, so %s has nothing to decide", e.Name)
+		}
+	}
+	for name, e := range b.perRoute {
+		kind := catalog.Lookup(name)
+		_, replaced := r.Policies.Get(name)
+		if !replaced && (scope.Auth != "none" || !kind.Authenticates && !kind.Authorizes) {
+			link, ok := b.variant(e, scope)
+			put(name, link, ok)
+		}
+	}
+	return own, broken
 }
 
 // chain orders the global policies and those of a route, which replace them,
@@ -89,6 +161,37 @@ func (b *builder) chain(own map[string]policy.Link) policy.Chain {
 		}
 	}
 	return out
+}
+
+// preflight is what a CORS preflight passes on a route that does not serve
+// OPTIONS: its chain up to the policy that answers such requests. It is nil
+// when there is none.
+func preflight(r *Route) *Route {
+	for i, l := range r.Chain {
+		if l.Kind.Preflights {
+			return &Route{Name: r.Name, Chain: r.Chain[:i+1]}
+		}
+	}
+	return nil
+}
+
+// reserved returns the request headers that policies set and no client may
+// send.
+func (b *builder) reserved() []string {
+	var names []string
+	for i := range b.out.routes {
+		for _, l := range b.out.routes[i].Chain {
+			inner, _ := policy.Unwrap(l.Policy)
+			if r, ok := inner.(policy.Reserver); ok {
+				for _, n := range r.Reserves() {
+					if !slices.Contains(names, n) {
+						names = append(names, n)
+					}
+				}
+			}
+		}
+	}
+	return names
 }
 
 // routes checks and builds the routes.
@@ -123,17 +226,12 @@ func rule(i int, r config.Route) route.Rule {
 
 func (b *builder) route(at string, r config.Route) Route {
 	out := Route{Name: r.Name, conf: r, host: r.Forward.Host}
-	own, broken := make(map[string]policy.Link), slices.Clone(b.broken)
-	for _, e := range r.Policies {
-		if link, ok := b.link(e, at+".policies."+e.Name); ok {
-			own[e.Name] = link
-		} else {
-			broken = append(broken, link.Kind)
-		}
-	}
+	own, broken := b.routeLinks(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Params: route.Params(r.Path)})
 	out.Chain = b.chain(own)
+	out.preflight = preflight(&out)
 	b.answerer(at, r, &out, broken)
 	b.auth(at, r, out.Chain, broken)
+	b.guarded(at, r, &out, broken)
 	b.checkHost(at+".forward.host", r.Forward.Host)
 	b.forward(at, r, &out)
 	return out
@@ -205,6 +303,27 @@ func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*
 	}
 	if !has(chain, broken, func(k *policy.Kind) bool { return k.Authenticates }) {
 		b.fail(at+".auth", "add a policy that verifies callers, or write auth: none", "auth: %s, but no policy on this route verifies callers", r.Auth)
+	}
+	if r.Auth != "optional" {
+		return
+	}
+	for _, l := range chain {
+		if l.Kind.Authorizes {
+			b.fail(at+".auth", fmt.Sprintf("write auth: required, or %s: off under policies of this route", l.Kind.Name),
+				"auth: optional lets callers pass whom nobody knows, and %s would refuse them", l.Kind.Name)
+		}
+	}
+}
+
+// guarded refuses a page of the gateway that only some may use where anybody
+// could.
+func (b *builder) guarded(at string, r config.Route, out *Route, broken []*policy.Kind) {
+	if r.Endpoint != "revocations" || r.Auth == "" {
+		return
+	}
+	authorizes := func(k *policy.Kind) bool { return k.Authorizes }
+	if r.Auth != "required" || !has(out.Chain, broken, authorizes) {
+		b.fail(at+".endpoint", "write auth: required, and a policy rbac under policies of this route", "with %s, callers end the sessions of others: it has to be said who may", r.Endpoint)
 	}
 }
 

@@ -6,11 +6,14 @@ package snapshot
 import (
 	"crypto/tls"
 
+	"yett/internal/assertion"
 	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/manners"
 	"yett/internal/policy"
+	"yett/internal/revocation"
 	"yett/internal/route"
+	"yett/internal/token"
 	"yett/internal/upstream"
 )
 
@@ -26,6 +29,8 @@ type Deps struct {
 	Policy policy.Deps
 	// Upstream is shared by all services.
 	Upstream upstream.Deps
+	// Revoked is the list of tokens that are no longer good.
+	Revoked *revocation.List
 	// Endpoints are the gateway's own pages by their name in the
 	// configuration.
 	Endpoints map[string]Endpoint
@@ -40,7 +45,9 @@ type Snapshot struct {
 	table    *route.Table
 	routes   []Route
 	services []*upstream.Service
-	nowhere  Route // what a request without a route passes: the global policies
+	tokens   *token.Verifier
+	signer   *assertion.Signer // nil where assertion is not configured
+	nowhere  Route             // what a request without a route passes: the global policies
 }
 
 // Listener is a listener with its keys loaded.
@@ -56,6 +63,10 @@ type Route struct {
 	Service  *upstream.Service // nil where a policy or Endpoint answers
 	Endpoint Endpoint
 
+	// preflight is what a CORS preflight passes for which no route serves the
+	// method OPTIONS; nil where nobody would answer it.
+	preflight *Route
+
 	conf    config.Route
 	rewrite *route.Rewrite // nil: the normalised path as it is
 	host    string         // client, target or a fixed name
@@ -70,25 +81,31 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	b.listeners()
 	b.identityHeaders()
 	b.services()
+	b.callers()
 	b.policies()
 	b.routes()
 	b.problems.Sort()
 	if err := b.problems.Err(); err != nil {
 		return nil, err
 	}
-	b.out.Manners = manners.New(c)
+	b.out.Manners = manners.New(c, b.reserved()...)
 	return b.out, nil
 }
 
-// Start starts the services that are new.
+// Start starts the services that are new, and the fetching of keys.
 func (s *Snapshot) Start() {
+	s.tokens.Start()
 	for _, sv := range s.services {
 		sv.Start()
 	}
 }
 
-// Retire ends the services that next, which may be nil, does not use.
+// Retire ends the services that next, which may be nil, does not use, and the
+// fetching of keys.
 func (s *Snapshot) Retire(next *Snapshot) {
+	if next == nil || next.tokens != s.tokens {
+		s.tokens.Close()
+	}
 	for _, sv := range s.services {
 		if next == nil || !next.uses(sv) {
 			sv.Close()
@@ -104,6 +121,12 @@ func (s *Snapshot) uses(sv *upstream.Service) bool {
 	}
 	return false
 }
+
+// Tokens returns what verifies the tokens of callers.
+func (s *Snapshot) Tokens() *token.Verifier { return s.tokens }
+
+// Signer returns what signs assertions, or nil.
+func (s *Snapshot) Signer() *assertion.Signer { return s.signer }
 
 // Services returns the services in the order of the file.
 func (s *Snapshot) Services() []*upstream.Service { return s.services }
@@ -122,6 +145,9 @@ func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
 		return &s.nowhere, r
 	}
 	m := s.table.Match(x)
+	if m.Reason == exchange.MethodNotAllowed && isPreflight(x) {
+		return s.preflight(x), m.Reason
+	}
 	if m.Reason != nil {
 		return &s.nowhere, m.Reason
 	}
@@ -132,3 +158,24 @@ func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
 
 // Nowhere is what a request passes that could not even be read.
 func (s *Snapshot) Nowhere() *Route { return &s.nowhere }
+
+// isPreflight tells whether a request asks on behalf of a page whether another
+// one would be answered (https://fetch.spec.whatwg.org/#cors-preflight-request).
+func isPreflight(x *exchange.Exchange) bool {
+	return x.Method == "OPTIONS" && x.Request.Has(exchange.KeyOrigin) && x.Request.Get("Access-Control-Request-Method") != ""
+}
+
+// preflight finds what answers a preflight on behalf of the route that would
+// get the request it asks about.
+func (s *Snapshot) preflight(x *exchange.Exchange) *Route {
+	allow := x.Allow
+	x.Method = x.Request.Get("Access-Control-Request-Method")
+	m := s.table.Match(x)
+	x.Method, x.Allow = "OPTIONS", allow
+	if m.Reason != nil || s.routes[m.Index].preflight == nil {
+		return &s.nowhere
+	}
+	r := s.routes[m.Index].preflight
+	x.Route = r.Name
+	return r
+}

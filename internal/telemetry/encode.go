@@ -66,6 +66,7 @@ func appendOutcome(dst []byte, r *Record) []byte {
 	dst = strconv.AppendInt(dst, int64(r.Status), 10)
 	dst = appendText(dst, `,"reason":`, r.Reason)
 	dst = appendText(dst, `,"detail":`, r.Detail)
+	dst = appendText(dst, `,"observed":`, r.Observed)
 	return appendText(dst, `,"user":`, r.User)
 }
 

@@ -30,6 +30,8 @@ type Record struct {
 	// Reason says why the gateway answered itself or cut the exchange, Detail
 	// adds words for the operator. Both are empty for what went well.
 	Reason, Detail string
+	// Observed are refusals of policies that only observe, for people to read.
+	Observed string
 	// User is the verified subject, empty for anonymous callers.
 	User string
 

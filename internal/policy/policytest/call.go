@@ -192,13 +192,22 @@ func bytesOf(s string) []byte {
 // describe returns everything that a policy can change, as text.
 func describe(x *exchange.Exchange) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s%s?%s identity=%+v id=%s\n", x.Method, x.Host, x.Path, x.Query, x.Identity, x.RequestID)
+	fmt.Fprintf(&b, "%s %s%s?%s id=%s\n", x.Method, x.Host, x.Path, x.Query, x.RequestID)
+	if x.Identity.Known() {
+		fmt.Fprintf(&b, "identity %+v\n", x.Identity)
+	}
 	describeHeader(&b, &x.Request)
 	reason := ""
 	if x.Reason != nil {
 		reason = x.Reason.Name
 	}
 	fmt.Fprintf(&b, "-> %d %s %q retry=%d\n", x.Status, reason, x.Detail, x.RetryAfter)
+	if x.Challenge != "" {
+		fmt.Fprintf(&b, "challenge %s\n", x.Challenge)
+	}
+	for _, o := range x.Observed() {
+		fmt.Fprintf(&b, "observed %s %q\n", o.Reason.Name, o.Detail)
+	}
 	describeHeader(&b, &x.Response)
 	if body, whole := x.ResponseBody.Whole(); whole {
 		b.Write(body)

@@ -46,7 +46,7 @@ func TestCall(t *testing.T) {
 		x.RequestID = "made-here"
 		return exchange.Continue
 	}}
-	want := "POST Example.org/a/b?c=d identity={Subject: Email: Role: Tenant:} id=<request id>\nHost: Example.org:8080\nX-A: 1\n" +
+	want := "POST Example.org/a/b?c=d id=<request id>\nHost: Example.org:8080\nX-A: 1\n" +
 		"-> 201  \"\" retry=0\nX-B: 2\ndone"
 	if got := c.Outcome(p); got != want {
 		t.Errorf("outcome:\n%s\nwant:\n%s", got, want)

@@ -21,21 +21,33 @@ func Deps() policy.Deps {
 // the defaults.
 func Build(tb testing.TB, k *policy.Kind, yaml string) policy.Policy {
 	tb.Helper()
-	p, problems := TryBuild(tb, k, yaml)
+	return BuildWith(tb, k, yaml, Deps())
+}
+
+// TryBuild is Build that hands out the problems.
+func TryBuild(tb testing.TB, k *policy.Kind, yaml string) (policy.Policy, problem.List) {
+	tb.Helper()
+	return TryBuildWith(tb, k, yaml, Deps())
+}
+
+// BuildWith is Build with other things than Deps to build from.
+func BuildWith(tb testing.TB, k *policy.Kind, yaml string, deps policy.Deps) policy.Policy {
+	tb.Helper()
+	p, problems := TryBuildWith(tb, k, yaml, deps)
 	if len(problems) > 0 {
 		tb.Fatalf("build %s:\n%v", k.Name, problems)
 	}
 	return p
 }
 
-// TryBuild is Build that hands out the problems.
-func TryBuild(tb testing.TB, k *policy.Kind, yaml string) (policy.Policy, problem.List) {
+// TryBuildWith is TryBuild with other things than Deps to build from.
+func TryBuildWith(tb testing.TB, k *policy.Kind, yaml string, deps policy.Deps) (policy.Policy, problem.List) {
 	tb.Helper()
 	node, err := config.ParseNode("test.yaml", []byte(yaml), noVariables)
 	if err != nil {
 		tb.Fatalf("%v in\n%.2000s", err, yaml)
 	}
-	return k.Build(node, Deps())
+	return k.Build(node, deps)
 }
 
 func noVariables(string) (string, bool) { return "", false }

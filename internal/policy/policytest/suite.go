@@ -26,7 +26,13 @@ func Allocates(why string) Option { return func(s *suite) { s.allocates = why } 
 // checks that it says so, instead of that it is built.
 func NeedsConfig(why string) Option { return func(s *suite) { s.needsConfig = why } }
 
+// With builds the policy with other things than Deps, for one that needs
+// issuers, roles or a route. deps is called once for each build, and must give
+// the same each time.
+func With(deps func() policy.Deps) Option { return func(s *suite) { s.deps = deps } }
+
 type suite struct {
+	deps                   func() policy.Deps
 	kind                   *policy.Kind
 	section                string // the example of doc.go
 	allocates, needsConfig string
@@ -35,7 +41,7 @@ type suite struct {
 // Run is what every policy passes. It has to be called from a test in the
 // policy's folder.
 func Run(t *testing.T, k *policy.Kind, options ...Option) {
-	s := &suite{kind: k}
+	s := &suite{kind: k, deps: Deps}
 	for _, o := range options {
 		o(s)
 	}
@@ -64,7 +70,7 @@ func (s *suite) build(t *testing.T) policy.Policy {
 	if err != nil {
 		t.Fatalf("the example of doc.go: %v", err)
 	}
-	p, problems := s.kind.Build(d, Deps())
+	p, problems := s.kind.Build(d, s.deps())
 	if len(problems) > 0 {
 		t.Fatalf("the example of doc.go:\n%v", problems)
 	}
@@ -84,7 +90,7 @@ func (s *suite) folder(t *testing.T) {
 }
 
 func (s *suite) defaults(t *testing.T) {
-	p, problems := TryBuild(t, s.kind, "")
+	p, problems := TryBuildWith(t, s.kind, "", s.deps())
 	switch {
 	case s.needsConfig == "" && len(problems) > 0:
 		t.Errorf("the defaults are refused:\n%v", problems)
@@ -96,7 +102,7 @@ func (s *suite) defaults(t *testing.T) {
 }
 
 func (s *suite) unknownKey(t *testing.T) {
-	_, problems := TryBuild(t, s.kind, "no_such_key: 1\n")
+	_, problems := TryBuildWith(t, s.kind, "no_such_key: 1\n", s.deps())
 	for _, p := range problems {
 		if strings.Contains(p.String(), "no_such_key") {
 			return
