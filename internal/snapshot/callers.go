@@ -34,7 +34,7 @@ func (b *builder) verifier() (*token.Verifier, problem.List) {
 	if b.previous != nil && reflect.DeepEqual(b.previous.Config.Issuers, b.c.Issuers) && !namesFiles(b.c.Issuers) {
 		return b.previous.tokens, nil
 	}
-	return token.New(b.c.Issuers, token.Deps{Revoked: b.deps.Revoked, Resolve: b.c.Source.Resolve})
+	return token.New(b.c.Issuers, token.Deps{Revoked: b.deps.Revoked, Resolve: b.c.Source.Resolve, Log: b.deps.Log})
 }
 
 func namesFiles(issuers config.Mapping[config.Issuer]) bool {

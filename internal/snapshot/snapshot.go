@@ -5,6 +5,7 @@ package snapshot
 
 import (
 	"crypto/tls"
+	"log/slog"
 
 	"yett/internal/assertion"
 	"yett/internal/config"
@@ -31,6 +32,8 @@ type Deps struct {
 	Upstream upstream.Deps
 	// Revoked is the list of tokens that are no longer good.
 	Revoked *revocation.List
+	// Log is told when keys of issuers can't be fetched; nil for nobody.
+	Log *slog.Logger
 	// Endpoints are the gateway's own pages by their name in the
 	// configuration.
 	Endpoints map[string]Endpoint

@@ -260,7 +260,7 @@ func (s *suite) scripts(t *testing.T) {
 		t.Error("a policy has scripts, testdata/*.txtar")
 	}
 	for _, script := range scripts {
-		c, err := config.Parse(script.Name, script.Config, os.LookupEnv)
+		c, err := config.Parse(script.Name, script.Config, config.MapEnv(map[string]string{"UPSTREAM": "http://127.0.0.1:1"}))
 		if err != nil {
 			t.Errorf("%s: config:\n%v", script.Name, err)
 			continue
