@@ -155,12 +155,23 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	}
 	a.snap.Start()
+	a.awaitKeys(ctx)
 	a.ready.Store(true)
 	for _, s := range a.servers {
 		s.Start()
 		a.log.Info("listening", "listener", s.Name, "address", s.Addr().String(), "tls", s.TLS != nil)
 	}
 	return nil
+}
+
+// keysTime is how long the start waits for keys that are fetched. After that
+// the gateway serves what needs none, and goes on trying.
+const keysTime = 5 * time.Second
+
+func (a *App) awaitKeys(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, keysTime)
+	defer cancel()
+	a.snap.Tokens().Wait(ctx)
 }
 
 // Addr returns the address of the listener at that place of the file.
