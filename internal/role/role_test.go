@@ -347,3 +347,39 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// What docs/roles.md says about its examples is true.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/roles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sets []*Set
+	for block := range strings.SplitSeq(string(text), "```yaml\n") {
+		if roles, ok := strings.CutPrefix(block, "roles:\n"); ok {
+			roles, _, _ = strings.Cut(roles, "```")
+			sets = append(sets, compile(t, strings.ReplaceAll(roles, "\n  ", "\n")))
+		}
+	}
+	if len(sets) != 2 {
+		t.Fatalf("%d examples", len(sets))
+	}
+	if ladder, graph := sets[0], sets[1]; !passes(ladder, "billing_manager", "technician") || passes(graph, "billing_manager", "technician") {
+		t.Error("the billing manager is no example")
+	}
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.ReplaceAll(line, "`", ""), "|")
+		if len(cells) != 4 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		rows++
+		name, also := strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])
+		if got := strings.Join(sets[1].Closure(name), ", "); got != also {
+			t.Errorf("%s also is %s, not %s", name, got, also)
+		}
+	}
+	if rows < 5 {
+		t.Errorf("%d rows", rows)
+	}
+}

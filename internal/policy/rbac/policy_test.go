@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"yett/internal/policy/policytest"
 	"yett/internal/problem"
 	"yett/internal/role"
+	"yett/internal/route"
 )
 
 func TestPolicy(t *testing.T) {
@@ -433,5 +435,54 @@ func benchmark(b *testing.B, rules, words, reason string) {
 		if p.Request(x, s) == exchange.Continue != (reason == "") {
 			b.Fatal(x.Reason)
 		}
+	}
+}
+
+// The rules that docs/roles.md shows load, with the roles that it shows.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/roles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, built := deps(), 0
+	build := func(policies config.Policies, params []string) {
+		e, ok := policies.Get("rbac")
+		if !ok {
+			t.Error("an example without rbac")
+			return
+		}
+		d.Route.Params = params
+		_, problems := Kind.Build(e.Config, d)
+		for _, p := range e.Config.Locate(problems) {
+			t.Error(p)
+		}
+		built++
+	}
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		node, err := config.ParseNode("docs/roles.md", []byte(block), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c struct {
+			Roles    config.Mapping[config.Role] `yaml:"roles"`
+			Policies config.Policies             `yaml:"policies"`
+			Routes   []config.Route              `yaml:"routes"`
+		}
+		if err := node.Decode(&c).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Roles) > 0 { // the last ones count
+			d.Roles, _ = role.Compile(c.Roles)
+		}
+		if len(c.Policies) > 0 {
+			build(c.Policies, nil)
+		}
+		for _, r := range c.Routes {
+			build(r.Policies, route.Params(r.Path))
+		}
+	}
+	if built != 8 {
+		t.Errorf("%d examples", built)
 	}
 }
