@@ -246,8 +246,7 @@ func (c *closer) belowRung(k int) Mask {
 		return c.below[k]
 	}
 	m := newMask(len(c.conf))
-	if k > 0 {
-		m.join(c.belowRung(k - 1))
+	if k > 0 { // those of the next rung are what is below them
 		for _, bit := range c.on[k-1] {
 			m.join(c.alsoOf(bit))
 		}
