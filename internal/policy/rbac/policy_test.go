@@ -31,8 +31,8 @@ tenant_admin: {level: 90}
 billing_manager: {level: 65}
 `
 
-// deps is what policies are built with: a gateway with a name that has to be
-// quoted, roles, and a route with two values in its path.
+// deps is what policies are built with: a gateway with a name that can't
+// stand in quotes, roles, and a route with two values in its path.
 func deps() policy.Deps {
 	d := policytest.Deps()
 	d.Gateway = `the "gate"`
@@ -191,8 +191,8 @@ func TestRefusals(t *testing.T) {
 		{"any_role: [technician, software_developer, manager]", "needs role technician, software_developer or manager, or above", "", "INSUFFICIENT_PERMISSIONS", 403},
 		{"exact_role: [system_admin, manager]", "needs exactly role system_admin or manager", "", "INSUFFICIENT_PERMISSIONS", 403},
 		{"permissions: {all_of: [a, b], any_of: [c, d]}", "needs the permissions a, b and one of the permissions c, d", "", "INSUFFICIENT_PERMISSIONS", 403},
-		{"scopes: {all_of: [a, b]}", "needs the scopes a, b", `Bearer realm="the \"gate\"", error="insufficient_scope", scope="a b"`, "INSUFFICIENT_PERMISSIONS", 403},
-		{"scopes: {any_of: [b, 'c:d'], all_of: [a, b]}", "needs the scopes a, b and one of the scopes b, c:d", `Bearer realm="the \"gate\"", error="insufficient_scope", scope="a b c:d"`, "INSUFFICIENT_PERMISSIONS", 403},
+		{"scopes: {all_of: [a, b]}", "needs the scopes a, b", `Bearer realm="the _gate_", error="insufficient_scope", scope="a b"`, "INSUFFICIENT_PERMISSIONS", 403},
+		{"scopes: {any_of: [b, 'c:d'], all_of: [a, b]}", "needs the scopes a, b and one of the scopes b, c:d", `Bearer realm="the _gate_", error="insufficient_scope", scope="a b c:d"`, "INSUFFICIENT_PERMISSIONS", 403},
 		{"self_or_min_role: {param: id, min_role: tenant_admin}", "needs the path's value id to be the caller, or role tenant_admin or above", "", "FORBIDDEN_RESOURCE_ACCESS", 403},
 		{"tenant: {param: tenantId}", "needs the path's value tenantId to be the caller's tenant", "", "FORBIDDEN_RESOURCE_ACCESS", 403},
 		{"tenant: {param: tenantId, any_tenant: system_admin}", "needs the path's value tenantId to be the caller's tenant, or role system_admin or above", "", "FORBIDDEN_RESOURCE_ACCESS", 403},
@@ -210,7 +210,7 @@ func TestRefusals(t *testing.T) {
 		}
 		c.Finish(x)
 		x = start(c, exchange.Identity{}, "", "")
-		if p.Request(x, x.Slot(0)) != exchange.Reply || x.Reason != notAuthenticated || x.Status != 401 || x.Challenge != `Bearer realm="the \"gate\""` {
+		if p.Request(x, x.Slot(0)) != exchange.Reply || x.Reason != notAuthenticated || x.Status != 401 || x.Challenge != `Bearer realm="the _gate_"` {
 			t.Errorf("%s: who is not known gets %v, %q", tt.config, x.Reason, x.Challenge)
 		}
 		c.Finish(x)
