@@ -6,6 +6,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/policy/jwt"
+	"yett/internal/policy/rbac"
 	"yett/internal/policy/requestid"
 	"yett/internal/policy/respond"
 	"yett/internal/policy/secureheaders"
@@ -26,6 +27,9 @@ func Kinds() []*policy.Kind {
 		// Before all that decides by who calls. After what is cheap, because
 		// verifying a token for the first time is not.
 		jwt.Kind,
+		// Behind all that finds out who calls, by which it decides, and before all
+		// that answers, so that nobody gets an answer who may not.
+		rbac.Kind,
 		// Last: it answers, so what stands behind it would never see a request,
 		// and what stands before it guards its answer as any other.
 		respond.Kind,

@@ -65,7 +65,7 @@ type KeySource struct {
 
 // Role is a role of callers.
 type Role struct {
-	Level    int        `yaml:"level" min:"0" max:"1000000" doc:"Place on the ladder: a role is also every role with a level of 1 or more that is lower. 0 for a role that is not on the ladder."`
+	Level    int        `yaml:"level" min:"0" max:"1000000" doc:"Place on the ladder: a role is also every role with the same level or a lower one, from 1 on. 0 for a role that is not on the ladder."`
 	Includes StringList `yaml:"includes" doc:"Roles that this one also is, and all that those include."`
 }
 

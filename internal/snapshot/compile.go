@@ -316,14 +316,18 @@ func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*
 }
 
 // guarded refuses a page of the gateway that only some may use where anybody
-// could.
+// could. A policy that only observes guards nothing.
 func (b *builder) guarded(at string, r config.Route, out *Route, broken []*policy.Kind) {
 	if r.Endpoint != "revocations" || r.Auth == "" {
 		return
 	}
-	authorizes := func(k *policy.Kind) bool { return k.Authorizes }
-	if r.Auth != "required" || !has(out.Chain, broken, authorizes) {
-		b.fail(at+".endpoint", "write auth: required, and a policy rbac under policies of this route", "with %s, callers end the sessions of others: it has to be said who may", r.Endpoint)
+	guards := func(l policy.Link) bool {
+		_, observes := policy.Unwrap(l.Policy)
+		return l.Kind.Authorizes && !observes
+	}
+	isBroken := has(nil, broken, func(k *policy.Kind) bool { return k.Authorizes })
+	if r.Auth != "required" || !isBroken && !slices.ContainsFunc(out.Chain, guards) {
+		b.fail(at+".endpoint", "write auth: required, and a policy rbac that enforces under policies of this route", "with %s, callers end the sessions of others: it has to be said who may", r.Endpoint)
 	}
 }
 
