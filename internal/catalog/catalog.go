@@ -5,6 +5,7 @@ package catalog
 import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
+	"yett/internal/policy/cors"
 	"yett/internal/policy/requestid"
 	"yett/internal/policy/respond"
 	"yett/internal/policy/secureheaders"
@@ -22,6 +23,10 @@ func Kinds() []*policy.Kind {
 		// Before all that may answer or refuse, because a refusal is shown by
 		// browsers too; on the way back after all that adds headers.
 		secureheaders.Kind,
+		// Before all that limits or authenticates: a preflight has no credentials
+		// and asks for nothing yet; and on the way back after it, so that a page
+		// can read why it was refused.
+		cors.Kind,
 		// Last: it answers, so what stands behind it would never see a request,
 		// and what stands before it guards its answer as any other.
 		respond.Kind,
