@@ -31,7 +31,7 @@ func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
 	}
 	size := x.RequestBody.Size()
 	switch {
-	case size < 0 && r.conf.Limits.RequireLength:
+	case r.conf.Limits.RequireLength && (size < 0 || x.Unsized):
 		return exchange.LengthRequired
 	case x.BodyLimit == 0:
 		return nil
