@@ -5,6 +5,7 @@ package catalog
 import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
+	"yett/internal/policy/cors"
 	"yett/internal/policy/jwt"
 	"yett/internal/policy/rbac"
 	"yett/internal/policy/requestid"
@@ -24,6 +25,10 @@ func Kinds() []*policy.Kind {
 		// Before all that may answer or refuse, because a refusal is shown by
 		// browsers too; on the way back after all that adds headers.
 		secureheaders.Kind,
+		// Before all that limits or authenticates: a preflight has no credentials
+		// and asks for nothing yet; and on the way back after it, so that a page
+		// can read why it was refused.
+		cors.Kind,
 		// Before all that decides by who calls. After what is cheap, because
 		// verifying a token for the first time is not.
 		jwt.Kind,

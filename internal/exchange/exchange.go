@@ -175,6 +175,9 @@ type Exchange struct {
 	Upgrade string
 	// ExpectContinue tells that the client waits for a 100 before its body.
 	ExpectContinue bool
+	// Unsized tells that the client did not announce the length of the request's
+	// body, even if all of it has come by now.
+	Unsized bool
 	// BodyLimit is the largest request body in bytes, 0 for any.
 	BodyLimit int64
 	Tunnel    Tunnel

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/policy"
 	"yett/internal/snapshot"
 	"yett/internal/telemetry"
 )
@@ -52,8 +53,11 @@ func (g *Gateway) Serve(x *exchange.Exchange) {
 	}
 	x.Bound = r
 	x.Reason = nil
-	if r.Chain.Request(x) == exchange.Continue {
+	switch {
+	case r.Chain.Request(x) == exchange.Continue:
 		g.answer(x, s, r, refused)
+	case x.Reason == nil && unanswerable(refused):
+		x.Refuse(refused)
 	}
 	if x.Status == 0 { // whoever answered did not say how
 		x.RefuseWith(exchange.Internal, "an answer without a status")
@@ -65,6 +69,13 @@ func (g *Gateway) Serve(x *exchange.Exchange) {
 		shape(x)
 	}
 	r.Chain.Response(x)
+}
+
+// unanswerable tells whether a refused request can get no other answer than a
+// refusal. A policy may answer what no route serves, such as a preflight, but
+// nothing that could not be read, or not be taken.
+func unanswerable(refused *exchange.Reason) bool {
+	return refused != nil && refused != exchange.NoRoute && refused != exchange.MethodNotAllowed
 }
 
 // answer gets the answer from whoever has it: the refusal, a page of the
@@ -107,9 +118,17 @@ func (g *Gateway) guard(x *exchange.Exchange) {
 	x.Refuse(exchange.Internal)
 	shape(x)
 	if r, ok := x.Bound.(*snapshot.Route); ok {
-		defer g.contain(x)
-		r.Chain.Response(x)
+		for i := x.Ran() - 1; i >= 0; i-- {
+			g.respond(x, r.Chain[i].Policy, x.Slot(i))
+		}
 	}
+}
+
+// respond runs the Response of one link after a fault. It may be the one with
+// the fault, and the others' headers have to be there even so.
+func (g *Gateway) respond(x *exchange.Exchange, p policy.Policy, s *exchange.Slot) {
+	defer g.contain(x)
+	p.Response(x, s)
 }
 
 // contain is deferred where a fault must not take with it what follows.

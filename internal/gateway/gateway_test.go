@@ -292,6 +292,42 @@ func TestRefusedPassesPolicies(t *testing.T) {
 	}
 }
 
+// A policy may answer what no route serves, but nothing that could not be read.
+func TestAnswerToRefused(t *testing.T) {
+	g := start(t, ok)
+	g.use(&fake{g: g, name: "a", request: func(x *exchange.Exchange) exchange.Verdict {
+		x.Status = 204
+		return exchange.Reply
+	}})
+	for path, want := range map[string]string{"/nothing": "204 ", "/%zz": "400 bad_path"} {
+		if a := g.serve(g.request("GET", path)); fmt.Sprint(a.status, " ", a.record.Reason) != want {
+			t.Errorf("%s: %d %s, want %s", path, a.status, a.record.Reason, want)
+		}
+	}
+	x := g.request("GET", "/app/x")
+	x.RefuseWith(exchange.BadHost, "no host")
+	a := g.serve(x)
+	if a.status != 400 || a.record.Reason != "bad_host" || a.record.Detail != "no host" || !strings.Contains(a.body, "BAD_REQUEST") || !strings.Contains(a.header, "X-Seen: a\n") {
+		t.Errorf("%+v", a)
+	}
+}
+
+// A challenge of whoever refuses is a field of the answer.
+func TestChallenge(t *testing.T) {
+	g := start(t, ok)
+	noToken := &exchange.Reason{Name: "no_token", Code: "NO_TOKEN", Status: 401, Message: "m"}
+	g.use(&fake{g: g, name: "a", request: func(x *exchange.Exchange) exchange.Verdict {
+		x.Challenge = `Bearer realm="yett"`
+		return x.Refuse(noToken)
+	}})
+	if a := g.serve(g.request("GET", "/app/x")); !strings.Contains(a.header, "WWW-Authenticate: Bearer realm=\"yett\"\n") {
+		t.Errorf("%+v", a)
+	}
+	if a := g.serve(g.request("GET", "/app/x")); strings.Count(a.header, "WWW-Authenticate") != 1 {
+		t.Errorf("the next one: %+v", a)
+	}
+}
+
 func TestAdmit(t *testing.T) {
 	chunks := func(size int64) func(*exchange.Exchange) {
 		return func(x *exchange.Exchange) {
@@ -459,7 +495,7 @@ func TestFault(t *testing.T) {
 		g := start(t, ok)
 		g.use(&fake{g: g, name: "a"}, &fake{g: g, name: "b", response: bad})
 		a := g.serve(g.request("GET", "/app/x"))
-		if a.status != 500 || a.reason != "internal" || !strings.Contains(a.body, "INTERNAL_SERVER_ERROR") {
+		if a.status != 500 || a.reason != "internal" || !strings.Contains(a.body, "INTERNAL_SERVER_ERROR") || !strings.Contains(a.header, "X-Seen: a\n") {
 			t.Errorf("%+v", a)
 		}
 		g.use(&fake{g: g, name: "a"})

@@ -164,15 +164,16 @@ func (b *builder) chain(own map[string]policy.Link) policy.Chain {
 }
 
 // preflight is what a CORS preflight passes on a route that does not serve
-// OPTIONS: its chain up to the policy that answers such requests. It is nil
-// when there is none.
+// OPTIONS: its chain up to the place of the policy that answers such requests,
+// whether it is there or not. What limits or authenticates stands behind.
 func preflight(r *Route) *Route {
-	for i, l := range r.Chain {
-		if l.Kind.Preflights {
-			return &Route{Name: r.Name, Chain: r.Chain[:i+1]}
-		}
+	kinds := catalog.Kinds()
+	place := slices.IndexFunc(kinds, func(k *policy.Kind) bool { return k.Preflights })
+	n := 0
+	for n < len(r.Chain) && slices.Index(kinds, r.Chain[n].Kind) <= place {
+		n++
 	}
-	return nil
+	return &Route{Name: r.Name, Chain: r.Chain[:n:n]}
 }
 
 // reserved returns the request headers that policies set and no client may

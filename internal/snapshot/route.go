@@ -1,10 +1,27 @@
 package snapshot
 
 import (
+	"slices"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/policy"
 )
+
+// names tells whether the method is among those that were written for the
+// route.
+func (r *Route) names(method string) bool { return slices.Contains(r.conf.Methods, method) }
+
+// answers tells whether a preflight gets its answer from a policy, which is
+// then the last one.
+func (r *Route) answers() bool {
+	if len(r.Chain) == 0 {
+		return false
+	}
+	last := r.Chain[len(r.Chain)-1]
+	_, observes := policy.Unwrap(last.Policy)
+	return last.Kind.Preflights && !observes
+}
 
 // Admit applies the route's limits to the request body. It returns why the
 // request is refused, or nil.
@@ -14,7 +31,7 @@ func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
 	}
 	size := x.RequestBody.Size()
 	switch {
-	case size < 0 && r.conf.Limits.RequireLength:
+	case r.conf.Limits.RequireLength && (size < 0 || x.Unsized):
 		return exchange.LengthRequired
 	case x.BodyLimit == 0:
 		return nil

@@ -66,8 +66,8 @@ type Route struct {
 	Service  *upstream.Service // nil where a policy or Endpoint answers
 	Endpoint Endpoint
 
-	// preflight is what a CORS preflight passes for which no route serves the
-	// method OPTIONS; nil where nobody would answer it.
+	// preflight is what a CORS preflight about this route passes when another
+	// route, or none, serves the method OPTIONS.
 	preflight *Route
 
 	conf    config.Route
@@ -147,38 +147,40 @@ func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
 	if r := route.Normalize(x); r != nil {
 		return &s.nowhere, r
 	}
-	m := s.table.Match(x)
-	if m.Reason == exchange.MethodNotAllowed && isPreflight(x) {
-		return s.preflight(x), m.Reason
+	if policy.IsPreflight(x) {
+		return s.matchPreflight(x)
 	}
+	m := s.table.Match(x)
 	if m.Reason != nil {
 		return &s.nowhere, m.Reason
 	}
-	r := &s.routes[m.Index]
-	x.Route = r.Name
-	return r, nil
+	return s.at(x, m.Index), nil
+}
+
+func (s *Snapshot) at(x *exchange.Exchange, i int) *Route {
+	x.Route = s.routes[i].Name
+	return &s.routes[i]
 }
 
 // Nowhere is what a request passes that could not even be read.
 func (s *Snapshot) Nowhere() *Route { return &s.nowhere }
 
-// isPreflight tells whether a request asks on behalf of a page whether another
-// one would be answered (https://fetch.spec.whatwg.org/#cors-preflight-request).
-func isPreflight(x *exchange.Exchange) bool {
-	return x.Method == "OPTIONS" && x.Request.Has(exchange.KeyOrigin) && x.Request.Get("Access-Control-Request-Method") != ""
-}
-
-// preflight finds what answers a preflight on behalf of the route that would
-// get the request it asks about.
-func (s *Snapshot) preflight(x *exchange.Exchange) *Route {
-	allow := x.Allow
-	x.Method = x.Request.Get("Access-Control-Request-Method")
-	m := s.table.Match(x)
-	x.Method, x.Allow = "OPTIONS", allow
-	if m.Reason != nil || s.routes[m.Index].preflight == nil {
-		return &s.nowhere
+// matchPreflight finds what answers a preflight: the policies of the route that
+// would get the request it asks about. It is an ordinary request where those
+// would not answer it, and on a route that names the method OPTIONS.
+func (s *Snapshot) matchPreflight(x *exchange.Exchange) (*Route, *exchange.Reason) {
+	x.Method = policy.AskedMethod(x)
+	about := s.table.Match(x)
+	x.Method = "OPTIONS"
+	m := s.table.Match(x) // last, so that path values and Allow are its own
+	switch {
+	case m.Reason != nil && (m.Reason != exchange.MethodNotAllowed || about.Reason != nil):
+		return &s.nowhere, m.Reason
+	case m.Reason == nil && (m.Index == about.Index || about.Reason != nil ||
+		s.routes[m.Index].names("OPTIONS") || !s.routes[about.Index].preflight.answers()):
+		return s.at(x, m.Index), nil
 	}
-	r := s.routes[m.Index].preflight
+	r := s.routes[about.Index].preflight
 	x.Route = r.Name
-	return r
+	return r, m.Reason
 }

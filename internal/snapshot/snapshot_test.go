@@ -406,6 +406,92 @@ routes:
 	}
 }
 
+// A preflight meets the policies of the route that would get the request it
+// asks about, up to the one that answers it.
+func TestPreflights(t *testing.T) {
+	const text = `
+listeners: [{address: "127.0.0.1:0"}]
+policies:
+  request_id:
+  security_headers:
+  cors: {origins: "https://global.example"}
+routes:
+  - {name: any, path: /any/**, auth: none, policies: {respond: {text: a}}}
+  - {name: put, path: /any/put, methods: PUT, auth: none, policies: {cors: {origins: "https://put.example"}, respond: {text: a}}}
+  - {name: off, path: /any/off, methods: PUT, auth: none, policies: {cors: off, respond: {text: a}}}
+  - {name: look, path: /any/look, methods: PUT, auth: none, policies: {cors: {mode: observe}, respond: {text: a}}}
+  - {name: both, path: /both, methods: PUT, auth: none, policies: {respond: {text: a}}}
+  - {name: options, path: /both, methods: OPTIONS, auth: none, policies: {cors: off, respond: {text: a}}}
+  - {name: get, path: "/get/{id}", methods: GET, auth: none, policies: {security_headers: off, respond: {text: a}}}
+  - {name: get-off, path: /get-off, methods: GET, auth: none, policies: {cors: off, respond: {text: a}}}
+  - {name: get-look, path: /get-look, methods: GET, auth: none, policies: {cors: {mode: observe}, respond: {text: a}}}
+  - {name: bare, path: /bare, methods: GET, auth: none, policies: {request_id: off, security_headers: off, cors: off, respond: {text: a}}}
+`
+	s := compile(t, text, deps(t), nil)
+	const all, cut = "request_id security_headers cors respond", "request_id security_headers cors"
+	tests := []struct{ path, asked, route, chain, reason, allow string }{
+		{"/any/a", "PUT", "any", all, "", ""},
+		{"/any/a", "OPTIONS", "any", all, "", ""},
+		{"/any/put", "PUT", "put", cut, "", ""},
+		{"/any/put", "GET", "any", all, "", ""},
+		{"/any/off", "PUT", "any", all, "", ""},
+		{"/any/look", "PUT", "any", all, "", ""},
+		{"/both", "PUT", "options", "request_id security_headers respond", "", ""},
+		{"/both", "GET", "options", "request_id security_headers respond", "", ""},
+		{"/get/7", "GET", "get", "request_id cors", "method_not_allowed", "GET, HEAD"},
+		{"/get/7", "HEAD", "get", "request_id cors", "method_not_allowed", "GET, HEAD"},
+		{"/get/7", "PUT", "", cut, "method_not_allowed", "GET, HEAD"},
+		{"/get/7", "no method", "", cut, "method_not_allowed", "GET, HEAD"},
+		{"/get-off", "GET", "get-off", "request_id security_headers", "method_not_allowed", "GET, HEAD"},
+		{"/get-look", "GET", "get-look", cut, "method_not_allowed", "GET, HEAD"},
+		{"/bare", "GET", "bare", "", "method_not_allowed", "GET, HEAD"},
+		{"/nowhere", "GET", "", cut, "no_route", ""},
+		{"/get/%2f", "GET", "", cut, "bad_path", ""},
+		{"/%zz", "GET", "", cut, "bad_path", ""},
+	}
+	for _, tt := range tests {
+		x := &exchange.Exchange{Method: "OPTIONS", RawPath: tt.path}
+		x.Request.Add("Origin", "https://put.example")
+		x.Request.Add("Access-Control-Request-Method", tt.asked)
+		r, refused := s.Match(x)
+		var names []string
+		for _, l := range r.Chain {
+			names = append(names, l.Kind.Name)
+		}
+		reason := ""
+		if refused != nil {
+			reason = refused.Name
+		}
+		if got := strings.Join(names, " "); x.Route != tt.route || got != tt.chain || reason != tt.reason || x.Allow != tt.allow || x.Method != "OPTIONS" {
+			t.Errorf("%s for %s: route %q, chain %q, reason %q, allow %q, method %s", tt.path, tt.asked, x.Route, got, reason, x.Allow, x.Method)
+		}
+	}
+}
+
+// What is no preflight is matched as any other request.
+func TestNoPreflight(t *testing.T) {
+	s := compile(t, `
+listeners: [{address: "127.0.0.1:0"}]
+policies: {cors: }
+routes: [{name: get, path: "/get/{id}", methods: GET, auth: none, endpoint: health}]
+`, deps(t), nil)
+	for _, fields := range [][]string{{}, {"Origin"}, {"Access-Control-Request-Method"}} {
+		x := &exchange.Exchange{Method: "OPTIONS", RawPath: "/get/7"}
+		for _, name := range fields {
+			x.Request.Add(name, "GET")
+		}
+		if r, refused := s.Match(x); r != s.Nowhere() || refused != exchange.MethodNotAllowed {
+			t.Errorf("%q: %q, %v", fields, x.Route, refused)
+		}
+	}
+	x := &exchange.Exchange{Method: "GET", RawPath: "/get/7"}
+	x.Request.Add("Origin", "https://a.example")
+	x.Request.Add("Access-Control-Request-Method", "PUT")
+	if r, refused := s.Match(x); refused != nil || r.Name != "get" || x.Param("id") != "7" {
+		t.Errorf("%q, %v", r.Name, refused)
+	}
+}
+
 func TestOutbound(t *testing.T) {
 	s := compile(t, `
 listeners: [{address: "127.0.0.1:0"}]

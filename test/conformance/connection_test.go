@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -94,9 +95,11 @@ func refusedHead(status int) step {
 	return func(st *stage) {
 		st.t.Helper()
 		head := st.client.head(st.t)
-		if f := fieldsOf(st.t, head); !strings.HasPrefix(head, fmt.Sprintf("HTTP/1.1 %d ", status)) || f["Content-Length"] == "" || f["X-Request-ID"] == "" {
+		f := fieldsOf(st.t, head)
+		if n, err := strconv.Atoi(f["Content-Length"]); !strings.HasPrefix(head, fmt.Sprintf("HTTP/1.1 %d ", status)) || err != nil || n < 100 {
 			st.t.Fatalf("client gets\n%s", show(head))
 		}
+		checkRefusalFields(st.t, status, f)
 	}
 }
 

@@ -165,6 +165,10 @@ func TestBodyLimit(t *testing.T) {
 		{name: "route limit at", conf: own, log: "200", steps: []step{send(postA, "Content-Length: 5\r\n\r\nabcde"), got(outA("Content-Length: 5"), "abcde"), answer(originOK), want(ok), kept}},
 		{name: "route limit beyond", conf: own, log: "413 body_too_large", steps: []step{send(postA, "Content-Length: 6\r\n\r\nabcdef"), refusedKept(413, "PAYLOAD_TOO_LARGE"), kept}},
 		{name: "length required", conf: conf{route: "limits:\n  require_length: true"}, log: "411 length_required", steps: []step{send(postA, chunked, "\r\n\r\n"), refused(411, "LENGTH_REQUIRED"), closed}},
+		{name: "length required of chunks that came at once", conf: conf{route: "limits:\n  require_length: true"}, log: "411 length_required", steps: []step{send(postA, chunked, "\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), refusedKept(411, "LENGTH_REQUIRED"), kept}},
+		{name: "length required of no chunks that came at once", conf: conf{route: "limits:\n  require_length: true"}, log: "411 length_required", steps: []step{send(postA, chunked, "\r\n\r\n0\r\n\r\n"), refused(411, "LENGTH_REQUIRED"), closed}},
+		{name: "length required and there", conf: conf{route: "limits:\n  require_length: true"}, log: "200", steps: []step{send(postA, "Content-Length: 3\r\n\r\nabc"), got(outA("Content-Length: 3"), "abc"), answer(originOK), want(ok), kept}},
+		{name: "length required of no body", conf: conf{route: "limits:\n  require_length: true"}, log: "200", steps: []step{send(getA), gotRequest("/a"), answer(originOK), want(ok), kept}},
 	})
 }
 

@@ -7,10 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"yett/internal/catalog"
+	"yett/internal/exchange"
 )
 
 // script is one case.
@@ -34,6 +38,7 @@ type stage struct {
 	t        *testing.T
 	addr     string
 	client   *socket
+	other    *socket // another client, where there is one
 	listener net.Listener
 	accepted chan net.Conn
 	origin   *socket // the connection that the last request came on
@@ -314,8 +319,28 @@ func checkShape(t *testing.T, body string, status int, code string, fields map[s
 	if e.RequestID != fields["X-Request-ID"] || len(e.RequestID) != 36 {
 		t.Errorf("request ID %q in the body, %q in the head", e.RequestID, fields["X-Request-ID"])
 	}
+	if !slices.ContainsFunc(catalog.Reasons(), func(r *exchange.Reason) bool { return r.Code == code && r.Message == e.Message }) {
+		t.Errorf("%q is not on the list of what the gateway says", e.Message)
+	}
+	checkRefusalFields(t, status, fields)
+}
+
+// checkRefusalFields checks the header that all errors have: nothing of what a
+// service may have said is in it.
+func checkRefusalFields(t *testing.T, status int, fields map[string]string) {
+	t.Helper()
 	if fields["Content-Type"] != "application/json; charset=utf-8" || fields["Cache-Control"] != "no-store" || fields["Date"] == "" {
 		t.Errorf("fields of an error: %v", fields)
+	}
+	if len(fields["X-Request-ID"]) != 36 || (fields["Allow"] != "") != (status == 405) {
+		t.Errorf("fields of an error: %v", fields)
+	}
+	for name := range fields {
+		switch name {
+		case "Content-Type", "Cache-Control", "X-Request-ID", "Date", "Content-Length", "Connection", "Allow":
+		default:
+			t.Errorf("an error has the field %s", name)
+		}
 	}
 }
 

@@ -22,13 +22,16 @@ type echo struct {
 
 // startEcho starts the service and returns its URL. Requests tell it how to
 // answer: X-Answer-Status is the status, each X-Answer a field, and
-// X-Answer-Trailer a trailer, of the answer.
+// X-Answer-Trailer a trailer, of the answer. X-Answer-Fault has it fail.
 func startEcho(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			panic(http.ErrAbortHandler) // the gateway gave the request up
+		}
+		if fault := r.Header.Get("X-Answer-Fault"); fault != "" {
+			fail(t, w, r, fault)
 		}
 		order := takeOrder(r.Header)
 		for _, f := range order.fields {
@@ -48,6 +51,27 @@ func startEcho(t *testing.T) string {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// fail has the service fail: it hangs until the gateway gives up, closes the
+// connection, or sends what no client should ever see.
+func fail(t *testing.T, w http.ResponseWriter, r *http.Request, fault string) {
+	switch fault {
+	case "hang":
+		<-r.Context().Done()
+	case "close":
+	case "garbage":
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		_, _ = io.WriteString(nc, "dial tcp 10.1.2.3:5432: connection refused\r\n\r\n")
+		_ = nc.Close()
+	default:
+		t.Errorf("there is no fault %q", fault)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // order is how the service is to answer.

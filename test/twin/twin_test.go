@@ -51,13 +51,13 @@ func play(t *testing.T, script *policytest.Script, upstream string) {
 	second := converse(t, startGateway(t, script, upstream), script, sendHTTP2)
 	for i, step := range script.Steps {
 		one, two := first[i], second[i]
-		report(t, i, step, "HTTP/1.1", step.Answer.Compare(one.status, one.phrase, one.header, one.body))
+		report(t, i, step, "HTTP/1.1", append(step.Answer.Compare(one.status, one.phrase, one.header, one.body), misshapen(one)...))
 		if ofHTTP1(step.Request) {
 			continue
 		}
 		want := step.Answer
 		want.Header = withoutConnection(want.Header)
-		report(t, i, step, "HTTP/2", want.Compare(two.status, "", two.header, two.body))
+		report(t, i, step, "HTTP/2", append(want.Compare(two.status, "", two.header, two.body), misshapen(two)...))
 		report(t, i, step, "the engines differ", differences(one, two))
 	}
 }

@@ -36,6 +36,7 @@ func (b *clientBody) start(x *exchange.Exchange, m wire.Message) {
 	b.started = true
 	b.b.Init(&b.c.r, m, &x.RequestTrailer, &b.c.e.limits)
 	x.BodyLimit = b.c.e.body
+	x.Unsized = m.Framing == wire.ByChunks
 	if whole, ok := b.b.Whole(); ok {
 		b.complete.Store(true)
 		x.ExpectContinue = false // nothing is left to wait for

@@ -34,6 +34,7 @@ func (s *stream) setBody() {
 	}
 	s.body.s = s
 	s.body.pace = engine.Pace{Rate: int64(s.e.limits.BodyMinRate), Grace: time.Duration(s.e.timeouts.BodyIdle)}
+	s.x.Unsized = s.r.ContentLength < 0
 	s.x.RequestBody.SetSource(&s.body, s.r.ContentLength)
 }
 
