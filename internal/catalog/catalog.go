@@ -5,6 +5,7 @@ package catalog
 import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
+	"yett/internal/policy/identity"
 	"yett/internal/policy/requestid"
 	"yett/internal/policy/respond"
 	"yett/internal/policy/secureheaders"
@@ -22,6 +23,9 @@ func Kinds() []*policy.Kind {
 		// Before all that may answer or refuse, because a refusal is shown by
 		// browsers too; on the way back after all that adds headers.
 		secureheaders.Kind,
+		// Behind all that finds out who calls and who may: it tells the service
+		// what came of it, about requests that reach one.
+		identity.Kind,
 		// Last: it answers, so what stands behind it would never see a request,
 		// and what stands before it guards its answer as any other.
 		respond.Kind,
