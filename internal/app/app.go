@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"yett/internal/admin"
+	"yett/internal/assertion"
 	"yett/internal/catalog"
 	"yett/internal/config"
 	"yett/internal/engine"
@@ -69,10 +70,10 @@ func Check(o Options) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(conf, o, upstream.Deps{}, &admin.Health{})
+	return compile(conf, o, upstream.Deps{}, &admin.Health{}, &admin.Keys{})
 }
 
-func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.Health) (*snapshot.Snapshot, error) {
+func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.Health, keys *admin.Keys) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
 		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version},
 		Upstream: deps,
@@ -80,6 +81,7 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.H
 			"health":          admin.Endpoint(health.Live),
 			"ready":           admin.Endpoint(health.Ready),
 			"health_detailed": admin.Endpoint(health.Detailed),
+			"jwks":            admin.Endpoint(keys.JWKS),
 		},
 	}, nil)
 }
@@ -97,7 +99,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, health)
+	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, health, &admin.Keys{State: a})
 	if err == nil {
 		a.access, err = openAccessLog(conf, o, a.log)
 	}
@@ -185,6 +187,9 @@ func (a *App) Ready() bool { return a.ready.Load() }
 
 // Services implements admin.State.
 func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Services() }
+
+// Signer implements admin.Signing.
+func (a *App) Signer() *assertion.Signer { return a.gateway.Snapshot().Signer() }
 
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }

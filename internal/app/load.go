@@ -24,7 +24,7 @@ func load(o Options) (*config.Config, error) {
 		return conf, err
 	}
 	if conf != nil {
-		_, err = compile(conf, o, upstream.Deps{}, &admin.Health{})
+		_, err = compile(conf, o, upstream.Deps{}, &admin.Health{}, &admin.Keys{})
 		errors.As(err, &more)
 	}
 	found = append(found, sound(more, found)...)

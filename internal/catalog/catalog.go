@@ -6,6 +6,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/policy/cors"
+	"yett/internal/policy/identity"
 	"yett/internal/policy/jwt"
 	"yett/internal/policy/rbac"
 	"yett/internal/policy/requestid"
@@ -35,6 +36,9 @@ func Kinds() []*policy.Kind {
 		// Behind all that finds out who calls, by which it decides, and before all
 		// that answers, so that nobody gets an answer who may not.
 		rbac.Kind,
+		// Behind all that finds out who calls and who may: it tells the service
+		// what came of it, about requests that reach one.
+		identity.Kind,
 		// Last: it answers, so what stands behind it would never see a request,
 		// and what stands before it guards its answer as any other.
 		respond.Kind,

@@ -3,7 +3,6 @@ package manners
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	"yett/internal/config"
 	"yett/internal/exchange"
@@ -32,9 +31,9 @@ func New(c *config.Config, reserved ...string) *Manners {
 }
 
 // only lists what a client can never send, whatever is configured. The fields
-// of framing and of a proxy are among them for their spellings with
-// underscores, which CGI and WSGI servers can't tell from the real ones; those
-// have a Key and are dealt with by it.
+// of framing and of a proxy are among them for their other spellings, which CGI
+// and WSGI servers can't tell from the real ones; those have a Key and are dealt
+// with by it.
 func only() []string {
 	return []string{
 		"X-Gateway", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
@@ -81,21 +80,33 @@ func (m *Manners) keepFromClient(f *exchange.Field) bool {
 	return true
 }
 
-// keepFromProxy drops what only the gateway may say. The spelling with
-// underscores is dropped even here: some services read it as the real one.
+// keepFromProxy drops what only the gateway may say. Spellings without dashes
+// are dropped even here: some services read them as the real one.
 func (m *Manners) keepFromProxy(f *exchange.Field) bool {
 	return f.Key != exchange.KeyOther ||
-		!m.reserved.has(f.Name) && !(isForwarded(f.Name) && strings.IndexByte(f.Name, '_') >= 0)
+		!m.reserved.has(f.Name) && !(isForwarded(f.Name) && oddly(f.Name))
 }
 
-// isForwarded tells whether a field is of the family X-Forwarded-*, with - or
-// _: a proxy may say more about its client than the gateway looks at.
+// oddly tells whether a name is spelled with more than letters, digits and
+// dashes.
+func oddly(name string) bool {
+	for i := range len(name) {
+		if name[i] != '-' && exchange.FoldByte(name[i]) == '-' {
+			return true
+		}
+	}
+	return false
+}
+
+// isForwarded tells whether a field is of the family X-Forwarded-*, in any
+// spelling: a proxy may say more about its client than the gateway looks at.
 func isForwarded(name string) bool {
 	const family = "x-forwarded-"
 	return len(name) > len(family) && same(family, name[:len(family)])
 }
 
-// reserved is a set of field names, in any case and with - or _.
+// reserved is a set of field names, in any spelling that a server could take for
+// the same, see exchange.FoldByte.
 type reserved struct {
 	lengths uint64 // a bit for each length that occurs
 	names   []string
@@ -105,7 +116,7 @@ func newReserved(names []string) reserved {
 	var r reserved
 	for _, n := range names {
 		r.lengths |= 1 << (len(n) & 63)
-		r.names = append(r.names, strings.ReplaceAll(strings.ToLower(n), "_", "-"))
+		r.names = append(r.names, exchange.FoldName(n))
 	}
 	return r
 }
@@ -122,17 +133,10 @@ func (r *reserved) has(name string) bool {
 	return false
 }
 
-// same compares a lower-case name with - to one in any spelling.
-func same(lower, name string) bool {
-	for i := range len(lower) {
-		c := name[i]
-		switch {
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		case c == '_':
-			c = '-'
-		}
-		if c != lower[i] {
+// same compares a folded name to one in any spelling.
+func same(name, other string) bool {
+	for i := range len(name) {
+		if exchange.FoldByte(other[i]) != name[i] {
 			return false
 		}
 	}

@@ -177,18 +177,27 @@ func preflight(r *Route) *Route {
 }
 
 // reserved returns the request headers that policies set and no client may
-// send.
+// send: on any route, whichever has the policy, and where every route has
+// switched a global one off as well.
 func (b *builder) reserved() []string {
-	var names []string
+	names := reserves(nil, b.out.nowhere.Chain)
 	for i := range b.out.routes {
-		for _, l := range b.out.routes[i].Chain {
-			inner, _ := policy.Unwrap(l.Policy)
-			if r, ok := inner.(policy.Reserver); ok {
-				for _, n := range r.Reserves() {
-					if !slices.Contains(names, n) {
-						names = append(names, n)
-					}
-				}
+		names = reserves(names, b.out.routes[i].Chain)
+	}
+	return names
+}
+
+// reserves adds the names that the policies of a chain reserve.
+func reserves(names []string, c policy.Chain) []string {
+	for _, l := range c {
+		inner, _ := policy.Unwrap(l.Policy)
+		r, ok := inner.(policy.Reserver)
+		if !ok {
+			continue
+		}
+		for _, n := range r.Reserves() {
+			if !slices.Contains(names, n) {
+				names = append(names, n)
 			}
 		}
 	}
@@ -233,6 +242,7 @@ func (b *builder) route(at string, r config.Route) Route {
 	b.answerer(at, r, &out, broken)
 	b.auth(at, r, out.Chain, broken)
 	b.guarded(at, r, &out, broken)
+	b.published(at, r)
 	b.checkHost(at+".forward.host", r.Forward.Host)
 	b.forward(at, r, &out)
 	return out
@@ -329,6 +339,13 @@ func (b *builder) guarded(at string, r config.Route, out *Route, broken []*polic
 	isBroken := has(nil, broken, func(k *policy.Kind) bool { return k.Authorizes })
 	if r.Auth != "required" || !isBroken && !slices.ContainsFunc(out.Chain, guards) {
 		b.fail(at+".endpoint", "write auth: required, and a policy rbac that enforces under policies of this route", "with %s, callers end the sessions of others: it has to be said who may", r.Endpoint)
+	}
+}
+
+// published refuses the page of keys where there are none.
+func (b *builder) published(at string, r config.Route) {
+	if r.Endpoint == "jwks" && b.c.Assertion == nil {
+		b.fail(at+".endpoint", "add a section assertion with a key at the top of the configuration", "there are no keys that jwks could show")
 	}
 }
 

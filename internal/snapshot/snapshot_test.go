@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
@@ -171,6 +172,103 @@ routes: [{name: a, path: /a, auth: none, endpoint: ready}]
 `), d, nil)
 	if err == nil || !strings.Contains(err.Error(), `routes[0].endpoint: there is no page "ready"`) {
 		t.Error(err)
+	}
+}
+
+// A page without keys to show does not load, nor does a policy that signs
+// without one.
+func TestNoKeyOfAssertions(t *testing.T) {
+	d := deps(t)
+	d.Endpoints["jwks"] = page{}
+	text := `
+listeners: [{address: ":0"}]
+services: {app: {targets: ["http://127.0.0.1:1"]}}
+policies: {identity: {assertion: X-Proof}}
+routes:
+  - {name: keys, path: /keys, auth: none, endpoint: jwks}
+  - {name: app, path: /app, auth: none, service: app}
+`
+	_, err := Compile(parse(t, text), d, nil)
+	want := []string{
+		`yett.yaml:4:34: policies.identity.assertion: there is no key to sign with, add a section assertion`,
+		`yett.yaml:6:53: routes[0].endpoint: there are no keys that jwks could show, add a section assertion`,
+	}
+	if got := strings.Split(fmt.Sprint(err), "\n"); len(got) != 2 || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
+		t.Errorf("got\n%v", err)
+	}
+	_, err = Compile(parse(t, text+"assertion: {key: none.pem}\n"), d, nil)
+	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 1 || !strings.Contains(lines[0], "assertion.key: reading the key: ") {
+		t.Errorf("one mistake is reported as\n%v", err)
+	}
+	key(t, "own.pem")
+	if s := compile(t, text+"assertion: {key: own.pem}\n", d, nil); !strings.Contains(string(s.Signer().JWKS()), "Ed25519") {
+		t.Errorf("the keys are %s", s.Signer().JWKS())
+	}
+}
+
+// key writes a key of assertions.
+func key(t testing.TB, file string) {
+	t.Helper()
+	_, k, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+}
+
+// What a policy sets on one route no client can send on any: neither where the
+// policy is missing, nor where it has other names, nor where it is off.
+func TestReserved(t *testing.T) {
+	d := deps(t)
+	key(t, "own.pem")
+	s := compile(t, `
+listeners: [{address: "127.0.0.1:0"}]
+services: {app: {targets: ["http://127.0.0.1:1"]}}
+identity_headers: [X-Listed]
+assertion: {key: own.pem}
+policies: {identity: {headers: {X-Global: subject}, assertion: X-Proof}}
+routes:
+  - {name: off, path: /off, auth: none, service: app, policies: {identity: off}}
+  - {name: own, path: /own, auth: none, service: app, policies: {identity: {headers: {X-Own: subject}}}}
+`, d, nil)
+	x := &exchange.Exchange{Method: "GET", RawPath: "/off"}
+	for _, name := range []string{"X-Listed", "X-Global", "x_global", "X-Proof", "X-Own", "x.own", "X-User-ID"} {
+		x.Request.Add(name, "a")
+	}
+	s.Manners.Enter(x)
+	if got := x.Request.Fields(); len(got) != 1 || got[0].Name != "X-User-ID" { // which the list does not have any more
+		t.Errorf("%v is left", got)
+	}
+}
+
+// observing is the configuration of a policy that is not enforced.
+type observing struct{}
+
+func (observing) PolicyMode() policy.Mode { return policy.Observe }
+
+// reserver is a policy with a name of its own.
+type reserver struct{ policy.Base }
+
+func (*reserver) Reserves() []string { return []string{"X-Own"} }
+
+// Nor where the policy only observes.
+func TestReservedByObservers(t *testing.T) {
+	kind := policy.Define("probe", func() observing { return observing{} },
+		func(observing, policy.Deps) (policy.Policy, problem.List) { return &reserver{}, nil })
+	node, err := config.ParseNode("yett.yaml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, problems := kind.Build(node, policy.Deps{})
+	if _, observes := policy.Unwrap(p); !observes || len(problems) > 0 {
+		t.Fatalf("%T, %v", p, problems)
+	}
+	if names := reserves(nil, policy.Chain{{Kind: kind, Policy: p}}); !slices.Equal(names, []string{"X-Own"}) {
+		t.Errorf("%q is reserved", names)
 	}
 }
 

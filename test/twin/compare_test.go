@@ -41,8 +41,9 @@ func compareHeaders(what string, one, two http.Header) []string {
 }
 
 // settle puts a name in place of what is different each time, IDs (a UUID of
-// version 4) and times, and of what the service is told about the protocol. A
-// small chunked body may reach it with a length.
+// version 4), times, and assertions of the gateway (a JSON Web Token with EdDSA),
+// and of what the service is told about the protocol. A small chunked body may
+// reach it with a length.
 func settle(s string) string {
 	for _, v := range []struct {
 		name    string
@@ -50,6 +51,7 @@ func settle(s string) string {
 	}{
 		{"<id>", regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b`)},
 		{"<time>", regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)},
+		{"<assertion>", regexp.MustCompile(`\beyJhbGciOiJFZERTQSI[\w-]*\.[\w-]+\.[\w-]+`)},
 		{`"Via":["<version> `, regexp.MustCompile(`"Via":\["(1\.1|2) `)},
 		{"", regexp.MustCompile(`"Content-Length":\["\d+"\],`)},
 	} {
