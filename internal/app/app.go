@@ -92,7 +92,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr), tally: telemetry.NewTally(catalog.Reasons())}
-	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a}
+	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return nil, err
 	}
