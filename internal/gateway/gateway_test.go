@@ -554,7 +554,7 @@ func TestObserved(t *testing.T) {
 		if a.status != 200 || a.body != "ok" || a.reason != "" || strings.Contains(a.header, "Retry-After") {
 			t.Errorf("%+v", a)
 		}
-		if r := a.record; r.Observed != "quota: 11 of 10" || r.Reason != "" || r.Detail != "" {
+		if r := a.record; r.Observed != "quota: 11 of 10" || r.Reason != "" || r.Detail != "" || r.Failed {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -572,6 +572,35 @@ func TestObserved(t *testing.T) {
 	}
 	if want := map[string]int64{"quota": 5}; !maps.Equal(observed, want) {
 		t.Errorf("observed: %v", observed)
+	}
+}
+
+// What failed is told from what the client did.
+func TestFailed(t *testing.T) {
+	g := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/app/500" {
+			w.WriteHeader(500)
+		}
+	})
+	for _, tt := range []struct {
+		path  string
+		later *exchange.Reason // how the exchange ends after its answer's head
+		want  bool
+	}{
+		{"/app/x", nil, false}, {"/nothing", nil, false}, {"/app/500", nil, true},
+		{"/app/x", exchange.UpstreamCut, true}, {"/app/x", exchange.ClientGone, false}, {"/app/x", exchange.WriteTimeout, false},
+	} {
+		x := g.request("GET", tt.path)
+		g.Serve(x)
+		_ = x.ResponseBody.Close()
+		if tt.later != nil {
+			x.Reason = tt.later
+		}
+		g.Done(x)
+		g.pool.Put(x)
+		if r := g.records[len(g.records)-1]; r.Failed != tt.want {
+			t.Errorf("%s, %v: failed is %v", tt.path, tt.later, r.Failed)
+		}
 	}
 }
 
