@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/telemetry"
 	"yett/internal/upstream"
 )
 
@@ -24,6 +25,8 @@ type Health struct {
 	Name, Version string
 	Started       time.Time
 	State         State
+	// Tally has the refusals that Detailed shows; nil for none.
+	Tally *telemetry.Tally
 }
 
 // Endpoint is a page as a function.
@@ -42,6 +45,8 @@ type healthPage struct {
 	Services     map[string]servicePage `json:"services,omitempty"`
 	Breakers     *map[string]any        `json:"circuitBreakers,omitempty"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
+	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
+	Observed     map[string]int64       `json:"observed,omitzero"` // refusals that were let pass
 }
 
 type servicePage struct {
@@ -83,7 +88,8 @@ func (h *Health) Ready(x *exchange.Exchange) {
 	reply(x, http.StatusServiceUnavailable, h.page("draining"))
 }
 
-// Detailed answers with what is known about each service.
+// Detailed answers with what is known about each service, and what has been
+// refused.
 func (h *Health) Detailed(x *exchange.Exchange) {
 	p := h.page("healthy")
 	p.Services = make(map[string]servicePage)
@@ -94,6 +100,7 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 			LastFailure: st.LastReason, LastFailureTime: stamp(st.LastFailure), LastSuccessTime: stamp(st.LastSuccess),
 		}
 	}
+	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Breakers, p.Summary = &map[string]any{}, &breakerSummary{}
 	reply(x, http.StatusOK, p)
 }

@@ -16,6 +16,7 @@ import (
 	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/sweep"
+	"yett/internal/telemetry"
 	"yett/internal/upstream"
 	"yett/internal/wire"
 )
@@ -137,10 +138,23 @@ func TestDetailed(t *testing.T) {
 		defer sv.Close()
 		s.services = append(s.services, sv)
 	}
+	tally := telemetry.NewTally(exchange.Reasons())
+	for range 2 {
+		refuse(tally, exchange.NoRoute)
+	}
+	observe(tally, exchange.BadPath)
 	call(t, s.services[0], "/good")
 	call(t, s.services[0], "/bad")
 
-	status, page := ask(t, health(s).Detailed)
+	h := health(s)
+	h.Tally = tally
+	status, page := ask(t, h.Detailed)
+	if got, want := page["refusals"], map[string]any{"no_route": 2.0}; !reflect.DeepEqual(got, want) {
+		t.Errorf("refusals are %v", got)
+	}
+	if got, want := page["observed"], map[string]any{"bad_path": 1.0}; !reflect.DeepEqual(got, want) {
+		t.Errorf("observed are %v", got)
+	}
 	if status != 200 || page["status"] != "healthy" {
 		t.Errorf("%d %v", status, page["status"])
 	}
@@ -161,6 +175,24 @@ func TestDetailed(t *testing.T) {
 	stampIsGood(t, busy["lastSuccessTime"])
 	if busy["requests"] != 2.0 || busy["failures"] != 1.0 || busy["idleConnections"] != 1.0 || busy["lastFailure"] != nil {
 		t.Errorf("%v", busy)
+	}
+}
+
+func refuse(to *telemetry.Tally, r *exchange.Reason) { to.Add(&exchange.Exchange{Reason: r}) }
+
+func observe(to *telemetry.Tally, r *exchange.Reason) {
+	x := exchange.Exchange{Reason: r}
+	x.Observe()
+	to.Add(&x)
+}
+
+// A gateway that has refused nothing says so.
+func TestNothingRefused(t *testing.T) {
+	_, page := ask(t, health(&state{}).Detailed)
+	for _, key := range []string{"refusals", "observed"} {
+		if got, ok := page[key].(map[string]any); !ok || len(got) != 0 {
+			t.Errorf("%s are %v", key, page[key])
+		}
 	}
 }
 

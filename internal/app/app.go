@@ -53,7 +53,7 @@ type App struct {
 	conf      *config.Config
 	snap      *snapshot.Snapshot
 	gateway   *gateway.Gateway
-	access    *telemetry.AccessLog
+	access    *telemetry.Logs
 	tally     *telemetry.Tally
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
@@ -93,15 +93,16 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr), tally: telemetry.NewTally(catalog.Reasons())}
-	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a}
+	var ownErrors errorLines
+	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons())}
+	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return nil, err
 	}
 	a.sweeper = sweep.New()
 	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, health, &admin.Keys{State: a})
 	if err == nil {
-		a.access, err = openAccessLog(conf, o, a.log)
+		a.access, err = openLogs(conf, o, a.log, &ownErrors)
 	}
 	if err != nil {
 		a.sweeper.Close()
@@ -194,7 +195,8 @@ func (a *App) Signer() *assertion.Signer { return a.gateway.Snapshot().Signer() 
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }
 
-// ReopenLog opens the access log again, after its file was moved away.
+// ReopenLog opens the access log, and that of errors, again, after their files
+// were moved away.
 func (a *App) ReopenLog() error {
 	if a.access == nil {
 		return nil

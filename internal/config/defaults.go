@@ -76,7 +76,7 @@ func (l *Log) SetDefaults() { l.Level = "info" }
 
 // SetDefaults writes to standard output, without query values.
 func (a *AccessLog) SetDefaults() {
-	*a = AccessLog{Output: "stdout", Query: "redact", Flush: Duration(50 * time.Millisecond)}
+	*a = AccessLog{Output: "stdout", Errors: "off", Query: "redact", Flush: Duration(50 * time.Millisecond)}
 }
 
 // SetDefaults sends each target its own host.

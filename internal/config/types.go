@@ -89,6 +89,7 @@ type Log struct {
 // AccessLog says where access log lines go and what they show.
 type AccessLog struct {
 	Output string   `yaml:"output" doc:"stdout, stderr, off, or a file that is appended to."`
+	Errors string   `yaml:"errors" doc:"Where lines of level error go as well: those of requests that failed (a status of 500 or above, or an answer that broke off), and, where it is a file, the gateway's own. off, auto (a file beside output, such as access-error.log beside access.log; nothing when output is no file), stdout, stderr, or a file that is appended to."`
 	Query  string   `yaml:"query" enum:"redact,keep,drop" doc:"What becomes of query values: names only (redact), all (keep), nothing (drop)."`
 	Flush  Duration `yaml:"flush" min:"0s" max:"10s" doc:"Longest time that a line waits in memory, 0s to write each at once."`
 }

@@ -30,6 +30,36 @@ func TestBytesStayApart(t *testing.T) {
 	}
 }
 
+// A refusal that is only observed leaves nothing but its note, and the notes
+// end with the exchange.
+func TestObserve(t *testing.T) {
+	var pool Pool
+	x := pool.Get()
+	if len(x.Observed()) != 0 {
+		t.Errorf("observed %v", x.Observed())
+	}
+	for _, r := range []*Reason{NoRoute, BadPath} {
+		x.Challenge, x.RetryAfter = "Bearer", 7
+		x.RefuseWith(r, "because of "+r.Name)
+		x.Observe()
+		if x.Reason != nil || x.Status != 0 || x.Detail != "" || x.Challenge != "" || x.RetryAfter != 0 {
+			t.Errorf("left: %v %d %q %q %d", x.Reason, x.Status, x.Detail, x.Challenge, x.RetryAfter)
+		}
+	}
+	want := []Observation{{NoRoute, "because of no_route"}, {BadPath, "because of bad_path"}}
+	if got := x.Observed(); !reflect.DeepEqual(got, want) {
+		t.Errorf("observed %v", got)
+	}
+	notes := x.Observed()
+	pool.Put(x)
+	if notes[0] != (Observation{}) || notes[1] != (Observation{}) {
+		t.Error("the notes hold on to what they were about")
+	}
+	if x.Refuse(NoRoute); len(x.Observed()) != 0 {
+		t.Error("the next exchange starts with notes")
+	}
+}
+
 // counted is a Releaser, a Canceler and a stop function that counts.
 type counted struct{ n atomic.Int32 }
 

@@ -170,8 +170,10 @@ func record(x *exchange.Exchange) telemetry.Record {
 		BytesIn: x.BytesIn, BytesOut: x.BytesOut, TLS: x.Secure,
 		Duration: time.Since(x.Now), UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,
 	}
+	r.Failed = x.Status >= 500
 	if x.Reason != nil {
 		r.Reason = x.Reason.Name
+		r.Failed = r.Failed || x.Reason.Status >= 500 // the answer's head had gone out already
 	}
 	if list := x.Observed(); len(list) > 0 {
 		r.Observed = observed(list)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,8 @@ import (
 	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/policy"
+	"yett/internal/policy/policytest"
+	"yett/internal/problem"
 	"yett/internal/snapshot"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
@@ -559,6 +562,81 @@ func TestSwap(t *testing.T) {
 	g.wantTrace("request a", "response a", "end a")
 	if a := g.serve(g.request("GET", "/app/x")); a.body != "new" || g.trace != nil {
 		t.Errorf("got %q, %q", a.body, g.trace)
+	}
+}
+
+// probation is a policy that only watches: what it would refuse passes, is in
+// the log and is counted.
+type probation struct{ Mode policy.Mode }
+
+func (probation) PolicyMode() policy.Mode { return policy.Observe }
+
+func TestObserved(t *testing.T) {
+	quota := &exchange.Reason{Name: "quota", Code: "QUOTA", Status: 429, Message: "m", Help: "h"}
+	g := start(t, ok)
+	tally := telemetry.NewTally([]*exchange.Reason{quota, exchange.NoRoute})
+	g.tally = tally
+	refusing := &fake{g: g, name: "a", request: func(x *exchange.Exchange) exchange.Verdict {
+		x.RetryAfter = 7
+		return x.RefuseWith(quota, "11 of 10")
+	}}
+	kind := policy.Define("fake", func() probation { return probation{} },
+		func(probation, policy.Deps) (policy.Policy, problem.List) { return refusing, nil }, quota)
+	watching := policytest.Build(t, kind, "")
+	g.use(watching)
+	for range 2 {
+		a := g.serve(g.request("GET", "/app/x"))
+		g.wantTrace("request a", "response a", "end a")
+		if a.status != 200 || a.body != "ok" || a.reason != "" || strings.Contains(a.header, "Retry-After") {
+			t.Errorf("%+v", a)
+		}
+		if r := a.record; r.Observed != "quota: 11 of 10" || r.Reason != "" || r.Detail != "" || r.Failed {
+			t.Errorf("%+v", r)
+		}
+	}
+	g.use(watching, &fake{g: g, name: "b", request: func(x *exchange.Exchange) exchange.Verdict { return x.Refuse(quota) }})
+	if a := g.serve(g.request("GET", "/app/x")); a.status != 429 || a.record.Observed != "quota: 11 of 10" || a.record.Reason != "quota" {
+		t.Errorf("%+v", a)
+	}
+	g.use(watching, watching)
+	if a := g.serve(g.request("GET", "/nothing")); a.status != 404 || a.record.Observed != "quota: 11 of 10; quota: 11 of 10" {
+		t.Errorf("%+v", a)
+	}
+	refused, observed := tally.Counts()
+	if want := map[string]int64{"quota": 1, "no_route": 1}; !maps.Equal(refused, want) {
+		t.Errorf("refused: %v", refused)
+	}
+	if want := map[string]int64{"quota": 5}; !maps.Equal(observed, want) {
+		t.Errorf("observed: %v", observed)
+	}
+}
+
+// What failed is told from what the client did.
+func TestFailed(t *testing.T) {
+	g := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/app/500" {
+			w.WriteHeader(500)
+		}
+	})
+	for _, tt := range []struct {
+		path  string
+		later *exchange.Reason // how the exchange ends after its answer's head
+		want  bool
+	}{
+		{"/app/x", nil, false}, {"/nothing", nil, false}, {"/app/500", nil, true},
+		{"/app/x", exchange.UpstreamCut, true}, {"/app/x", exchange.ClientGone, false}, {"/app/x", exchange.WriteTimeout, false},
+	} {
+		x := g.request("GET", tt.path)
+		g.Serve(x)
+		_ = x.ResponseBody.Close()
+		if tt.later != nil {
+			x.Reason = tt.later
+		}
+		g.Done(x)
+		g.pool.Put(x)
+		if r := g.records[len(g.records)-1]; r.Failed != tt.want {
+			t.Errorf("%s, %v: failed is %v", tt.path, tt.later, r.Failed)
+		}
 	}
 }
 

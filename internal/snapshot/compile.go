@@ -55,6 +55,15 @@ func (b *builder) fail(path, hint, format string, args ...any) {
 	b.problems = append(b.problems, b.c.Source.Problem(path, fmt.Sprintf(format, args...), hint))
 }
 
+// logs refuses to write each error twice into the same place.
+func (b *builder) logs() {
+	c := b.c.Log.Access
+	if c.Errors != "off" && b.c.Source.Resolve(c.Errors) == b.c.Source.Resolve(c.Output) {
+		b.fail("log.access.errors", "name another output, or write off: errors stand in the access log anyway",
+			"%q is the output of the access log itself", c.Errors)
+	}
+}
+
 // policies builds the policies of every route.
 func (b *builder) policies() {
 	for _, e := range b.c.Policies {

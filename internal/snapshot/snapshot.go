@@ -81,6 +81,7 @@ type Route struct {
 // Nothing has been started: see Start.
 func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error) {
 	b := newBuilder(c, deps, previous)
+	b.logs()
 	b.listeners()
 	b.identityHeaders()
 	b.services()

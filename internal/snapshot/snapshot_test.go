@@ -53,6 +53,24 @@ func deps(t testing.TB) Deps {
 	}
 }
 
+// Errors that would go twice into the same place are a mistake.
+func TestErrorsHaveAPlaceOfTheirOwn(t *testing.T) {
+	const config = "listeners: [{address: \":0\"}]\nroutes: [{name: a, path: /, auth: none, endpoint: health}]\nlog: {access: {output: OUTPUT, errors: ERRORS}}\n"
+	for _, tt := range []struct {
+		output, errors string
+		bad            bool
+	}{
+		{"stdout", "stdout", true}, {"a.log", "./a.log", true},
+		{"off", "off", false}, {"stdout", "stderr", false}, {"a.log", "b.log", false}, {"a.log", "auto", false}, {"off", "a.log", false},
+	} {
+		text := strings.NewReplacer("OUTPUT", tt.output, "ERRORS", tt.errors).Replace(config)
+		_, err := Compile(parse(t, text), deps(t), nil)
+		if (err != nil) != tt.bad || err != nil && !strings.Contains(err.Error(), "yett.yaml:3:") {
+			t.Errorf("%s and %s: %v", tt.output, tt.errors, err)
+		}
+	}
+}
+
 func parse(t testing.TB, text string) *config.Config {
 	t.Helper()
 	c, err := config.Parse("yett.yaml", []byte(text), nil)

@@ -116,14 +116,42 @@ func NewAccessLog(open Opener, o Options) (*AccessLog, error) {
 func (l *AccessLog) Log(r *Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.buf) >= maxWaiting {
-		l.lost++
-		l.lostAt = r.Time
-		l.dropped++
+	if l.full(r.Time) {
 		return
 	}
 	before := len(l.buf)
 	l.buf = l.encoder.append(l.buf, r)
+	l.added(before)
+}
+
+// Write takes a line that is one already, newline included, on the same terms
+// as Log. It never fails.
+func (l *AccessLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full(time.Now()) {
+		return len(line), nil
+	}
+	before := len(l.buf)
+	l.buf = append(l.buf, line...)
+	l.added(before)
+	return len(line), nil
+}
+
+// full tells that there is no room for a line, and counts it as lost.
+func (l *AccessLog) full(at time.Time) bool {
+	if !l.closed && len(l.buf) < maxWaiting {
+		return false
+	}
+	l.lost++
+	l.lostAt = at
+	l.dropped++
+	return true
+}
+
+// added sees to it that a new line gets written. before is how many bytes were
+// waiting without it.
+func (l *AccessLog) added(before int) {
 	switch {
 	case l.flush == 0 || before < batch && len(l.buf) >= batch:
 		l.wakeWriter()

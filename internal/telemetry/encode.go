@@ -34,13 +34,20 @@ type encoder struct {
 func (e *encoder) append(dst []byte, r *Record) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = e.clock.append(dst, r.Time)
-	dst = append(dst, `","level":"info","msg":"request"`...)
+	dst = append(dst, prelude(r)...)
 	dst = appendText(dst, `,"request_id":`, r.RequestID)
 	dst = appendAddrs(dst, r.Client, r.Peer)
 	dst = e.appendRequest(dst, r)
 	dst = appendOutcome(dst, r)
 	dst = appendCost(dst, r)
 	return append(dst, "}\n"...)
+}
+
+func prelude(r *Record) string {
+	if r.Failed {
+		return `","level":"error","msg":"request"`
+	}
+	return `","level":"info","msg":"request"`
 }
 
 func (e *encoder) appendRequest(dst []byte, r *Record) []byte {

@@ -30,6 +30,9 @@ type Record struct {
 	// Reason says why the gateway answered itself or cut the exchange, Detail
 	// adds words for the operator. Both are empty for what went well.
 	Reason, Detail string
+	// Failed tells that the gateway or the service failed, not the client: a
+	// status of 500 or above, or an answer that broke off.
+	Failed bool
 	// Observed are refusals of policies that only observe, for people to read.
 	Observed string
 	// User is the verified subject, empty for anonymous callers.

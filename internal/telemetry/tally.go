@@ -41,6 +41,9 @@ func (t *Tally) Add(x *exchange.Exchange) {
 // without those that never were.
 func (t *Tally) Counts() (refused, observed map[string]int64) {
 	refused, observed = make(map[string]int64), make(map[string]int64)
+	if t == nil {
+		return refused, observed
+	}
 	for r, c := range t.byReason {
 		if n := c.Refused.Load(); n > 0 {
 			refused[r.Name] = n

@@ -95,6 +95,7 @@ func placeholders() map[string]value {
 		"request_id": requestID, "time": now,
 		"method": method, "host": host, "path": path, "query": query, "client.ip": clientIP,
 		"identity.subject": subject, "identity.email": email, "identity.role": role, "identity.tenant": tenant,
+		"identity.roles": roles, "identity.permissions": permissions, "identity.scopes": scopes,
 	}
 }
 
@@ -148,24 +149,43 @@ func (b *compiler) appendText(t *template, s string, esc escaping) {
 	}
 }
 
-func (b *compiler) appendPlaceholder(t *template, name string, esc escaping) {
-	if param, ok := strings.CutPrefix(name, "path."); ok && param != "" {
-		t.add(segment{value: pathParam, name: param, escaping: esc})
+// appendPlaceholder compiles what stands in braces: a name, and after a bar
+// what to write when there is no such value.
+func (b *compiler) appendPlaceholder(t *template, inner string, esc escaping) {
+	name, otherwise, hasOtherwise := strings.Cut(inner, "|")
+	s := segment{escaping: esc, hasOtherwise: hasOtherwise}
+	if !b.lookup(name, &s) {
 		return
+	}
+	switch {
+	case hasOtherwise && !s.value.canBeEmpty():
+		b.problems.Addf(b.path, "remove |"+otherwise, "{%s} is never empty", name)
+	case strings.Contains(otherwise, "{"):
+		b.problems.Addf(b.path, "write plain text after the |", "{%s} has a placeholder within", inner)
+	case s.value == gatewayName:
+		t.addValue(b.deps.Gateway, esc)
+	case s.value == gatewayVersion:
+		t.addValue(b.deps.Version, esc)
+	default:
+		s.text = appendEscaped(nil, otherwise, esc)
+		t.add(s)
+	}
+}
+
+// lookup fills in what a name stands for, or notes that it is no placeholder.
+func (b *compiler) lookup(name string, s *segment) bool {
+	if param, ok := strings.CutPrefix(name, "path."); ok && param != "" {
+		s.value, s.name = pathParam, param
+		return true
 	}
 	known := placeholders()
 	v, ok := known[name]
-	switch {
-	case !ok:
+	if !ok {
 		names := append(slices.Sorted(maps.Keys(known)), "path.NAME")
 		b.problems.Addf(b.path, problem.DidYouMean(name, names)+"; write {{ for a literal brace", "{%s} is no placeholder", name)
-	case v == gatewayName:
-		t.addValue(b.deps.Gateway, esc)
-	case v == gatewayVersion:
-		t.addValue(b.deps.Version, esc)
-	default:
-		t.add(segment{value: v, escaping: esc})
 	}
+	s.value = v
+	return ok
 }
 
 // json compiles a value to the text of its JSON. Keys keep their order.
@@ -224,12 +244,12 @@ func (b *compiler) appendArray(t *template, items []config.Node) {
 }
 
 // appendString compiles a string of a JSON value. One that is nothing but an
-// identity placeholder is null when there is no such value.
+// identity placeholder is what readers can work with: a list is an array, and a
+// value that is not there is null. Text after a bar makes it a string again.
 func (b *compiler) appendString(t *template, s string) {
 	inner := b.text(s, forJSON)
-	if len(inner.segments) == 1 && inner.segments[0].value.ofIdentity() {
-		inner.segments[0].escaping = forJSONOrNull
-		t.add(inner.segments[0])
+	if len(inner.segments) == 1 && inner.segments[0].value.ofIdentity() && !inner.segments[0].hasOtherwise {
+		t.add(inner.segments[0].whole())
 		return
 	}
 	t.addText(`"`, asIs)

@@ -9,6 +9,8 @@
 //	      service: "{gateway.name}"
 //	      version: "{gateway.version}"
 //	      you: "{identity.subject}"
+//	      name: "{identity.email|guest}"
+//	      may: "{identity.permissions}"
 //	      tags: [public, 1, true]
 //	    headers:
 //	      Cache-Control: no-store
@@ -24,10 +26,16 @@
 //	{path.NAME}                        a value of the route's path, {path.**} what stood for **
 //	{client.ip}                        the caller's address
 //	{identity.subject} {identity.email} {identity.role} {identity.tenant}
+//	{identity.roles} {identity.permissions} {identity.scopes}   lists, with commas between
 //
 // {{ is a literal brace; a closing brace needs nothing. A value that isn't
-// there is empty. Only a string of json that is nothing but one identity
-// placeholder becomes null then, so that readers can tell a guest.
+// there is empty, or what stands after a bar: {identity.email|guest}. The names
+// that can be empty take one: identity.*, path.NAME, query, host, request_id.
+//
+// A string of json that is nothing but one identity placeholder becomes null
+// when there is no such value, so that readers can tell a guest; a list becomes
+// an array of strings, empty when there is nothing in it. With a bar it stays a
+// string: "{identity.email|}" is "" for a guest.
 //
 // What callers send can't leave its place: values are escaped for JSON, for
 // HTML and XML where content_type says so, and for headers, where bytes other

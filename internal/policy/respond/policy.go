@@ -50,34 +50,41 @@ func (p *respond) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdi
 // value is what a placeholder stands for.
 type value uint8
 
+// The order matters: from requestID on a value can be empty, from subject on it
+// is the caller's, and from roles on it is a list.
 const (
 	literal value = iota
 	gatewayName
 	gatewayVersion
-	requestID
 	now
 	method
-	host
 	path
-	query
 	clientIP
+	requestID
+	host
+	query
 	pathParam
 	subject
 	email
 	role
 	tenant
+	roles
+	permissions
+	scopes
 )
 
+func (v value) canBeEmpty() bool { return v >= requestID }
 func (v value) ofIdentity() bool { return v >= subject }
+func (v value) isList() bool     { return v >= roles }
 
 // escaping says what a value must not do to what stands around it.
 type escaping uint8
 
 const (
-	asIs          escaping = iota
-	forJSON                // within the quotes of a JSON string
-	forJSONOrNull          // a whole JSON string, or null when it is empty
-	forMarkup              // HTML or XML
+	asIs      escaping = iota
+	forJSON            // within the quotes of a JSON string
+	wholeJSON          // a whole value of JSON: a string, or an array of strings
+	forMarkup          // HTML or XML
 	forHeader
 )
 
@@ -85,17 +92,29 @@ const (
 type segment struct {
 	value    value
 	escaping escaping
-	text     []byte // of a literal
+	text     []byte // the literal, or what stands for an empty value, escaped already
 	name     string // of a path value
+	// hasOtherwise tells that the operator wrote what stands for an empty value.
+	hasOtherwise bool
+}
+
+// whole returns the placeholder as a whole value of JSON.
+func (s segment) whole() segment {
+	s.escaping, s.text = wholeJSON, []byte("null")
+	if s.value.isList() {
+		s.text = []byte("[]")
+	}
+	return s
 }
 
 // template is a text that is compiled once and filled in for each request.
 type template struct {
 	segments []segment
-	fixed    int // bytes of the literals
+	fixed    int // bytes of the literals, and of what stands for empty values
 }
 
-// add appends a segment, and joins neighbouring literals.
+// add appends a segment, and joins neighbouring literals. What a placeholder
+// has for an empty value counts as fixed: it is all there is then.
 func (t *template) add(s segment) {
 	last := len(t.segments) - 1
 	t.fixed += len(s.text)
@@ -145,41 +164,78 @@ func (t *template) render(x *exchange.Exchange) []byte {
 // maxAddr is the longest text of an address without its zone.
 const maxAddr = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
-// most returns how many bytes a placeholder can take at most.
+// most returns how many bytes a placeholder can take at most, beside its text
+// for an empty value.
 func (s *segment) most(x *exchange.Exchange) int {
-	const quotes, null = 2, 4
-	switch s.value {
-	case literal:
+	switch {
+	case s.value == literal:
 		return 0
-	case now:
+	case s.value == now:
 		return jsontext.TimeLen
-	case clientIP:
+	case s.value == clientIP:
 		return maxAddr
+	case !s.value.isList():
+		return mostEscaped(s.of(x), s.escaping)
 	}
-	v := s.of(x)
-	switch s.escaping {
+	n := len("[]")
+	for _, v := range s.list(x) {
+		n += mostEscaped(v, s.escaping) + len(",")
+	}
+	return n
+}
+
+// mostEscaped returns a number of bytes that appendEscaped never exceeds.
+func mostEscaped(s string, esc escaping) int {
+	switch esc {
 	case forJSON:
-		return jsontext.MaxEscaped(v)
-	case forJSONOrNull:
-		return jsontext.MaxEscaped(v) + quotes + null
+		return jsontext.MaxEscaped(s)
+	case wholeJSON:
+		return jsontext.MaxEscaped(s) + len(`""`)
 	case forMarkup:
-		return 5 * len(v)
+		return 5 * len(s)
 	case forHeader:
-		return 3 * len(v)
+		return 3 * len(s)
 	}
-	return len(v)
+	return len(s)
 }
 
 func (s *segment) append(dst []byte, x *exchange.Exchange) []byte {
-	switch s.value {
-	case literal:
+	switch {
+	case s.value == literal:
 		return append(dst, s.text...)
-	case now:
+	case s.value == now:
 		return jsontext.AppendTime(dst, x.Now)
-	case clientIP:
+	case s.value == clientIP:
 		return x.Client.Unmap().WithZone("").AppendTo(dst)
+	case s.value.isList():
+		return s.appendList(dst, s.list(x))
 	}
-	return appendEscaped(dst, s.of(x), s.escaping)
+	v := s.of(x)
+	if v == "" {
+		return append(dst, s.text...)
+	}
+	return appendEscaped(dst, v, s.escaping)
+}
+
+// appendList appends texts with commas between, as an array where the whole
+// value is JSON.
+func (s *segment) appendList(dst []byte, list []string) []byte {
+	if len(list) == 0 {
+		return append(dst, s.text...)
+	}
+	if s.escaping == wholeJSON {
+		dst = append(dst, '[')
+	}
+	for i, v := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendEscaped(dst, v, s.escaping)
+	}
+	if s.escaping == wholeJSON {
+		dst = append(dst, ']')
+	}
+	return dst
 }
 
 // of returns the value of a placeholder that is a text already.
@@ -209,14 +265,24 @@ func (s *segment) of(x *exchange.Exchange) string {
 	return ""
 }
 
+// list returns the value of a placeholder that is several texts.
+func (s *segment) list(x *exchange.Exchange) []string {
+	switch s.value {
+	case roles:
+		return x.Identity.Roles
+	case permissions:
+		return x.Identity.Permissions
+	case scopes:
+		return x.Identity.Scopes
+	}
+	return nil
+}
+
 func appendEscaped(dst []byte, s string, esc escaping) []byte {
 	switch esc {
 	case forJSON:
 		return jsontext.AppendEscaped(dst, s)
-	case forJSONOrNull:
-		if s == "" {
-			return append(dst, "null"...)
-		}
+	case wholeJSON:
 		return jsontext.AppendQuoted(dst, s)
 	case forMarkup:
 		return appendMarkup(dst, s)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"yett/internal/exchange"
+	"yett/internal/policy"
 	"yett/internal/policy/policytest"
 )
 
@@ -22,6 +23,8 @@ func request(t testing.TB) (*policytest.Call, *exchange.Exchange) {
 	x.AddParam("id", "7")
 	x.AddParam("evil", "\"><script>\r\nSet-Cookie: a=b\\ \xff")
 	x.Identity.Role = "technician"
+	x.Identity.Roles = []string{"technician", "guest"}
+	x.Identity.Permissions = []string{"read", "\"<b>\r\n"}
 	return c, x
 }
 
@@ -80,6 +83,18 @@ func TestAnswer(t *testing.T) {
 		{"operator's words in JSON", `json: {a: "say \"{{hi}\"\n{method}"}`, inJSON + `{"a":"say \"{hi}\"\nGET"}`},
 		{"identity in JSON", `json: {a: "{identity.subject}", b: "{identity.role}", c: "<{identity.subject}>", d: "{path.none}", e: "{identity.tenant}{identity.email}"}`,
 			inJSON + `{"a":null,"b":"technician","c":"<>","d":"","e":""}`},
+		{"otherwise", `text: "{identity.email|no one} {identity.role|no one} {path.none|none} {path.id|none} {query|no query} {identity.scopes|none} {identity.roles|none}."`,
+			inText + `no one technician none 7 a=1&b="2" none technician,guest.`},
+		{"nothing otherwise", `text: "<{identity.email|}>"`, inText + "<>"},
+		{"a bar in what is otherwise", `text: "{identity.email|a|b}"`, inText + "a|b"},
+		{"otherwise in HTML", `{content_type: text/html, text: "{identity.email|<guest>}"}`, "200\nContent-Type: text/html\n\n&lt;guest&gt;"},
+		{"otherwise in JSON", `json: {a: "{identity.email|guest}", b: "{identity.role|guest}", c: "{identity.email|}", d: "<{identity.email|a \"b}>"}`,
+			inJSON + `{"a":"guest","b":"technician","c":"","d":"<a \"b>"}`},
+		{"lists", `text: "{identity.roles} {identity.permissions} {identity.scopes}."`, inText + "technician,guest read,\"<b>\r\n ."},
+		{"lists in JSON", `json: {a: "{identity.roles}", b: "{identity.permissions}", c: "{identity.scopes}", d: "<{identity.permissions}>", e: "{identity.scopes|none}", f: "{identity.roles|none}"}`,
+			inJSON + `{"a":["technician","guest"],"b":["read","\"<b>\r\n"],"c":[],"d":"<read,\"<b>\r\n>","e":"none","f":"technician,guest"}`},
+		{"lists in HTML", `{content_type: text/html, text: "{identity.permissions}"}`, "200\nContent-Type: text/html\n\nread,&#34;&lt;b&gt;\r\n"},
+		{"lists and otherwise in headers", `headers: {X-May: "{identity.permissions}", X-User: "{identity.email|no one}"}`, "200\nX-May: read,\"<b>%0D%0A\nX-User: no%20one\n\n"},
 		{"headers", `{status: 302, headers: {Location: "https://{host}{path}?{query}", X-Evil: "{path.evil}", Server: yett}}`,
 			"302\nLocation: https://api.example.org/users/7?a=1&b=\"2\"\n" +
 				"X-Evil: \"><script>%0D%0ASet-Cookie:%20a=b\\%20%FF\nServer: yett\n\n"},
@@ -110,6 +125,9 @@ func TestBadConfig(t *testing.T) {
 		{`text: "{}"`, []string{"text: {} is no placeholder"}},
 		{`text: "{path."`, []string{"text: a { has no } after it, write {{"}},
 		{`text: "{path.}"`, []string{"text: {path.} is no placeholder"}},
+		{`text: "{identity.emial|guest}"`, []string{`text: {identity.emial} is no placeholder, did you mean "identity.email"?`}},
+		{`text: "{method|GET} {gateway.name|} {time|now}"`, []string{"text: {method} is never empty, remove |GET", "{gateway.name} is never empty", "{time} is never empty"}},
+		{`text: "{identity.email|{identity.subject}}"`, []string{"text: {identity.email|{identity.subject} has a placeholder within"}},
 		{`json: {a: [1, {b: "{Path}"}], c: "{time"}`, []string{"json.a[1].b: {Path} is no placeholder", "json.c: a { has no }"}},
 		{`headers: {Content-Type: a}`, []string{"headers.Content-Type: Content-Type can't stand here, use content_type"}},
 		{`headers: {Content-Length: "1", X Y: "{nothing}"}`, []string{"headers.Content-Length: Content-Length belongs", "headers.X Y", "headers.X Y: {nothing}"}},
@@ -144,10 +162,17 @@ func FuzzRender(f *testing.F) {
 	f.Add("{path.evil}", "\"\\\x00\xff", "sub")
 	f.Add("{path.evil}", "\r\n\x00\x1f \xff", "")
 	f.Add("a {{ {identity.subject} {path.evil}{time}{client.ip}", "<&>'\"", "")
+	f.Add("{identity.scopes}{identity.email|\"<\r\n>}", "\"\x00\xff", "<")
+	f.Add("{identity.roles}", "", "")
+	f.Add("{identity.scopes}", "\x00", "")
+	f.Add("{identity.roles|\"\x00}", "", "")
 	f.Fuzz(func(t *testing.T, text, value, subject string) {
 		var x exchange.Exchange
 		x.AddParam("evil", value)
-		x.Identity.Subject = subject
+		x.Identity.Subject, x.Identity.Scopes = subject, []string{subject, value}
+		if subject != "" {
+			x.Identity.Roles = []string{subject}
+		}
 		x.Client = netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
 		for _, esc := range []escaping{asIs, forJSON, forMarkup, forHeader} {
 			var b compiler
@@ -189,10 +214,21 @@ func check(t *testing.T, tpl template, x *exchange.Exchange, esc escaping) strin
 
 const example = `{json: {id: "{request_id}", path: "{path}", user: "{identity.subject}", time: "{time}", client: "{client.ip}"}, headers: {X-Host: "{host}"}}`
 
+// known is a policy that meets a caller with roles.
+type known struct{ policy.Policy }
+
+var roleNames = []string{"technician", "guest"}
+
+func (k known) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict {
+	x.Identity.Subject, x.Identity.Roles = "7", roleNames
+	return k.Policy.Request(x, s)
+}
+
 func TestNoAllocation(t *testing.T) {
 	c := policytest.NewCall(t, "GET /a?b=c HTTP/1.1\nHost: example.org\n", "")
-	for _, config := range []string{"text: fixed", example} {
-		if n := c.Allocs(t, policytest.Build(t, Kind, config)); n != 0 {
+	lists := `json: {roles: "{identity.roles}", name: "{identity.email|guest}"}`
+	for _, config := range []string{"text: fixed", example, lists} {
+		if n := c.Allocs(t, known{policytest.Build(t, Kind, config)}); n != 0 {
 			t.Errorf("%s: %v allocations", config, n)
 		}
 	}
