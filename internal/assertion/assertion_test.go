@@ -256,6 +256,20 @@ func TestNeverForAnother(t *testing.T) {
 	}
 }
 
+// Services whose callers share one place of the cache don't share assertions.
+func TestNeverForAnotherService(t *testing.T) {
+	s, id := signer(t), ada()
+	s.Sign(call(id, start()), "tickets")
+	place := s.issued.set(&id, "tickets")
+	if place.find(&id, "tickets") == nil || place.find(&id, "crm") != nil {
+		t.Error("the service is not looked at")
+	}
+	place.put(&entry{service: "crm", identity: id, issued: start().UnixNano(), text: "crm"})
+	if e := place.find(&id, "tickets"); e == nil || e.text == "crm" {
+		t.Error("another service took the place")
+	}
+}
+
 // Callers that share one place of the cache push each other out, and nothing
 // else.
 func TestCrowd(t *testing.T) {
