@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -10,6 +11,9 @@ import (
 type conf struct {
 	Top   string // nginx: in http; HAProxy: in global; Yett: at the top level
 	Route string // nginx: in location; HAProxy: in frontend; Yett: in the route
+	// Guarded tells that a request with a bad token has to get a 401, which is
+	// tried before anything is measured.
+	Guarded bool
 }
 
 // request is what the load generator sends. A case with its own Authorization
@@ -17,23 +21,72 @@ type conf struct {
 type request struct {
 	Method        string
 	Path          string
-	Authorization string   // a 300-byte token when empty
+	Authorization string   // 300 bytes that are no token when empty
+	Anonymous     bool     // no Authorization at all
 	Header        []string // further "Name: value" lines
 	Body          int      // bytes
 }
+
+// answer is what a right answer looks like.
+type answer struct {
+	Status int   `json:"status"`
+	Body   int64 `json:"body"` // bytes, or anySize
+}
+
+const anySize = -1
+
+// ok is an answer with that many body bytes.
+func ok(body int64) answer { return answer{Status: 200, Body: body} }
 
 // benchCase is one kind of traffic and how each subject is configured for it.
 type benchCase struct {
 	Name    string
 	Request request
-	Want    int64           // body bytes of a right answer
+	Want    answer
 	Conf    map[string]conf // by subject; one that is not named sits the case out
-	Targets []target
+	// Variants are subjects in further configurations, measured in the same run.
+	Variants []variant
+	Targets  []target
 }
 
-// target is the most that Yett may cost, as a multiple of another subject.
+// variant is a subject in another configuration than the case's own, such as
+// "yett (plain)" beside "yett".
+type variant struct {
+	Of   string // name of the subject
+	Name string
+	Conf conf
+	Want answer // the case's own when zero
+}
+
+// entrant is a subject as a case configures it.
+type entrant struct {
+	subject
+	conf conf
+	want answer
+}
+
+// entrants returns who takes part in the case, in the order of the report.
+func (c benchCase) entrants(subjects []subject) []entrant {
+	var out []entrant
+	for _, s := range subjects {
+		if conf, ok := c.Conf[s.name]; ok {
+			out = append(out, entrant{s, conf, c.Want})
+		}
+		for _, v := range c.Variants {
+			if v.Of == s.name {
+				named := s
+				named.label = fmt.Sprintf("%s (%s)", s.label, v.Name)
+				out = append(out, entrant{named, v.Conf, cmp.Or(v.Want, c.Want)})
+			}
+		}
+	}
+	return out
+}
+
+// target is the most that Yett may cost, as a multiple of another subject or
+// variant.
 type target struct {
-	Against string
+	Against string // its label
 	AtMost  float64
 }
 
@@ -43,38 +96,43 @@ const (
 	idleTarget = 4 << 10
 )
 
-// cases lists what is measured, in the order of the report. A case that
-// measures policies differs from these in its configuration alone.
-func cases() []benchCase {
-	bare := map[string]conf{
+// bare returns the configurations that only forward.
+func bare() map[string]conf {
+	return map[string]conf{
 		"yett":    {Top: "log: {access: {output: off}}", Route: "auth: none"},
 		"nginx":   {Top: "access_log off;"},
 		"haproxy": {},
 	}
-	logged := map[string]conf{
+}
+
+// logged returns the configurations that forward and write an access log.
+func logged() map[string]conf {
+	return map[string]conf{
 		"yett": {Top: "log: {access: {output: access.log}}", Route: "auth: none"},
 		// nginx is given its cheapest way to write a log file.
 		"nginx": {Top: "access_log access.log combined buffer=64k flush=1s;"},
 		// HAProxy logs to a socket or a descriptor; the harness makes standard output a file.
 		"haproxy": {Top: "log stdout format raw daemon", Route: "log global\noption httplog"},
 	}
+}
+
+// cases lists what is measured, in the order of the report.
+func cases() []benchCase {
 	faster := []target{{"nginx", 1}, {"haproxy", 1}}
 	return []benchCase{
-		{Name: "plain", Request: request{Method: "GET", Path: "/b/200"}, Want: 200, Conf: bare, Targets: faster},
-		{Name: "plain-logged", Request: request{Method: "GET", Path: "/b/200"}, Want: 200, Conf: logged, Targets: faster},
-		{Name: "64k", Request: request{Method: "GET", Path: "/b/65536"}, Want: 64 << 10, Conf: bare, Targets: faster},
-		{Name: "1m", Request: request{Method: "GET", Path: "/b/1048576"}, Want: 1 << 20, Conf: bare, Targets: faster},
-		{Name: "post-64k", Request: request{Method: "POST", Path: "/sink", Body: 64 << 10}, Want: 2, Conf: bare, Targets: faster},
+		{Name: "plain", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: bare(), Targets: faster},
+		{Name: "plain-logged", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: logged(), Targets: faster},
+		{Name: "64k", Request: request{Method: "GET", Path: "/b/65536"}, Want: ok(64 << 10), Conf: bare(), Targets: faster},
+		{Name: "1m", Request: request{Method: "GET", Path: "/b/1048576"}, Want: ok(1 << 20), Conf: bare(), Targets: faster},
+		{Name: "post-64k", Request: request{Method: "POST", Path: "/sink", Body: 64 << 10}, Want: ok(2), Conf: bare(), Targets: faster},
+		chainCase(),
+		refusalCase(),
 	}
 }
 
 // bytes returns the request as it goes over the wire: eight header fields, of
 // the size that a browser application's API calls have.
 func (r request) bytes() []byte {
-	authorization := r.Authorization
-	if authorization == "" {
-		authorization = "Bearer " + strings.Repeat("eyJhbGciOi", 30)[:300-len("Bearer ")]
-	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, r.Path)
 	b.WriteString("Host: bench.example.com\r\n" +
@@ -82,7 +140,7 @@ func (r request) bytes() []byte {
 		"Accept: application/json, text/plain, */*\r\n" +
 		"Accept-Encoding: gzip, deflate, br\r\n" +
 		"Accept-Language: en-GB,en;q=0.5\r\n" +
-		"Authorization: " + authorization + "\r\n" +
+		r.authorization() +
 		"X-Custom: a value that means nothing\r\n" +
 		"Referer: https://app.example.com/orders\r\n")
 	for _, line := range r.Header {
@@ -94,4 +152,15 @@ func (r request) bytes() []byte {
 	b.WriteString("\r\n")
 	b.WriteString(strings.Repeat("u", r.Body))
 	return b.Bytes()
+}
+
+// authorization returns the field's line, or nothing.
+func (r request) authorization() string {
+	switch {
+	case r.Anonymous:
+		return ""
+	case r.Authorization == "":
+		return "Authorization: Bearer " + strings.Repeat("eyJhbGciOi", 30)[:300-len("Bearer ")] + "\r\n"
+	}
+	return "Authorization: " + r.Authorization + "\r\n"
 }

@@ -3,13 +3,18 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"yett/internal/app"
+	"yett/internal/catalog"
 )
 
 func TestRequestsAreValid(t *testing.T) {
@@ -30,8 +35,13 @@ func TestRequestsAreValid(t *testing.T) {
 			if r.Host == "" || len(r.Header) < 7 {
 				t.Errorf("host %q and %d fields: not a realistic request", r.Host, len(r.Header))
 			}
-			if got := len(r.Header.Get("Authorization")); got != 300 {
-				t.Errorf("Authorization of %d bytes, want 300", got)
+			switch got := r.Header.Get("Authorization"); {
+			case c.Request.Anonymous && got != "":
+				t.Errorf("Authorization is %q", got)
+			case !c.Request.Anonymous && c.Request.Authorization == "" && len(got) != 300:
+				t.Errorf("Authorization of %d bytes, want 300", len(got))
+			case c.Request.Authorization != "" && !c.Request.Anonymous && got != c.Request.Authorization:
+				t.Errorf("Authorization is %q, want %q", got, c.Request.Authorization)
 			}
 		})
 	}
@@ -59,8 +69,12 @@ func TestOriginAnswersCases(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.StatusCode != http.StatusOK || int64(len(body)) != c.Want {
-				t.Errorf("status %d with %d bytes, want 200 with %d", r.StatusCode, len(body), c.Want)
+			want := c.Want
+			if want.Status == http.StatusUnauthorized { // who refuses does not ask the origin; who forwards does
+				want = c.Variants[0].Want
+			}
+			if r.StatusCode != want.Status || int64(len(body)) != want.Body {
+				t.Errorf("status %d with %d bytes, want %+v", r.StatusCode, len(body), want)
 			}
 			for _, name := range []string{"Content-Type", "Date", "Server", "ETag"} {
 				if r.Header.Get(name) == "" {
@@ -74,29 +88,93 @@ func TestOriginAnswersCases(t *testing.T) {
 	}
 }
 
-func TestConfigurationsRender(t *testing.T) {
+// everyone is one subject of each kind, as entrants of all cases.
+func everyone(visit func(c benchCase, e entrant)) {
+	var subjects []subject
+	for _, k := range kinds() {
+		subjects = append(subjects, subject{kind: k, label: k.name})
+	}
 	for _, c := range cases() {
-		for name, conf := range c.Conf {
-			t.Run(c.Name+"/"+name, func(t *testing.T) {
-				k, ok := kindOf(name)
-				if !ok {
-					t.Fatalf("no subject %q", name)
+		for _, e := range c.entrants(subjects) {
+			visit(c, e)
+		}
+	}
+}
+
+// render writes the configuration of an entrant and returns its file.
+func render(t *testing.T, e entrant) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), e.config)
+	set := settings{Port: 4711, Upstream: netip.MustParseAddrPort("127.0.0.1:4712"), MaxConns: 100, Files: 1000, Conf: e.conf}
+	if err := e.writeConfig(file, set); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestConfigurationsRender(t *testing.T) {
+	everyone(func(c benchCase, e entrant) {
+		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
+			data, err := os.ReadFile(render(t, e))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range append(strings.Split(e.conf.Top+"\n"+e.conf.Route, "\n"), "127.0.0.1:4711", "127.0.0.1:4712") {
+				if !strings.Contains(string(data), want) {
+					t.Errorf("no %q in\n%s", want, data)
 				}
-				file := filepath.Join(t.TempDir(), k.config)
-				set := settings{Port: 4711, Upstream: netip.MustParseAddrPort("127.0.0.1:4712"), MaxConns: 100, Conf: conf}
-				if err := (subject{kind: k}).writeConfig(file, set); err != nil {
-					t.Fatal(err)
-				}
-				data, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, want := range append(strings.Split(conf.Top+"\n"+conf.Route, "\n"), "127.0.0.1:4711", "127.0.0.1:4712") {
-					if !strings.Contains(string(data), want) {
-						t.Errorf("no %q in\n%s", want, data)
-					}
-				}
-			})
+			}
+		})
+	})
+}
+
+// What Yett is measured with has to load.
+func TestYettLoads(t *testing.T) {
+	everyone(func(c benchCase, e entrant) {
+		if e.name != "yett" {
+			return
+		}
+		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
+			if strings.Contains(e.conf.Top, "jwt:") && catalog.Lookup("jwt") == nil {
+				t.Skip("this gateway has no policy jwt")
+			}
+			if _, err := app.Check(app.Options{File: render(t, e)}); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+func TestEntrants(t *testing.T) {
+	special := answer{Status: 401, Body: anySize}
+	c := benchCase{
+		Want: ok(7), Conf: map[string]conf{"yett": {Top: "chain"}},
+		Variants: []variant{{Of: "yett", Name: "plain", Conf: conf{Top: "plain"}, Want: special}, {Of: "nginx", Name: "plain"}, {Of: "haproxy", Name: "x"}},
+	}
+	subjects := []subject{{kind: kind{name: "yett"}, label: "yett"}, {kind: kind{name: "nginx"}, label: "nginx"}, {kind: kind{name: "yett"}, label: "yett#2"}}
+	var got []string
+	for _, e := range c.entrants(subjects) {
+		got = append(got, fmt.Sprintf("%s %s %d", e.label, e.conf.Top, e.want.Status))
+	}
+	want := []string{"yett chain 200", "yett (plain) plain 401", "nginx (plain)  200", "yett#2 chain 200", "yett#2 (plain) plain 401"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if subjects[0].label != "yett" {
+		t.Error("a variant renamed its subject")
+	}
+}
+
+// The targets of a case name what takes part in it: one that doesn't would never
+// be measured.
+func TestTargetsTakePart(t *testing.T) {
+	part := make(map[string]bool)
+	everyone(func(c benchCase, e entrant) { part[c.Name+" "+e.label] = true })
+	for _, c := range cases() {
+		for _, target := range c.Targets {
+			if !part[c.Name+" "+target.Against] || !part[c.Name+" yett"] {
+				t.Errorf("%s: nobody is %q", c.Name, target.Against)
+			}
 		}
 	}
 }

@@ -16,7 +16,7 @@ const idleBatch = 64
 type idleSpec struct {
 	Address netip.AddrPort `json:"address"`
 	Request []byte         `json:"request"`
-	Want    int64          `json:"want"`
+	Want    answer         `json:"want"`
 	Conns   int            `json:"conns"`
 }
 

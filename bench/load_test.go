@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func testLoader(t *testing.T, handler http.HandlerFunc, r request, want int64) *loader {
+func testLoader(t *testing.T, handler http.HandlerFunc, r request, want answer) *loader {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -30,16 +30,16 @@ func TestLoaderCounts(t *testing.T) {
 	tests := []struct {
 		name    string
 		request request
-		want    int64
+		want    answer
 		handler http.HandlerFunc
 		failure string // empty for none
 	}{
 		{
-			"length", request{Method: "GET", Path: "/"}, 5,
+			"length", request{Method: "GET", Path: "/"}, ok(5),
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }, "",
 		},
 		{
-			"chunked", request{Method: "GET", Path: "/"}, 600 << 10,
+			"chunked", request{Method: "GET", Path: "/"}, ok(600 << 10),
 			func(w http.ResponseWriter, _ *http.Request) {
 				for range 6 {
 					_, _ = w.Write(make([]byte, 100<<10))
@@ -47,7 +47,7 @@ func TestLoaderCounts(t *testing.T) {
 			}, "",
 		},
 		{
-			"upload", request{Method: "POST", Path: "/", Body: 3 << 20}, 7,
+			"upload", request{Method: "POST", Path: "/", Body: 3 << 20}, ok(7),
 			func(w http.ResponseWriter, r *http.Request) {
 				if n, err := io.Copy(io.Discard, r.Body); n == 3<<20 && err == nil {
 					_, _ = io.WriteString(w, "3145728")
@@ -55,11 +55,19 @@ func TestLoaderCounts(t *testing.T) {
 			}, "",
 		},
 		{
-			"wrong status", request{Method: "GET", Path: "/"}, 0,
+			"wrong status", request{Method: "GET", Path: "/"}, ok(0),
 			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, "502",
 		},
 		{
-			"wrong length", request{Method: "GET", Path: "/"}, 6,
+			"any length", request{Method: "GET", Path: "/"}, answer{Status: 401, Body: anySize},
+			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", 401) }, "",
+		},
+		{
+			"not refused", request{Method: "GET", Path: "/"}, answer{Status: 401, Body: anySize},
+			func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }, "want status 401",
+		},
+		{
+			"wrong length", request{Method: "GET", Path: "/"}, ok(6),
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }, "5 body bytes, want 6",
 		},
 	}
@@ -96,7 +104,7 @@ func TestLoaderCounts(t *testing.T) {
 func TestLoaderFailsWithoutConnections(t *testing.T) {
 	l := testLoader(t, func(w http.ResponseWriter, _ *http.Request) {
 		panic(http.ErrAbortHandler) // closes the connection
-	}, request{Method: "GET", Path: "/"}, 0)
+	}, request{Method: "GET", Path: "/"}, ok(0))
 	if err := l.connect(2); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +123,7 @@ func TestHoldIdle(t *testing.T) {
 	spec := idleSpec{
 		Address: netip.MustParseAddrPort(server.Listener.Addr().String()),
 		Request: request{Method: "GET", Path: "/"}.bytes(),
-		Want:    5,
+		Want:    ok(5),
 		Conns:   idleBatch + 10,
 	}
 	var out bytes.Buffer

@@ -156,6 +156,7 @@ func (o *origin) find(line []byte) []byte {
 
 func originAnswers(now time.Time) map[string][]byte {
 	answers := map[string][]byte{"POST /sink": originAnswer("200 OK", 2, now)}
+	answers["GET "+chainPath] = originAnswer("200 OK", 200, now)
 	for _, size := range []int{200, 64 << 10, 1 << 20} {
 		answers[fmt.Sprintf("GET /b/%d", size)] = originAnswer("200 OK", size, now)
 	}

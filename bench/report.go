@@ -155,9 +155,13 @@ func (r *report) printCases(w io.Writer) error {
 	return nil
 }
 
-// againstNginx is the last two columns: the ratio and its range.
+// againstNginx is the last two columns: the ratio and its range. Where nginx
+// is there in several configurations, the plain one counts.
 func (c *caseResult) againstNginx() string {
 	ratio, ok := c.Against["nginx"]
+	if !ok {
+		ratio, ok = c.Against["nginx (plain)"]
+	}
 	if !ok {
 		return "-\t-"
 	}
@@ -180,13 +184,17 @@ func (r *report) printIdle(w io.Writer) error {
 // String is the verdict's line of the report.
 func (v verdict) String() string {
 	goal := fmt.Sprintf("(target <= %.2f%s)", v.AtMost, v.Unit)
-	switch {
-	case v.Value == nil:
+	if v.Value == nil {
 		return fmt.Sprintf("%s not measured %s", v.Name, goal)
-	case v.Met:
-		return fmt.Sprintf("%s %.2f %s met", v.Name, v.Value.Median, goal)
 	}
-	return fmt.Sprintf("%s %.2f %s NOT met", v.Name, v.Value.Median, goal)
+	value := fmt.Sprintf("%.2f", v.Value.Median)
+	if v.Value.Min < v.Value.Max {
+		value += fmt.Sprintf(" [%.2f..%.2f]", v.Value.Min, v.Value.Max)
+	}
+	if !v.Met {
+		goal += " NOT"
+	}
+	return fmt.Sprintf("%s %s %s met", v.Name, value, goal)
 }
 
 func (r *report) writeJSON(name string) error {

@@ -47,7 +47,7 @@ plain  haproxy  20.00       10000  20%   1000/2000   1.00      0.83..1.00
 case  subject  connections  MB before  MB with them  KB per connection
 idle  yett     10000        10.0       40.0          3.00
 
-plain: yett/nginx 0.90 (target <= 1.00) met
+plain: yett/nginx 0.90 [0.75..0.90] (target <= 1.00) met
 plain: yett/haproxy 0.90 (target <= 0.50) NOT met
 plain: yett/envoy not measured (target <= 1.00)
 idle: yett 3.00 (target <= 4.00 KB per connection) met

@@ -96,16 +96,13 @@ func (b *bench) runCases(ctx context.Context) error {
 func (b *bench) runCase(ctx context.Context, c benchCase) error {
 	var labels []string
 	var subjects []*running
-	for _, s := range b.subjects {
-		if _, ok := c.Conf[s.name]; !ok {
-			continue
-		}
-		r, err := b.start(ctx, s, c, activeConns)
+	for _, e := range c.entrants(b.subjects) {
+		r, err := b.start(ctx, e, c, activeConns)
 		if err != nil {
 			return err
 		}
 		defer r.stop()
-		labels = append(labels, s.label)
+		labels = append(labels, e.label)
 		subjects = append(subjects, r)
 	}
 	fmt.Fprintf(b.log, "%s: %d rounds of %s for each of %v\n", c.Name, b.options.rounds, b.options.duration, labels)
@@ -132,7 +129,6 @@ func (b *bench) warnOfStrangers(results []caseResult) {
 func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 	spec := loadSpec{
 		Request:  c.Request.bytes(),
-		Want:     c.Want,
 		Conns:    activeConns,
 		Rounds:   b.options.rounds,
 		Duration: b.options.duration,
@@ -141,22 +137,30 @@ func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 		Cores:    b.places.cores(),
 	}
 	for _, r := range subjects {
-		spec.Subjects = append(spec.Subjects, loadTarget{Address: r.addr, PIDs: r.pids})
+		spec.Subjects = append(spec.Subjects, loadTarget{Address: r.addr, PIDs: r.pids, Want: r.want})
 	}
 	return spec
 }
 
 // start runs a subject as the case configures it.
-func (b *bench) start(ctx context.Context, s subject, c benchCase, conns int) (*running, error) {
+func (b *bench) start(ctx context.Context, e entrant, c benchCase, conns int) (*running, error) {
 	set := settings{
 		Upstream: b.upstream,
 		MaxConns: conns + spareConns,
 		Files:    b.files,
 		Root:     os.Geteuid() == 0,
-		Conf:     c.Conf[s.name],
+		Conf:     e.conf,
 	}
-	probe := idleSpec{Request: c.Request.bytes(), Want: c.Want}
-	return s.start(ctx, b.places.subject, filepath.Join(b.dir, c.Name), set, probe)
+	probe := idleSpec{Request: c.Request.bytes(), Want: e.want}
+	r, err := e.start(ctx, b.places.subject, filepath.Join(b.dir, c.Name), set, probe)
+	if err != nil || !e.conf.Guarded {
+		return r, err
+	}
+	if err := r.refuses(c.Request); err != nil {
+		r.stop()
+		return nil, fmt.Errorf("%s does not guard: %w", e.label, err)
+	}
+	return r, nil
 }
 
 // runIdle measures the memory that idle connections take, one subject after the
@@ -170,7 +174,7 @@ func (b *bench) runIdle(ctx context.Context) error {
 	c.Name = caseIdle
 	for _, s := range b.subjects {
 		fmt.Fprintf(b.log, "idle: %d connections to %s, %s of rest\n", conns, s.label, b.options.settle)
-		result, err := b.idle(ctx, s, c, conns)
+		result, err := b.idle(ctx, entrant{s, c.Conf[s.name], c.Want}, c, conns)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.label, err)
 		}
@@ -180,9 +184,9 @@ func (b *bench) runIdle(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) idle(ctx context.Context, s subject, c benchCase, conns int) (idleResult, error) {
-	result := idleResult{Subject: s.label, Conns: conns}
-	r, err := b.start(ctx, s, c, conns)
+func (b *bench) idle(ctx context.Context, e entrant, c benchCase, conns int) (idleResult, error) {
+	result := idleResult{Subject: e.label, Conns: conns}
+	r, err := b.start(ctx, e, c, conns)
 	if err != nil {
 		return result, err
 	}
@@ -190,7 +194,7 @@ func (b *bench) idle(ctx context.Context, s subject, c benchCase, conns int) (id
 	if result.Before, err = residentBytes(r.pids); err != nil {
 		return result, err
 	}
-	spec := idleSpec{Address: r.addr, Request: c.Request.bytes(), Want: c.Want, Conns: conns}
+	spec := idleSpec{Address: r.addr, Request: c.Request.bytes(), Want: e.want, Conns: conns}
 	holder, err := startIdle(ctx, b.places.load, spec)
 	if err != nil {
 		return result, err

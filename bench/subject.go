@@ -87,6 +87,7 @@ type running struct {
 	subject subject
 	addr    netip.AddrPort
 	pids    []int
+	want    answer
 }
 
 // start runs the subject with a configuration of its own below dir, in its
@@ -116,7 +117,7 @@ func (s subject) start(ctx context.Context, at place, dir string, set settings, 
 	if err != nil {
 		return nil, err
 	}
-	r := &running{process: p, subject: s, addr: loopback(port)}
+	r := &running{process: p, subject: s, addr: loopback(port), want: probe.Want}
 	if err := r.prepare(ctx, probe); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("start %s: %w\n%s", s.label, err, tail(output.Name()))
@@ -164,6 +165,12 @@ func (r *running) prepare(ctx context.Context, probe idleSpec) error {
 	var err error
 	r.pids, err = processTree(r.cmd.Process.Pid)
 	return err
+}
+
+// refuses tries the request with a token that nobody has signed.
+func (r *running) refuses(bad request) error {
+	bad.Authorization = ""
+	return ask(idleSpec{Address: r.addr, Request: bad.bytes(), Want: answer{Status: 401, Body: anySize}})
 }
 
 // ask makes one request on a new connection.

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// chainPath is what the calls ask for, like one of an application for one
+	// customer. The answer is as long as that of the case plain.
+	chainPath = "/api/v1/customers/4711"
+	// chainOrigin is the page that they come from.
+	chainOrigin = "https://app.example.com"
+	// minLevel is what the caller's role has to reach, that of minRole.
+	minLevel = 40
+	minRole  = "technician_junior"
+)
+
+// chainRequest is a call of a page by a technician, who may pass.
+func chainRequest() request {
+	return request{
+		Method: "GET", Path: chainPath,
+		Authorization: "Bearer " + technician(time.Now()).sign(tokenSecret),
+		Header:        []string{"Origin: " + chainOrigin},
+	}
+}
+
+// chainCase is everything that the example platform has every call pass, and
+// what the same program costs without.
+func chainCase() benchCase {
+	plain, log := bare(), logged()
+	return benchCase{
+		Name: "chain", Request: chainRequest(), Want: ok(200),
+		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain()},
+		Variants: []variant{
+			{Of: "yett", Name: "plain", Conf: plain["yett"]},
+			{Of: "yett", Name: "logged", Conf: log["yett"]},
+			{Of: "nginx", Name: "plain", Conf: plain["nginx"]},
+			{Of: "nginx", Name: "no tokens", Conf: nginxChain()},
+		},
+		Targets: []target{{"yett (plain)", 1.15}, {"yett (logged)", 1.15}, {"nginx (plain)", 1}, {"haproxy", 1}},
+	}
+}
+
+// refusalCase is the chain met by a caller without a token, and what it costs to
+// forward that request. Who attacks has to find the refusal the cheaper one.
+func refusalCase() benchCase {
+	r := chainRequest()
+	r.Anonymous = true
+	guarded := yettChain()
+	guarded.Guarded = false // that it refuses is what is measured
+	return benchCase{
+		Name: "refused-401", Request: r, Want: answer{Status: 401, Body: anySize},
+		Conf:     map[string]conf{"yett": guarded},
+		Variants: []variant{{Of: "yett", Name: "plain", Conf: bare()["yett"], Want: ok(200)}},
+		Targets:  []target{{"yett (plain)", 1}},
+	}
+}
+
+// role is a role of the example platform.
+type role struct {
+	name  string
+	level int
+}
+
+func roles() []role {
+	return []role{
+		{"system_admin", 100}, {"tenant_admin", 90}, {"security_admin", 85}, {"service_manager", 80},
+		{"software_developer_lead", 70}, {"technician_lead", 70}, {"account_manager", 65}, {"project_manager", 65},
+		{"billing_manager", 65}, {"software_developer_senior", 60}, {"technician_senior", 60}, {"technician_l3", 55},
+		{"software_developer", 50}, {"technician", 50}, {"technician_l2", 45}, {"software_developer_junior", 40},
+		{minRole, minLevel}, {"technician_l1", 35}, {"customer_admin", 30}, {"customer_technician", 20}, {"customer_user", 10},
+	}
+}
+
+func yettChain() conf {
+	var levels []string
+	for _, r := range roles() {
+		levels = append(levels, fmt.Sprintf("%s: {level: %d}", r.name, r.level))
+	}
+	return conf{
+		Guarded: true,
+		Route:   "auth: required\npolicies: {rbac: {min_role: " + minRole + "}}",
+		Top: `log: {access: {output: access.log}}
+issuers: {platform: {issuer: ` + tokenIssuer + `, audience: ` + tokenAudience + `, keys: [{secret: ` + tokenSecret + `}]}}
+roles: {` + strings.Join(levels, ", ") + `}
+policies:
+  request_id:
+  security_headers: {preset: helmet}
+  cors: {origins: ["` + chainOrigin + `"]}
+  jwt:
+  identity:`,
+	}
+}
+
+// securityHeaders are those of Express' helmet, without the one that a
+// connection without TLS must not have.
+func securityHeaders() [][2]string {
+	return [][2]string{
+		{"Cross-Origin-Opener-Policy", "same-origin"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"Origin-Agent-Cluster", "?1"},
+		{"Referrer-Policy", "strict-origin-when-cross-origin"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"X-DNS-Prefetch-Control", "off"},
+		{"X-Download-Options", "noopen"},
+		{"X-Frame-Options", "SAMEORIGIN"},
+		{"X-Permitted-Cross-Domain-Policies", "none"},
+		{"X-XSS-Protection", "0"},
+	}
+}
+
+// identityHeaders tell the service who calls, by the claim that each holds.
+func identityHeaders() [][2]string {
+	return [][2]string{{"X-User-ID", "sub"}, {"X-User-Email", "email"}, {"X-User-Role", "role"}, {"X-Tenant-ID", "tenantId"}}
+}
+
+// haproxyChain has HAProxy check and send the same as Yett.
+func haproxyChain() conf {
+	var may []string
+	for _, r := range roles() {
+		if r.level >= minLevel {
+			may = append(may, r.name)
+		}
+	}
+	lines := []string{
+		"log global",
+		// httplog, with the request's ID.
+		`log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %ID"`,
+		"unique-id-format %[uuid()]",
+		"http-request set-header X-Request-ID %[unique-id]",
+		"http-request set-var(txn.origin) req.hdr(Origin) if { req.hdr(Origin) -m str " + chainOrigin + " }",
+		"http-request set-var(txn.token) http_auth_bearer",
+		"http-request set-var(txn.alg) var(txn.token),jwt_header_query('$.alg')",
+		"http-request deny deny_status 401 unless { var(txn.alg) -m str HS256 }",
+		`http-request deny deny_status 401 unless { var(txn.token),jwt_verify(txn.alg,"` + tokenSecret + `") -m int 1 }`,
+		// Decoded once, which is cheaper than a jwt_payload_query for each claim.
+		"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec",
+		"http-request set-var(txn.now) date()",
+		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.exp','int'),sub(txn.now) -m int gt 0 }",
+		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.iss') -m str " + tokenIssuer + " }",
+		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.aud') -m str " + tokenAudience + " }",
+		"http-request deny deny_status 403 unless { var(txn.claims),json_query('$.role') -m str " + strings.Join(may, " ") + " }",
+	}
+	for _, h := range identityHeaders() { // setting removes what the client sent
+		lines = append(lines, fmt.Sprintf("http-request set-header %s %%[var(txn.claims),json_query('$.%s')]", h[0], h[1]))
+	}
+	for _, h := range securityHeaders() {
+		lines = append(lines, fmt.Sprintf("http-response set-header %s %s", h[0], h[1]))
+	}
+	return conf{
+		Guarded: true,
+		Top:     "log stdout format raw daemon",
+		Route: strings.Join(append(lines,
+			"http-response del-header X-Powered-By",
+			"http-response set-header X-Request-ID %[unique-id]",
+			"http-response set-header Access-Control-Allow-Origin %[var(txn.origin)] if { var(txn.origin) -m found }",
+			"http-response set-header Access-Control-Allow-Credentials true",
+			"http-response set-header Access-Control-Expose-Headers X-Request-ID",
+			"http-response add-header Vary Origin",
+		), "\n"),
+	}
+}
+
+// nginxChain is what nginx can do of it: it verifies no tokens, so it knows no
+// caller and no role.
+func nginxChain() conf {
+	lines := []string{"proxy_set_header X-Request-ID $request_id;", "proxy_hide_header X-Request-ID;", "proxy_hide_header X-Powered-By;"}
+	for _, h := range identityHeaders() { // at least those that clients send are dropped
+		lines = append(lines, fmt.Sprintf(`proxy_set_header %s "";`, h[0]))
+	}
+	for _, h := range securityHeaders() {
+		lines = append(lines, fmt.Sprintf(`add_header %s "%s" always;`, h[0], h[1]))
+	}
+	return conf{
+		Top: `map $http_origin $allowed_origin { ` + chainOrigin + ` $http_origin; }
+log_format chain '$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent $request_time "$http_user_agent" $request_id';
+access_log access.log chain buffer=64k flush=1s;`,
+		Route: strings.Join(append(lines,
+			"add_header X-Request-ID $request_id always;",
+			"add_header Access-Control-Allow-Origin $allowed_origin always;", // none when it is empty
+			`add_header Access-Control-Allow-Credentials "true" always;`,
+			`add_header Access-Control-Expose-Headers "X-Request-ID" always;`,
+			`add_header Vary "Origin" always;`,
+		), "\n"),
+	}
+}
