@@ -28,10 +28,10 @@ type Server struct {
 	// Options are arguments, which Start reads each time.
 	Options []string
 
-	t       testing.TB
-	cmd     *exec.Cmd
-	output  *bytes.Buffer
-	ended   chan struct{}
+	t      testing.TB
+	cmd    *exec.Cmd
+	output *bytes.Buffer
+	ended  chan struct{}
 }
 
 // Start starts a server, or skips the test where redis-server is not
