@@ -13,6 +13,7 @@ import (
 	"yett/internal/policy"
 	"yett/internal/revocation"
 	"yett/internal/route"
+	"yett/internal/store/redis"
 	"yett/internal/token"
 	"yett/internal/upstream"
 )
@@ -41,6 +42,8 @@ type Snapshot struct {
 	Config    *config.Config
 	Manners   *manners.Manners
 	Listeners []Listener
+	// Store is how shared state is reached, nil where it is in memory.
+	Store *redis.Options
 
 	table    *route.Table
 	routes   []Route
@@ -79,6 +82,7 @@ type Route struct {
 func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error) {
 	b := newBuilder(c, deps, previous)
 	b.listeners()
+	b.store()
 	b.identityHeaders()
 	b.services()
 	b.callers()
