@@ -333,6 +333,15 @@ func largeS(t testing.TB, token string) string {
 	})
 }
 
+// twinOf writes a token's signature (r, s) as (r, n-s).
+func twinOf(token string, k *ecdsa.PrivateKey) string {
+	return resign(token, func(b []byte) []byte {
+		out := append([]byte(nil), b...)
+		new(big.Int).Sub(k.Params().N, new(big.Int).SetBytes(b[len(b)/2:])).FillBytes(out[len(b)/2:])
+		return out
+	})
+}
+
 // The twin of an ECDSA signature can't be told from it, so that it passes; but
 // it is the same token to the list of revoked ones.
 func TestTwinSignatures(t *testing.T) {
@@ -340,12 +349,7 @@ func TestTwinSignatures(t *testing.T) {
 	v := verifier(t, issuers(w, nil), nil)
 	for _, alg := range []string{"ES256", "ES384", "ES512"} {
 		token := sign(t, alg, w.key(alg), good(), nil)
-		n := w.key(alg).(*ecdsa.PrivateKey).Params().N
-		twin := resign(token, func(b []byte) []byte {
-			out := append([]byte(nil), b...)
-			new(big.Int).Sub(n, new(big.Int).SetBytes(b[len(b)/2:])).FillBytes(out[len(b)/2:])
-			return out
-		})
+		twin := twinOf(token, w.key(alg).(*ecdsa.PrivateKey))
 		one, reason, _ := v.Verify(token, now)
 		two, reason2, _ := v.Verify(twin, now)
 		if reason != nil || reason2 != nil {
