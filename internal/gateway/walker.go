@@ -121,7 +121,7 @@ func (w *walker) matched(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot
 		watched.Chain[i] = policy.Link{Kind: l.Kind, Policy: &watch{Policy: l.Policy, w: w, i: i}}
 	}
 	if r.Endpoint != nil {
-		w.out.Answers = Answerer{Kind: byEndpoint}
+		w.out.Answers.Kind = byEndpoint
 		watched.Endpoint = standIn{w}
 	}
 	return &watched
