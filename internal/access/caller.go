@@ -190,13 +190,9 @@ func plain(n config.Node) any {
 func Sign(v *token.Verifier, issuer string, id exchange.Identity, now time.Time, lifetime time.Duration, overrides map[string]any) (string, error) {
 	claims, err := v.Claims(issuer, id, now, lifetime)
 	if err != nil {
-		return "", fmt.Errorf("making the claims of a token: %w", err)
+		return "", err
 	}
 	maps.Copy(claims, overrides)
 	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-	raw, err := v.Sign(issuer, claims)
-	if err != nil {
-		return "", fmt.Errorf("signing a token of the issuer %s: %w", issuer, err)
-	}
-	return raw, nil
+	return v.Sign(issuer, claims)
 }

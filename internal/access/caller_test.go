@@ -113,7 +113,7 @@ routes:
   - {name: open, path: /open, auth: none, service: app}
   - {name: maybe, path: /maybe, auth: optional, service: app}
   - {name: any, path: /any, auth: required, service: app}
-  - {name: admin, path: /admin, auth: required, service: app, policies: {rbac: {role: tenant_admin}}}
+  - {name: admin, path: /admin, auth: required, service: app, policies: {rbac: {min_role: tenant_admin}}}
 `
 
 // Callers are verified as real ones are, without the secret of the issuer.

@@ -196,7 +196,11 @@ func because(w *gateway.Walk) []string {
 		case s.Verdict == gateway.WouldRefuse:
 			add(s.Policy, fmt.Sprintf("would refuse with %d %s, but only observes", s.Refusal.Status, s.Refusal.Code), s.Refusal.Detail)
 		}
-		add(s.Policy, s.Says...)
+		for _, text := range s.Says {
+			if w.Refusal == nil || text != w.Refusal.Message { // which is there already
+				add(s.Policy, text)
+			}
+		}
 	}
 	if w.Passes() && w.Answer.Status == 0 {
 		add(w.Answers.String(), "the status of its answer is not known here")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ from a URL. Without a configuration nothing is verified: anybody can write such 
 			return err
 		}
 		if name, _ := p.Env("YETT_CONFIG"); name != "" || cmd.Flags().Changed("config") {
-			if err := d.verify(p.options(file()), raw); err != nil {
+			if err := d.verify(cmd.Context(), p.options(file()), raw); err != nil {
 				return explain(err, "nothing was verified")
 			}
 		}
@@ -144,7 +145,7 @@ func spoken(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
-func (d *decoded) verify(o app.Options, raw string) error {
+func (d *decoded) verify(ctx context.Context, o app.Options, raw string) error {
 	snap, err := app.Check(o)
 	if err != nil {
 		return err
@@ -152,6 +153,7 @@ func (d *decoded) verify(o app.Options, raw string) error {
 	if jwksURL(snap.Config) {
 		snap.Tokens().Start()
 		defer snap.Tokens().Close()
+		snap.Tokens().Wait(ctx)
 	}
 	v, reason, detail := snap.Tokens().Verify(raw, time.Now())
 	d.Verified = &verdict{Config: o.File, Passes: reason == nil}
@@ -159,7 +161,7 @@ func (d *decoded) verify(o app.Options, raw string) error {
 		d.Verified.Why = because(reason, detail)
 		return nil
 	}
-	d.Verified.Issuer, d.Verified.Key, d.Verified.Algorithm = v.Issuer, v.KeyID, v.Algorithm
+	d.Verified.Issuer, d.Verified.Key, d.Verified.Algorithm = v.Identity.Issuer, v.KeyID, v.Algorithm
 	return nil
 }
 

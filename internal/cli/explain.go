@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,7 @@ The exit code is 0 when the request could be explained, whether it passes or not
 		if err := q.check(); err != nil {
 			return misuse(cmd, err)
 		}
-		e, err := q.ask(p.options(file()), args[0], args[1])
+		e, err := q.ask(cmd.Context(), p.options(file()), args[0], args[1])
 		if err != nil {
 			return explain(err, "nothing could be explained")
 		}
@@ -114,7 +115,7 @@ type explanation struct {
 }
 
 // ask walks the request through the gateway.
-func (q *question) ask(o app.Options, method, url string) (*explanation, error) {
+func (q *question) ask(ctx context.Context, o app.Options, method, url string) (*explanation, error) {
 	table, err := q.table(&o)
 	if err != nil {
 		return nil, err
@@ -137,6 +138,7 @@ func (q *question) ask(o app.Options, method, url string) (*explanation, error) 
 	if q.token != "" {
 		w.Snapshot().Tokens().Start()
 		defer w.Snapshot().Tokens().Close()
+		w.Snapshot().Tokens().Wait(ctx)
 	}
 	if e.Walk, err = w.Walk(access.WithToken(request, raw)); err != nil {
 		return nil, err

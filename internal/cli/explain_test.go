@@ -308,7 +308,7 @@ roles: {tenant_admin: {level: 90}, technician: {level: 50}}
 policies: {jwt: }
 services: {app: {targets: ["http://127.0.0.1:1"]}}
 routes:
-  - {name: admin, path: /admin, auth: required, service: app, policies: {rbac: {role: tenant_admin}}}
+  - {name: admin, path: /admin, auth: required, service: app, policies: {rbac: {min_role: tenant_admin}}}
 `
 
 func needTokens(t *testing.T) {

@@ -2,6 +2,7 @@
 package token
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -31,14 +32,17 @@ func New(c config.Mapping[config.Issuer], deps Deps) (*Verifier, problem.List) {
 // Start begins to fetch keys, Close ends it.
 func (v *Verifier) Start() {}
 
+// Wait waits for the first fetch of keys, or for the end of ctx.
+func (v *Verifier) Wait(ctx context.Context) {}
+
 // Close ends what Start began.
 func (v *Verifier) Close() {}
 
 // Verified is what a token says that has been verified.
 type Verified struct {
 	Identity exchange.Identity
-	// Issuer is the configured name of who signed it.
-	Issuer string
+	// Issuer is the place of the issuer in the configuration, from 0.
+	Issuer int
 	// KeyID and Algorithm are those of the key.
 	KeyID, Algorithm string
 }
