@@ -30,7 +30,8 @@ type walker struct {
 	out     Walk
 	before  []exchange.Field // the header as it came
 	refused string           // who refuses, if it is no policy
-	stopped string           // the policy that replied
+	stopped string           // the policy that replied, or failed
+	replied bool             // it did, with an answer and not a refusal
 	pretend bool             // nobody has answered yet who knows the answer
 	added   []Field          // fields of the answer, and who added them
 }
@@ -207,7 +208,7 @@ func (p *watch) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict
 		step.Verdict = Refuses
 		step.Refusal = refusal(x.Reason, x.Detail, byPolicy+" "+step.Policy)
 	case verdict != exchange.Continue:
-		step.Verdict = Answers
+		step.Verdict, p.w.replied = Answers, true
 		p.w.out.Answers = Answerer{Kind: byPolicy, Name: step.Policy}
 	case len(x.Observed()) > observed:
 		o := x.Observed()[len(x.Observed())-1]
@@ -284,6 +285,9 @@ func (w *walker) finish(x *exchange.Exchange) *Walk {
 			Permissions: slices.Clone(id.Permissions), Scopes: slices.Clone(id.Scopes), Issuer: id.Issuer, Expires: id.Expires}
 	}
 	if x.Reason != nil {
+		if w.replied && w.refused != "" { // the answer did not count
+			w.stopped = ""
+		}
 		w.out.Refusal = refusal(x.Reason, x.Detail, w.refuser())
 		w.out.Answers = w.answerer()
 		w.pretend = false
