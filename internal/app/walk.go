@@ -57,7 +57,8 @@ func NewWalker(o Options) (*Walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Walker{snap: snap, log: newLog("error", o.Stderr), sweeper: sweep.New()}
+	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	w := &Walker{snap: snap, log: log, sweeper: sweep.New()}
 	w.gateway = gateway.New(nil, nil, w.log)
 	w.gateway.Swap(snap)
 	return w, nil
