@@ -109,6 +109,10 @@ func ParseExpectation(text string) (*Expectation, error) {
 // String returns the expectation as it was written.
 func (e *Expectation) String() string { return e.text }
 
+func (e *Expectation) has(kind string) bool {
+	return slices.ContainsFunc(e.words, func(x word) bool { return x.kind == kind })
+}
+
 // Holds tells whether a walk went as expected.
 func (e *Expectation) Holds(w *gateway.Walk) bool {
 	return !slices.ContainsFunc(e.words, func(x word) bool { return !x.holds(w) })

@@ -171,13 +171,13 @@ func (r *runner) row(t *Test, line string, p pair, walk *gateway.Walk) Row {
 	at := r.file.node.Problem(p.at, "", "")
 	row := Row{Line: at.Line, Column: at.Column, Request: line, Caller: p.caller, Expected: p.expect.String(), Got: Describe(walk), OK: p.expect.Holds(walk)}
 	if !row.OK {
-		row.Because, row.Try = because(walk), r.try(t, line, p.caller)
+		row.Because, row.Try = because(walk, p.expect), r.try(t, line, p.caller)
 	}
 	return row
 }
 
-// because says why a walk went as it did.
-func because(w *gateway.Walk) []string {
+// because says why a walk went as it did, and not as expected.
+func because(w *gateway.Walk, expect *Expectation) []string {
 	var lines []string
 	add := func(who string, texts ...string) {
 		for _, text := range texts {
@@ -202,7 +202,7 @@ func because(w *gateway.Walk) []string {
 			}
 		}
 	}
-	if w.Passes() && w.Answer.Status == 0 {
+	if w.Passes() && w.Answer.Status == 0 && expect.has(status) {
 		add(w.Answers.String(), "the status of its answer is not known here")
 	}
 	return lines

@@ -113,12 +113,16 @@ func TestBecause(t *testing.T) {
 		{Policy: "a", Verdict: gateway.Passes, Says: []string{"fine"}},
 		{Policy: "b", Verdict: gateway.WouldRefuse, Refusal: &gateway.Refusal{Status: 403, Code: "NO", Detail: "too low"}},
 	}}
+	expected, err := ParseExpectation("403")
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []string{"a: fine", "b: would refuse with 403 NO, but only observes", "b: too low", "service s: the status of its answer is not known here"}
-	if got := because(w); !slices.Equal(got, want) {
+	if got := because(w, expected); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	w.Policies[1].Verdict, w.Policies[1].Says, w.Refusal = gateway.Refuses, []string{"needs b"}, &gateway.Refusal{By: "policy b", Message: "No", Detail: "too low"}
-	if got, want := because(w), []string{"policy b: No", "policy b: too low", "b: needs b"}; !slices.Equal(got, want) {
+	w.Policies[1].Verdict, w.Policies[1].Says, w.Refusal = gateway.Refuses, []string{"needs b", "No"}, &gateway.Refusal{By: "policy b", Message: "No", Detail: "too low"}
+	if got, want := because(w, expected), []string{"policy b: No", "policy b: too low", "b: needs b"}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 }
