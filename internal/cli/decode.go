@@ -136,7 +136,7 @@ func spoken(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d >= day:
-		return fmt.Sprintf("%d days and %d hours", d/day, d%day/time.Hour)
+		return count(int(d/day), "day") + " and " + count(int(d%day/time.Hour), "hour")
 	case d >= time.Hour:
 		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
 	case d >= time.Minute:

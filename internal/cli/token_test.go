@@ -46,7 +46,7 @@ func TestTimeOf(t *testing.T) {
 func TestAway(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "in 0 s", -400 * time.Millisecond: "in 0 s", 90 * time.Second: "in 1 min 30 s", -time.Second: "1 s ago",
-		-3*time.Hour - 5*time.Minute: "3 h 5 min ago", 50 * time.Hour: "in 2 days and 2 hours",
+		-3*time.Hour - 5*time.Minute: "3 h 5 min ago", 50 * time.Hour: "in 2 days and 2 hours", 25 * time.Hour: "in 1 day and 1 hour",
 	} {
 		if got := away(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
