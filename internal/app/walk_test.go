@@ -6,13 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"yett/internal/config"
 	"yett/internal/gateway"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const walked = `
 listeners:

@@ -26,8 +26,9 @@ const (
 // Process is what the command line may use of its process.
 type Process struct {
 	// Args are the words after the program's name.
-	Args           []string
-	Stdin          io.Reader // nil for the process's own
+	Args []string
+	// Stdin is read only where a flag says so.
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Env is the environment, which a configuration's ${NAME} reads too.
 	Env config.Env
