@@ -37,7 +37,7 @@ from a URL. Without a configuration nothing is verified: anybody can write such 
 	cmd.Flags().Lookup("config").Usage = "configuration file to verify with (default $YETT_CONFIG, else nothing is verified)"
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		raw, err := readToken(strings.Join(append(args, "-")[:1], ""), cmd.InOrStdin())
+		raw, err := tokenFrom(strings.Join(append(args, "-")[:1], ""), cmd.InOrStdin())
 		if err != nil {
 			return err
 		}

@@ -171,7 +171,7 @@ func (q *question) table(o *app.Options) (*access.File, error) {
 func (q *question) caller(w *app.Walker, table *access.File, e *explanation) (string, error) {
 	switch {
 	case q.token != "":
-		return readToken(q.token, q.stdin)
+		return tokenFrom(q.token, q.stdin)
 	case q.as == "" || q.as == access.Anonymous:
 		return "", nil
 	case table != nil:
@@ -198,8 +198,8 @@ func (q *question) caller(w *app.Walker, table *access.File, e *explanation) (st
 	return mint.Token(name, c, time.Now())
 }
 
-// readToken returns the token of a flag or argument: - is standard input.
-func readToken(word string, stdin io.Reader) (string, error) {
+// tokenFrom returns the token of a flag or argument: - is standard input.
+func tokenFrom(word string, stdin io.Reader) (string, error) {
 	if word == "-" {
 		const most = 1 << 20
 		data, err := io.ReadAll(io.LimitReader(stdin, most))

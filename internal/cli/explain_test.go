@@ -26,8 +26,8 @@ func folder(t *testing.T, files map[string]string) (path func(name string) strin
 	return func(name string) string { return filepath.Join(dir, name) }
 }
 
-// callWith is call with something on standard input.
-func callWith(t *testing.T, stdin string, args ...string) result {
+// feed is call with something on standard input.
+func feed(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr output
 	code := Main(t.Context(), Process{Args: args, Stdin: bytes.NewBufferString(stdin), Stdout: &stdout, Stderr: &stderr, Env: config.MapEnv(nil)})
@@ -178,12 +178,12 @@ func TestExplainMisused(t *testing.T) {
 func TestExplainToken(t *testing.T) {
 	name := file(t, explained)
 	for _, tt := range []struct{ flag, stdin string }{{"s3cr3t", ""}, {"-", "s3cr3t\n"}, {"-", "Bearer s3cr3t\n"}} {
-		got := callWith(t, tt.stdin, "explain", "-c", name, "GET", "/app/7", "--token", tt.flag)
+		got := feed(t, tt.stdin, "explain", "-c", name, "GET", "/app/7", "--token", tt.flag)
 		if got.code != exitOK || !strings.Contains(got.stdout, "Authorization: Bearer *** (6 bytes)\n") || strings.Contains(got.stdout, "s3cr3t") {
 			t.Errorf("%q: %+v", tt.flag, got)
 		}
 	}
-	if got := callWith(t, " \n", "explain", "-c", name, "GET", "/app/7", "--token", "-"); got.code != exitFail || got.stderr != "yett: there is no token\n" {
+	if got := feed(t, " \n", "explain", "-c", name, "GET", "/app/7", "--token", "-"); got.code != exitFail || got.stderr != "yett: there is no token\n" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -91,7 +91,7 @@ func TestMintAndDecode(t *testing.T) {
 	if got.code != exitOK || got.stderr != "" || strings.Count(raw, ".") != 2 || got.stdout != raw+"\n" {
 		t.Fatalf("%+v", got)
 	}
-	got = callWith(t, "Bearer "+raw+"\n", "token", "decode", "-c", name, "--json")
+	got = feed(t, "Bearer "+raw+"\n", "token", "decode", "-c", name, "--json")
 	var d decoded
 	if err := json.Unmarshal([]byte(got.stdout), &d); err != nil || got.code != exitOK {
 		t.Fatalf("%v: %+v", err, got)
@@ -125,7 +125,7 @@ func TestMintWhatDoesNotPass(t *testing.T) {
 		if got.code != exitOK || !strings.HasPrefix(got.stderr, "yett: the gateway would refuse this token: 401 ") {
 			t.Errorf("%q: %+v", flags, got)
 		}
-		got = callWith(t, got.stdout, "token", "decode", "-c", name, "-")
+		got = feed(t, got.stdout, "token", "decode", "-c", name, "-")
 		if got.code != exitFail || !strings.Contains(got.stdout, "verified   no, by "+name+": 401 ") || !strings.HasPrefix(got.stderr, "yett: the gateway would not let") {
 			t.Errorf("%q: %+v", flags, got)
 		}
@@ -134,7 +134,7 @@ func TestMintWhatDoesNotPass(t *testing.T) {
 
 func TestDecodeNonsense(t *testing.T) {
 	for _, args := range [][]string{{"nonsense"}, {"a.b.c"}, {"-"}, nil} {
-		got := callWith(t, "", append([]string{"token", "decode"}, args...)...)
+		got := feed(t, "", append([]string{"token", "decode"}, args...)...)
 		if got.code != exitFail || got.stdout != "" || strings.Contains(got.stderr, "nonsense") {
 			t.Errorf("%q: %+v", args, got)
 		}
