@@ -60,7 +60,7 @@ func TestLoaderCounts(t *testing.T) {
 		},
 		{
 			"any length", request{Method: "GET", Path: "/"}, answer{Status: 401, Body: anySize},
-			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", 401) }, "",
+			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", http.StatusUnauthorized) }, "",
 		},
 		{
 			"not refused", request{Method: "GET", Path: "/"}, answer{Status: 401, Body: anySize},

@@ -61,7 +61,7 @@ func TestOwnErrors(t *testing.T) {
 			log.With("a", "b").Error("broken")
 			log.Warn("strange")
 			if logs != nil {
-				logs.Log(&telemetry.Record{Path: "/bad", Failed: true})
+				logs.Log(telemetry.Record{Path: "/bad", Failed: true})
 				if err := logs.Close(); err != nil {
 					t.Error(err)
 				}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -52,8 +53,7 @@ func (g *gate) note(step string) {
 }
 
 // Log implements Recorder.
-func (g *gate) Log(r *telemetry.Record) {
-	kept := *r
+func (g *gate) Log(kept telemetry.Record) {
 	for _, s := range []*string{&kept.RequestID, &kept.Method, &kept.Path, &kept.Detail, &kept.Route, &kept.Service, &kept.User} {
 		*s = strings.Clone(*s)
 	}
@@ -646,6 +646,31 @@ func TestFailed(t *testing.T) {
 		if r := g.records[len(g.records)-1]; r.Failed != tt.want {
 			t.Errorf("%s, %v: failed is %v", tt.path, tt.later, r.Failed)
 		}
+	}
+}
+
+// A life of an exchange, with its line in the log, allocates nothing.
+func TestNoAllocation(t *testing.T) {
+	if raceDetector {
+		t.Skip("allocations can't be counted under the race detector")
+	}
+	g := start(t, ok)
+	discard, err := telemetry.NewAccessLog(telemetry.ToStream(io.Discard), telemetry.Options{Flush: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := &telemetry.Logs{All: discard, Errors: discard}
+	defer logs.Close()
+	g.Gateway.recorder = logs
+	r, _ := g.Snapshot().Match(g.request("GET", "/page"))
+	r.Endpoint = page(func(x *exchange.Exchange) { x.Status = 500 })
+	if n := testing.AllocsPerRun(1000, func() {
+		x := g.request("GET", "/page")
+		g.Serve(x)
+		g.Done(x)
+		g.pool.Put(x)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -37,25 +37,45 @@ func AppendEscaped(dst []byte, s string) []byte {
 }
 
 // plainPrefix returns how many bytes at the front of s are plain. It looks at
-// eight at a time: most strings are short, plain, and in every log line.
+// eight at a time: most strings are short, plain, and in every log line. The
+// last eight overlap those before, so that no rest is walked byte by byte.
 func plainPrefix(s string) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-		// The high bit of a byte is set in each term when the byte is below a
-		// space, a quote, a backslash, or not ASCII. A borrow may set it for
-		// the byte above such a one as well, which changes nothing.
-		quote, backslash := w^ones*'"', w^ones*'\\'
-		if ((w-ones*' ')|(quote-ones)|(backslash-ones)|w)&highs != 0 {
-			break
+		if !plainWord(word(s[i:])) {
+			return i + plainBytes(s[i:])
 		}
 	}
-	for i < len(s) && plain[s[i]] {
-		i++
+	if i > 0 && plainWord(word(s[len(s)-8:])) {
+		return len(s)
 	}
-	return i
+	return i + plainBytes(s[i:])
+}
+
+// word returns the first eight bytes of s, of which there are as many at least.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// plainWord tells whether eight bytes are plain. The high bit of a byte is set
+// in each term when the byte is below a space, a quote, a backslash, or not
+// ASCII. A borrow may set it for the byte above such a one as well, which
+// changes nothing.
+func plainWord(w uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	return ((w-ones*' ')|(quote-ones)|(backslash-ones)|w)&highs == 0
+}
+
+func plainBytes(s string) int {
+	for i := range len(s) {
+		if !plain[s[i]] {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func appendMixed(dst []byte, s string) []byte {

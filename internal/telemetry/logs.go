@@ -6,12 +6,12 @@ import "errors"
 type Logs struct{ All, Errors *AccessLog }
 
 // Log takes a Record, as AccessLog does.
-func (l *Logs) Log(r *Record) {
+func (l *Logs) Log(r Record) {
 	if l.All != nil {
-		l.All.Log(r)
+		l.All.Log(&r)
 	}
 	if l.Errors != nil && r.Failed {
-		l.Errors.Log(r)
+		l.Errors.Log(&r)
 	}
 }
 

@@ -15,10 +15,10 @@ import (
 func TestLogs(t *testing.T) {
 	all, failed := &sink{}, &sink{}
 	l := Logs{All: open(t, all.open, Options{Flush: time.Hour}), Errors: open(t, failed.open, Options{Flush: time.Hour})}
-	l.Log(&Record{Path: "/good", Status: 200})
-	l.Log(&Record{Path: "/bad", Status: 502, Failed: true})
+	l.Log(Record{Path: "/good", Status: 200})
+	l.Log(Record{Path: "/bad", Status: 502, Failed: true})
 	fmt.Fprintln(l.Errors, `{"path":"own"}`)
-	l.Log(&Record{Path: "/cut", Status: 200, Failed: true})
+	l.Log(Record{Path: "/cut", Status: 200, Failed: true})
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
@@ -40,7 +40,7 @@ func TestEitherLogAlone(t *testing.T) {
 	} {
 		out := &sink{}
 		l := log(open(t, out.open, Options{Flush: time.Hour}))
-		l.Log(&Record{Path: "/bad", Failed: true})
+		l.Log(Record{Path: "/bad", Failed: true})
 		if err := errors.Join(l.Reopen(), l.Close()); err != nil {
 			t.Error(err)
 		}
@@ -67,7 +67,7 @@ func TestLogsReopen(t *testing.T) {
 	if err := l.Reopen(); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), failed) {
 		t.Errorf("Reopen: %v", err)
 	}
-	l.Log(&Record{Path: "/bad", Failed: true})
+	l.Log(Record{Path: "/bad", Failed: true})
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
