@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"yett/internal/app"
-	"yett/internal/catalog"
 )
 
 func TestRequestsAreValid(t *testing.T) {
@@ -135,9 +134,6 @@ func TestYettLoads(t *testing.T) {
 			return
 		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			if strings.Contains(e.conf.Top, "jwt:") && catalog.Lookup("jwt") == nil {
-				t.Skip("this gateway has no policy jwt")
-			}
 			if _, err := app.Check(app.Options{File: render(t, e)}); err != nil {
 				t.Error(err)
 			}
