@@ -8,6 +8,7 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/telemetry"
+	"yett/internal/token"
 	"yett/internal/upstream"
 )
 
@@ -20,6 +21,8 @@ type State interface {
 	Services() []*upstream.Service
 	// Store tells how shared state is.
 	Store() StoreState
+	// Keys tells how the keys of the issuers are.
+	Keys() []token.State
 }
 
 // StoreState tells how shared state is.
@@ -55,6 +58,7 @@ type healthPage struct {
 	Dependencies map[string]string      `json:"dependencies"`
 	Store        *storePage             `json:"store,omitempty"`
 	Services     map[string]servicePage `json:"services,omitempty"`
+	Issuers      map[string]issuerPage  `json:"issuers,omitempty"`
 	Breakers     *map[string]any        `json:"circuitBreakers,omitempty"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
@@ -83,6 +87,24 @@ func showStore(s StoreState) storePage {
 		p.State = "lost"
 	}
 	return p
+}
+
+type issuerPage struct {
+	Keys    int    `json:"keys"`
+	State   string `json:"state"` // ok or failing
+	Fetched string `json:"fetched,omitempty"`
+}
+
+func showKeys(states []token.State) map[string]issuerPage {
+	pages := make(map[string]issuerPage)
+	for _, s := range states {
+		p := issuerPage{Keys: s.Keys, State: "ok", Fetched: stamp(s.Fetched)}
+		if s.Failing {
+			p.State = "failing"
+		}
+		pages[s.Issuer] = p
+	}
+	return pages
 }
 
 type breakerSummary struct {
@@ -115,8 +137,8 @@ func (h *Health) Ready(x *exchange.Exchange) {
 	reply(x, http.StatusServiceUnavailable, h.page("draining"))
 }
 
-// Detailed answers with what is known about each service, and what has been
-// refused.
+// Detailed answers with what is known about each service, how the keys of
+// issuers are, and what has been refused.
 func (h *Health) Detailed(x *exchange.Exchange) {
 	p, store := h.page("healthy"), showStore(h.State.Store())
 	p.Store = &store
@@ -128,6 +150,7 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 			LastFailure: st.LastReason, LastFailureTime: stamp(st.LastFailure), LastSuccessTime: stamp(st.LastSuccess),
 		}
 	}
+	p.Issuers = showKeys(h.State.Keys())
 	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Breakers, p.Summary = &map[string]any{}, &breakerSummary{}
 	reply(x, http.StatusOK, p)

@@ -17,6 +17,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
+	"yett/internal/token"
 	"yett/internal/upstream"
 	"yett/internal/wire"
 )
@@ -28,7 +29,10 @@ type state struct {
 	ready    bool
 	services []*upstream.Service
 	store    StoreState
+	keys     []token.State
 }
+
+func (s *state) Keys() []token.State { return s.keys }
 
 func (s *state) Store() StoreState             { return s.store }
 func (s *state) Ready() bool                   { return s.ready }
@@ -93,6 +97,19 @@ func stampIsGood(t *testing.T, v any) {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil || time.Since(at).Abs() > time.Minute || !regexp.MustCompile(`^\S{19}\.\d{3}Z$`).MatchString(text) {
 		t.Errorf("the time is %q", text)
+	}
+}
+
+// An issuer whose keys can't be had is shown.
+func TestKeysAreShown(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	_, page := ask(t, health(&state{keys: []token.State{{Issuer: "own", Keys: 1}, {Issuer: "other", Keys: 2, Failing: true, Fetched: at}}}).Detailed)
+	want := map[string]any{
+		"own":   map[string]any{"keys": 1.0, "state": "ok"},
+		"other": map[string]any{"keys": 2.0, "state": "failing", "fetched": "2026-01-02T03:04:05.000Z"},
+	}
+	if !reflect.DeepEqual(page["issuers"], want) {
+		t.Errorf("%v", page["issuers"])
 	}
 }
 

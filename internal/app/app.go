@@ -28,6 +28,7 @@ import (
 	"yett/internal/snapshot"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
+	"yett/internal/token"
 	"yett/internal/upstream"
 	"yett/internal/wire"
 )
@@ -211,6 +212,9 @@ func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Servi
 
 // Signer implements admin.Signing.
 func (a *App) Signer() *assertion.Signer { return a.gateway.Snapshot().Signer() }
+
+// Keys implements admin.State.
+func (a *App) Keys() []token.State { return a.gateway.Snapshot().Tokens().States() }
 
 // Store implements admin.State.
 func (a *App) Store() admin.StoreState { return a.shared.state() }

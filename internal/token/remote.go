@@ -41,7 +41,8 @@ type remote struct {
 	cooldown   time.Duration
 	tried      chan struct{} // closed after the first fetch, however it went
 	once       sync.Once
-	failed     atomic.Bool // the last fetch, or there was none yet
+	failed     atomic.Bool  // the last fetch, or there was none yet
+	last       atomic.Int64 // when a fetch went well last, in seconds since 1970
 
 	mu     sync.Mutex
 	flight chan struct{} // closed when the fetch that runs is over; nil for none
@@ -125,6 +126,14 @@ func stay(req *http.Request, via []*http.Request) error {
 
 // failing tells whether the last fetch went wrong.
 func (r *remote) failing() bool { return r.failed.Load() }
+
+// fetched returns when a fetch went well last, zero for never.
+func (r *remote) fetched() time.Time {
+	if at := r.last.Load(); at > 0 {
+		return time.Unix(at, 0)
+	}
+	return time.Time{}
+}
 
 // run fetches until ctx ends.
 func (r *remote) run(ctx context.Context) {
@@ -246,5 +255,6 @@ func (r *remote) fetch(ctx context.Context) error {
 		r.log.Debug("some keys are left out", "error", errors.Join(skipped...).Error())
 	}
 	r.source.replace(keys)
+	r.last.Store(time.Now().Unix())
 	return nil
 }

@@ -114,6 +114,9 @@ func TestRotation(t *testing.T) {
 	if n := s.asked.Load(); n != 2 {
 		t.Errorf("fetched %d times", n)
 	}
+	if got := v.States(); len(got) != 1 || got[0].Issuer != "platform" || got[0].Keys != 2 || got[0].Failing || got[0].Fetched.IsZero() {
+		t.Errorf("the keys are %+v", got)
+	}
 	if got := refusal(v, one); got != "" {
 		t.Errorf("the old key: %s", got)
 	}
@@ -243,6 +246,9 @@ func TestNeverFetched(t *testing.T) {
 	v := started(t, remoteIssuer(s.URL, nil))
 	if got := refusal(v, sign(t, "RS256", w.rsa, good(), kid("one"))); got != "token_keys_unavailable" {
 		t.Error(got)
+	}
+	if got := v.States(); got[0].Keys != 0 || !got[0].Failing || !got[0].Fetched.IsZero() {
+		t.Errorf("the keys are %+v", got)
 	}
 	if got := refusal(v, sign(t, "HS256", []byte(secret), good(), kid("one"))); got != "token_key" { // a public set has no secrets
 		t.Error(got)

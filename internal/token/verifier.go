@@ -117,6 +117,37 @@ func (v *Verifier) remotes() []*remote {
 	return all
 }
 
+// State is how the keys of an issuer are.
+type State struct {
+	Issuer string
+	// Keys is how many are known.
+	Keys int
+	// Failing tells that a URL could not be fetched when it was tried last.
+	Failing bool
+	// Fetched is when a URL was fetched last, zero for never, or where there is
+	// none.
+	Fetched time.Time
+}
+
+// States returns how the keys of each issuer are, in order.
+func (v *Verifier) States() []State {
+	states := make([]State, len(v.issuers))
+	for i, is := range v.issuers {
+		states[i].Issuer = is.name
+		for _, s := range is.sources {
+			states[i].Keys += len(s.all())
+			if s.remote == nil {
+				continue
+			}
+			states[i].Failing = states[i].Failing || s.remote.failing()
+			if at := s.remote.fetched(); at.After(states[i].Fetched) {
+				states[i].Fetched = at
+			}
+		}
+	}
+	return states
+}
+
 // Names returns the configured names of the issuers, in order.
 func (v *Verifier) Names() []string {
 	names := make([]string, len(v.issuers))
