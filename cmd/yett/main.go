@@ -14,6 +14,6 @@ var version string
 
 func main() {
 	os.Exit(cli.Main(context.Background(), cli.Process{
-		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Env: config.OSEnv(), Version: version,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: config.OSEnv(), Version: version,
 	}))
 }

@@ -18,6 +18,17 @@ type State interface {
 	Ready() bool
 	// Services returns the services of the current snapshot.
 	Services() []*upstream.Service
+	// Store tells how shared state is.
+	Store() StoreState
+}
+
+// StoreState tells how shared state is.
+type StoreState struct {
+	// Name is the store's.
+	Name string
+	Lost bool
+	// Since is when that changed last.
+	Since time.Time
 }
 
 // Health makes the health pages.
@@ -42,6 +53,7 @@ type healthPage struct {
 	Uptime       int64                  `json:"uptime"`
 	Timestamp    string                 `json:"timestamp"`
 	Dependencies map[string]string      `json:"dependencies"`
+	Store        *storePage             `json:"store,omitempty"`
 	Services     map[string]servicePage `json:"services,omitempty"`
 	Breakers     *map[string]any        `json:"circuitBreakers,omitempty"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
@@ -59,6 +71,20 @@ type servicePage struct {
 	LastSuccessTime string   `json:"lastSuccessTime,omitempty"`
 }
 
+type storePage struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // connected or lost
+	Since string `json:"since"`
+}
+
+func showStore(s StoreState) storePage {
+	p := storePage{Name: s.Name, State: "connected", Since: stamp(s.Since)}
+	if s.Lost {
+		p.State = "lost"
+	}
+	return p
+}
+
 type breakerSummary struct {
 	Total    int `json:"totalCircuits"`
 	Open     int `json:"openCircuits"`
@@ -71,11 +97,12 @@ func (h *Health) page(status string) healthPage {
 		Status: status, Service: h.Name, Version: h.Version,
 		Uptime:       int64(time.Since(h.Started) / time.Second),
 		Timestamp:    stamp(time.Now()),
-		Dependencies: map[string]string{},
+		Dependencies: map[string]string{"store": showStore(h.State.Store()).State},
 	}
 }
 
-// Live answers 200 as long as the process serves requests at all.
+// Live answers 200 as long as the process serves requests at all, which it does
+// with the store lost too.
 func (h *Health) Live(x *exchange.Exchange) { reply(x, http.StatusOK, h.page("healthy")) }
 
 // Ready answers 503 while the gateway starts or drains, so that load
@@ -91,7 +118,8 @@ func (h *Health) Ready(x *exchange.Exchange) {
 // Detailed answers with what is known about each service, and what has been
 // refused.
 func (h *Health) Detailed(x *exchange.Exchange) {
-	p := h.page("healthy")
+	p, store := h.page("healthy"), showStore(h.State.Store())
+	p.Store = &store
 	p.Services = make(map[string]servicePage)
 	for _, s := range h.State.Services() {
 		st := s.Stats()

@@ -27,8 +27,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type state struct {
 	ready    bool
 	services []*upstream.Service
+	store    StoreState
 }
 
+func (s *state) Store() StoreState             { return s.store }
 func (s *state) Ready() bool                   { return s.ready }
 func (s *state) Services() []*upstream.Service { return s.services }
 
@@ -78,7 +80,7 @@ func TestLive(t *testing.T) {
 	if up := page["uptime"].(float64); up != 90 && up != 91 {
 		t.Errorf("uptime is %v", up)
 	}
-	if d, ok := page["dependencies"].(map[string]any); !ok || len(d) != 0 {
+	if want := map[string]any{"store": "connected"}; !reflect.DeepEqual(page["dependencies"], want) {
 		t.Errorf("dependencies are %v", page["dependencies"])
 	}
 	stampIsGood(t, page["timestamp"])
@@ -91,6 +93,25 @@ func stampIsGood(t *testing.T, v any) {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil || time.Since(at).Abs() > time.Minute || !regexp.MustCompile(`^\S{19}\.\d{3}Z$`).MatchString(text) {
 		t.Errorf("the time is %q", text)
+	}
+}
+
+// A lost store is shown, and is no reason to restart or to take traffic away.
+func TestStoreIsShown(t *testing.T) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for lost, word := range map[bool]string{false: "connected", true: "lost"} {
+		s := &state{ready: true, store: StoreState{Name: "redis", Lost: lost, Since: since}}
+		h := health(s)
+		for name, p := range map[string]func(*exchange.Exchange){"live": h.Live, "ready": h.Ready, "detailed": h.Detailed} {
+			status, page := ask(t, p)
+			if want := map[string]any{"store": word}; status != 200 || !reflect.DeepEqual(page["dependencies"], want) {
+				t.Errorf("%s: %d, dependencies are %v", name, status, page["dependencies"])
+			}
+			want := map[string]any{"name": "redis", "state": word, "since": "2026-01-02T03:04:05.000Z"}
+			if name == "detailed" && !reflect.DeepEqual(page["store"], want) {
+				t.Errorf("the store is %v", page["store"])
+			}
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/gateway"
 	"yett/internal/policy"
+	"yett/internal/revocation"
 	"yett/internal/snapshot"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
@@ -61,6 +62,8 @@ type App struct {
 	lot       *http1.Lot
 	servers   []*engine.Server
 	ready     atomic.Bool
+	revoked   *revocation.List
+	shared    *shared // nil before Start
 }
 
 // Check loads and compiles a configuration and starts nothing. The error is a
@@ -70,18 +73,27 @@ func Check(o Options) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(conf, o, upstream.Deps{}, &admin.Health{}, &admin.Keys{})
+	return compile(conf, o, upstream.Deps{}, pages{})
 }
 
-func compile(conf *config.Config, o Options, deps upstream.Deps, health *admin.Health, keys *admin.Keys) (*snapshot.Snapshot, error) {
+// pages are the gateway's own.
+type pages struct {
+	health      admin.Health
+	keys        admin.Keys
+	revocations admin.Revocations
+}
+
+func compile(conf *config.Config, o Options, deps upstream.Deps, p pages) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
 		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version},
 		Upstream: deps,
+		Revoked:  p.revocations.List,
 		Endpoints: map[string]snapshot.Endpoint{
-			"health":          admin.Endpoint(health.Live),
-			"ready":           admin.Endpoint(health.Ready),
-			"health_detailed": admin.Endpoint(health.Detailed),
-			"jwks":            admin.Endpoint(keys.JWKS),
+			"health":          admin.Endpoint(p.health.Live),
+			"ready":           admin.Endpoint(p.health.Ready),
+			"health_detailed": admin.Endpoint(p.health.Detailed),
+			"jwks":            admin.Endpoint(p.keys.JWKS),
+			"revocations":     &p.revocations,
 		},
 	}, nil)
 }
@@ -94,13 +106,17 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	var ownErrors errorLines
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons())}
-	health := &admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally}
+	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New()}
+	own := pages{
+		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
+		keys:        admin.Keys{State: a},
+		revocations: admin.Revocations{List: a.revoked, State: a, Log: a.log},
+	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return nil, err
 	}
 	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, health, &admin.Keys{State: a})
+	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)
 	}
@@ -146,9 +162,12 @@ func (a *App) server(l snapshot.Listener) *engine.Server {
 	return s
 }
 
-// Start binds all addresses, then serves. When one can't be bound none is
-// served.
+// Start opens the store and binds all addresses, then serves. When one can't be
+// bound none is served.
 func (a *App) Start(ctx context.Context) error {
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
 	for i, s := range a.servers {
 		if err := s.Bind(ctx); err != nil {
 			for _, bound := range a.servers[:i] {
@@ -192,6 +211,9 @@ func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Servi
 // Signer implements admin.Signing.
 func (a *App) Signer() *assertion.Signer { return a.gateway.Snapshot().Signer() }
 
+// Store implements admin.State.
+func (a *App) Store() admin.StoreState { return a.shared.state() }
+
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }
 
@@ -227,8 +249,9 @@ func (a *App) Stop(ctx context.Context) error {
 	return errors.Join(append(errs, a.Close())...)
 }
 
-// Close ends what New has made. It is part of Stop.
+// Close ends what New and Start have made. It is part of Stop.
 func (a *App) Close() error {
+	a.shared.close()
 	a.snap.Retire(nil)
 	a.sweeper.Close()
 	a.lot.Close()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	"yett/internal/admin"
 	"yett/internal/config"
 	"yett/internal/problem"
 	"yett/internal/upstream"
@@ -24,7 +23,7 @@ func load(o Options) (*config.Config, error) {
 		return conf, err
 	}
 	if conf != nil {
-		_, err = compile(conf, o, upstream.Deps{}, &admin.Health{}, &admin.Keys{})
+		_, err = compile(conf, o, upstream.Deps{}, pages{})
 		errors.As(err, &more)
 	}
 	found = append(found, sound(more, found)...)

@@ -26,7 +26,9 @@ const (
 // Process is what the command line may use of its process.
 type Process struct {
 	// Args are the words after the program's name.
-	Args           []string
+	Args []string
+	// Stdin is read only where a flag says so.
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Env is the environment, which a configuration's ${NAME} reads too.
 	Env config.Env
@@ -40,6 +42,7 @@ type Process struct {
 func Main(ctx context.Context, p Process) int {
 	root := p.root()
 	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
@@ -74,7 +77,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.healthCommand(),
-		p.schemaCommand(), p.versionCommand(), p.referenceCommand())
+		p.revokeCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
 	root.SetFlagErrorFunc(misuse)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = strictArgs(cmd.Args)

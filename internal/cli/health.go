@@ -64,9 +64,18 @@ type probe struct {
 	http2 bool
 }
 
-// newProbe finds out where a gateway with that configuration is asked from
-// its own machine.
+// newProbe finds out where a gateway with that configuration is asked how it
+// is, from its own machine.
 func newProbe(c *config.Config) (probe, error) {
+	path, vhost, err := healthRoute(c)
+	if err != nil {
+		return probe{}, err
+	}
+	return probeOf(c, path, vhost)
+}
+
+// probeOf asks the first listener for a path and a host.
+func probeOf(c *config.Config, path, vhost string) (probe, error) {
 	if len(c.Listeners) == 0 {
 		return probe{}, errors.New("the configuration has no listener; name the address with --url")
 	}
@@ -74,10 +83,6 @@ func newProbe(c *config.Config) (probe, error) {
 	host, port, err := net.SplitHostPort(l.Address)
 	if err != nil || port == "0" {
 		return probe{}, fmt.Errorf("the port of listeners[0].address %q is not known before it is bound; name the address with --url", l.Address)
-	}
-	path, vhost, err := healthRoute(c)
-	if err != nil {
-		return probe{}, err
 	}
 	u := url.URL{Scheme: "http", Host: net.JoinHostPort(local(host), port), Path: path}
 	if l.TLS != nil {
@@ -98,18 +103,27 @@ func local(host string) string {
 // host for which it is served ("" for any).
 func healthRoute(c *config.Config) (path, host string, err error) {
 	for _, endpoint := range []string{"ready", "health"} {
-		for _, r := range c.Routes {
-			fixed := slices.IndexFunc(r.Path, func(p string) bool { return !strings.ContainsAny(p, "{*") })
-			if r.Endpoint != endpoint || fixed < 0 {
-				continue
-			}
-			if len(r.Host) > 0 {
-				host = strings.Replace(r.Host[0], "*", "health", 1)
-			}
-			return r.Path[fixed], host, nil
+		if path, host, ok := endpointRoute(c, endpoint, http.MethodGet); ok {
+			return path, host, nil
 		}
 	}
 	return "", "", errors.New("no route has the endpoint ready or health; add one, or name the address with --url")
+}
+
+// endpointRoute returns a path under which a page of the gateway is served, and
+// a host for which it is ("" for any).
+func endpointRoute(c *config.Config, endpoint, method string) (path, host string, ok bool) {
+	for _, r := range c.Routes {
+		fixed := slices.IndexFunc(r.Path, func(p string) bool { return !strings.ContainsAny(p, "{*") })
+		if r.Endpoint != endpoint || fixed < 0 || len(r.Methods) > 0 && !slices.Contains(r.Methods, method) {
+			continue
+		}
+		if len(r.Host) > 0 {
+			host = strings.Replace(r.Host[0], "*", endpoint, 1)
+		}
+		return r.Path[fixed], host, true
+	}
+	return "", "", false
 }
 
 // ask sends the question. It returns the status of a good answer, and an
@@ -131,14 +145,15 @@ func (p probe) ask(ctx context.Context) (string, error) {
 	return resp.Status, nil
 }
 
-// client doesn't follow redirects, nor use a proxy. It takes any certificate:
-// the gateway is asked by its address, which no certificate names, on the
-// machine itself, and nothing secret is sent.
+// client takes any certificate: the gateway is asked by its address, which no
+// certificate names, on the machine itself, and nothing secret is sent.
 func (p probe) client() *http.Client {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true},
-	}
+	return p.clientWith(&tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true})
+}
+
+// clientWith doesn't follow redirects, nor use a proxy.
+func (p probe) clientWith(conf *tls.Config) *http.Client {
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: conf}
 	if p.http2 {
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)

@@ -73,7 +73,7 @@ func TestHealthByConfig(t *testing.T) {
 		{"every address", "", plain, `{address: ":PORT"}`, `{name: r, path: /ready, auth: none, endpoint: ready}`},
 		{"IPv6 wildcard", "", plain, `{address: "[::]:PORT"}`, `{name: r, path: /ready, auth: none, endpoint: ready}`},
 		{"one host", "api.example.org", plain, `{address: "127.0.0.1:PORT"}`, `{name: r, host: api.example.org, path: ["/{x}", /ready], auth: none, endpoint: ready}`},
-		{"any of many hosts", "health.example.org", plain, `{address: "127.0.0.1:PORT"}`, `{name: r, host: "*.example.org", path: /ready, auth: none, endpoint: ready}`},
+		{"any of many hosts", "ready.example.org", plain, `{address: "127.0.0.1:PORT"}`, `{name: r, host: "*.example.org", path: /ready, auth: none, endpoint: ready}`},
 		{"HTTP/2 alone", "", h2c, `{address: "127.0.0.1:PORT", protocols: [h2c]}`, `{name: r, path: /ready, auth: none, endpoint: ready}`},
 		{"health where there is no ready", "", plain, `{address: "127.0.0.1:PORT"}`, `{name: r, path: /ready, auth: none, endpoint: health}`},
 	} {

@@ -14,6 +14,7 @@ import (
 	"yett/internal/policy"
 	"yett/internal/revocation"
 	"yett/internal/route"
+	"yett/internal/store/redis"
 	"yett/internal/token"
 	"yett/internal/upstream"
 )
@@ -44,6 +45,8 @@ type Snapshot struct {
 	Config    *config.Config
 	Manners   *manners.Manners
 	Listeners []Listener
+	// Store is how shared state is reached, nil where it is in memory.
+	Store *redis.Options
 
 	table    *route.Table
 	routes   []Route
@@ -83,6 +86,7 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	b := newBuilder(c, deps, previous)
 	b.logs()
 	b.listeners()
+	b.store()
 	b.identityHeaders()
 	b.services()
 	b.callers()

@@ -8,36 +8,49 @@ import (
 	"time"
 )
 
-// Entry is a member of a set, and when it leaves the set by itself.
+// Skew is how far the clocks of nodes and store may differ. What has ended is
+// kept that much longer, so that nobody with a clock ahead takes from the
+// others what still counts for them.
+const Skew = time.Minute
+
+// Entry is a member of a set, and when it leaves the set by itself. Until
+// counts in whole milliseconds.
 type Entry struct {
 	Member string
 	Until  time.Time
 }
 
-// Store is shared state. Its methods may be called from many goroutines.
+// Store is shared state. Its methods may be called from many goroutines. None
+// of them, other than Follow, takes longer than a second or two, whatever the
+// store does.
 type Store interface {
 	// Name is what logs and health answers call the store, such as "memory".
 	Name() string
-	// Ping tells whether the store can be reached.
+	// Ping tells whether the store can be reached and written to.
 	Ping(ctx context.Context) error
 	// Add puts entries into a set, all or none. A member that is there already
-	// stays until the later of both times.
+	// stays until the later of both times. After an error the entries may be
+	// there or not; to add them again does no harm.
 	Add(ctx context.Context, set string, entries ...Entry) error
 	// Follow tells f what a set holds, and then what is added to it by any
 	// node, until ctx ends. It finds the store again by itself, and tells
 	// everything anew then, so that nothing is missed.
 	Follow(ctx context.Context, set string, f Follower)
-	// Close ends all that the store has running.
+	// Close ends all that the store has running. Every Follow has to be over.
 	Close()
 }
 
-// Follower is told about a set by one goroutine.
+// Follower is told about a set, by one goroutine at a time. It has to be quick,
+// and must not call the store.
 type Follower interface {
-	// Added is called for each entry, maybe more than once for the same.
+	// Added is called for each entry, maybe more than once for the same, and
+	// maybe for one that has ended.
 	Added(Entry)
-	// Synced is called when all that the set held has been told.
+	// Synced is called when all that the set holds has been told: at first,
+	// after each Lost, and from time to time, so that who knows more than the
+	// set does can put it there.
 	Synced()
-	// Lost is called when the store can't be reached any more, once until the
-	// next Synced.
+	// Lost is called when the store can't be reached, once until the next
+	// Synced.
 	Lost(err error)
 }

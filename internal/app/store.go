@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"yett/internal/admin"
+	"yett/internal/revocation"
+	"yett/internal/store"
+	"yett/internal/store/memory"
+	"yett/internal/store/redis"
+)
+
+// firstSync is how long the start waits for the list of revoked tokens: before
+// it is there, one of them could pass.
+const firstSync = 5 * time.Second
+
+// shared is the store with what follows it, and how it is.
+type shared struct {
+	store  store.Store
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+	synced chan struct{} // closed when the list is here for the first time
+	missed chan error    // takes why it isn't
+
+	log *slog.Logger
+	mu  sync.Mutex
+	now admin.StoreState // guarded by mu
+}
+
+// OpenStore opens the store that o describes, the one in memory when o is nil.
+// A store is returned with an error too, unless the options make no sense: one
+// that will be found when it is there. The error is one line, with the remedy.
+func OpenStore(ctx context.Context, o *redis.Options) (store.Store, error) {
+	if o == nil {
+		return memory.New(), nil
+	}
+	s, err := redis.Open(ctx, *o)
+	if s == nil {
+		return nil, err
+	}
+	if err != nil {
+		err = fmt.Errorf("the store at %s can't be used: %s; %s", o.Address, cause(err), remedy(err))
+	}
+	return s, err
+}
+
+// cause is what an error of the store wraps, in one line: where and what was
+// being done is told already.
+func cause(err error) string {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner
+	}
+	return strings.ReplaceAll(err.Error(), "\n", " ")
+}
+
+// remedy says what to do about a server that can't be used.
+func remedy(err error) string {
+	text := err.Error()
+	for _, known := range []struct{ sign, remedy string }{
+		{"WRONGPASS", "correct store.redis.username and password"},
+		{"NOAUTH", "set store.redis.password"},
+		{"NOPERM", "allow its user the keys and channels that begin with store.redis.prefix, and the commands EVAL, EVALSHA, TIME, ZADD, ZRANGE, ZREMRANGEBYSCORE, ZSCAN, PEXPIREAT, PUBLISH and SUBSCRIBE"},
+		{"READONLY", "name the primary in store.redis.host, this is a replica"},
+		{"DB index", "correct store.redis.database"},
+		{"x509:", "correct store.redis.tls"},
+		{"tls:", "correct store.redis.tls, or remove it"},
+	} {
+		if strings.Contains(text, known.sign) {
+			return known.remedy
+		}
+	}
+	return "start it, correct store.redis, or leave store.redis.host empty to keep state in memory"
+}
+
+// openStore opens the store and waits until the list of revoked tokens is here.
+// When that fails, and the configuration doesn't require the store, the gateway
+// starts without, and finds it later.
+func (a *App) openStore(ctx context.Context) error {
+	s, err := OpenStore(ctx, a.snap.Store)
+	if s == nil {
+		return err
+	}
+	a.shared = follow(s, a.revoked, a.log, err)
+	if err == nil {
+		err = a.shared.wait()
+	}
+	if err != nil && a.conf.Store.Required {
+		return fmt.Errorf("%w; store.required: false starts without it", err)
+	}
+	return nil
+}
+
+// follow lets the list follow the store until close. lost is why the store
+// can't be used as yet, or nil.
+func follow(s store.Store, list *revocation.List, log *slog.Logger, lost error) *shared {
+	ctx, stop := context.WithCancel(context.Background())
+	sh := &shared{
+		store: s, stop: stop, log: log, synced: make(chan struct{}), missed: make(chan error, 1),
+		now: admin.StoreState{Name: s.Name(), Since: time.Now()},
+	}
+	if lost != nil {
+		sh.lose(lost)
+	}
+	sh.ended.Go(func() { list.Follow(ctx, s, sh.changed) })
+	return sh
+}
+
+// wait waits for the list, or for the first failure to get it.
+func (sh *shared) wait() error {
+	select {
+	case <-sh.synced:
+		return nil
+	case err := <-sh.missed:
+		return fmt.Errorf("the store's list of revoked tokens can't be read: %s; %s", cause(err), remedy(err))
+	case <-time.After(firstSync):
+		return fmt.Errorf("the store's list of revoked tokens did not come within %v", firstSync)
+	}
+}
+
+// changed is told by the list what becomes of the store.
+func (sh *shared) changed(lost error) {
+	if lost != nil {
+		select {
+		case sh.missed <- lost:
+		default: // nobody waits any more
+		}
+		sh.lose(lost)
+		return
+	}
+	sh.find()
+}
+
+// lose notes that the store is lost, once.
+func (sh *shared) lose(err error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.now.Lost {
+		return
+	}
+	sh.now.Lost, sh.now.Since = true, time.Now()
+	sh.log.Warn("the store is lost; what was known of it stays in effect", "store", sh.now.Name, "error", err.Error())
+}
+
+// find notes that the store is there and the list is complete, at first and
+// after a loss.
+func (sh *shared) find() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	select {
+	case <-sh.synced:
+	default:
+		close(sh.synced)
+	}
+	if !sh.now.Lost {
+		return
+	}
+	sh.log.Info("the store is back", "store", sh.now.Name, "lost_for", time.Since(sh.now.Since).String())
+	sh.now.Lost, sh.now.Since = false, time.Now()
+}
+
+func (sh *shared) state() admin.StoreState {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.now
+}
+
+// close ends the following and the store. The nil shared has nothing to end.
+func (sh *shared) close() {
+	if sh == nil {
+		return
+	}
+	sh.stop()
+	sh.ended.Wait()
+	sh.store.Close()
+}

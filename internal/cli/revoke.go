@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"yett/internal/admin"
+	"yett/internal/app"
+	"yett/internal/config"
+	"yett/internal/revocation"
+	"yett/internal/snapshot"
+	"yett/internal/store/redis"
+)
+
+// revokeFlags are the words of the command line.
+type revokeFlags struct {
+	token, id, sum, subject string
+	before, expires         string
+	url, bearer             string
+	timeout                 time.Duration
+}
+
+func (p Process) revokeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revoke",
+		Short: "End a token, or all tokens of somebody",
+		Long: `Revoke makes gateways refuse a token from now on: a whole token, the one with a jti, or
+the one with a SHA-256; or all tokens of a subject that were issued before a moment.
+
+With a store in Redis it writes there, whether a gateway runs or not, and all gateways
+of that store follow within a second. Otherwise it asks the running gateway, through
+the route with the endpoint revocations, and with an access token that may use it.
+
+A token on the command line is seen by all users of the machine: --token - reads it
+from the standard input, and YETT_TOKEN holds the access token.`,
+		Example: `  yett revoke --token - < token.txt
+  yett revoke --jti 6f1c0f6e-2a5d-4a4e-9a57-0a8f6a0f8f31 --expires 15m
+  yett revoke --subject 42                                   log user 42 out everywhere
+  yett revoke --subject 42 --before 2026-01-31T09:30:00Z
+  YETT_TOKEN=$ADMIN yett revoke --jti abc --url https://api.example.org/internal/revocations`,
+	}
+	file := p.configFlag(cmd)
+	var f revokeFlags
+	flags := cmd.Flags()
+	flags.StringVar(&f.token, "token", "", "whole token, or - to read it from the standard input")
+	flags.StringVar(&f.id, "jti", "", "ID of a token")
+	flags.StringVar(&f.sum, "sha256", "", "SHA-256 of a whole token, in hexadecimal digits")
+	flags.StringVar(&f.subject, "subject", "", "subject whose tokens are revoked")
+	flags.StringVar(&f.before, "before", "", "with --subject: only tokens issued before that time (default now)")
+	flags.StringVar(&f.expires, "expires", "", "when the last of these tokens ends by itself, as a time or as how long from now (default the token's exp, else 24h)")
+	flags.StringVar(&f.url, "url", "", "address of the running gateway's revocations, which is asked instead of the store")
+	flags.StringVar(&f.bearer, "bearer", "", "access token for the running gateway (default $YETT_TOKEN)")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "longest time to wait")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		asked, err := f.revocation(cmd.InOrStdin(), time.Now())
+		if err != nil {
+			return misuse(cmd, err)
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
+		defer cancel()
+		where, err := p.revoke(ctx, f, file(), asked)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "revoked %s\n", where)
+		return err
+	}
+	return cmd
+}
+
+// revocation is what the flags ask for.
+func (f revokeFlags) revocation(stdin io.Reader, now time.Time) (r admin.Revocation, err error) {
+	given := 0
+	for _, target := range []string{f.token, f.id, f.sum, f.subject} {
+		if target != "" {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return r, errors.New("give exactly one of --token, --jti, --sha256 and --subject")
+	case f.before != "" && f.subject == "":
+		return r, errors.New("--before goes with --subject")
+	}
+	r = admin.Revocation{Token: f.token, ID: f.id, Sum: f.sum, Subject: f.subject}
+	if f.token != "" {
+		if r.Token, err = readToken(f.token, stdin); err != nil {
+			return r, err
+		}
+	}
+	if r.IssuedBefore, err = readTime("--before", f.before, now); err != nil {
+		return r, err
+	}
+	if f.subject != "" && r.IssuedBefore.IsZero() {
+		r.IssuedBefore = now
+	}
+	if r.Expires, err = readTime("--expires", f.expires, now); err != nil {
+		return r, err
+	}
+	_, err = r.Entries(now)
+	return r, err
+}
+
+// readToken returns a token as it stands in a header, without what is around
+// it.
+func readToken(given string, stdin io.Reader) (string, error) {
+	if given == "-" {
+		if stdin == nil {
+			return "", errors.New("there is no standard input")
+		}
+		b, err := io.ReadAll(io.LimitReader(stdin, 16<<10))
+		if err != nil {
+			return "", fmt.Errorf("read the token from the standard input: %w", err)
+		}
+		given = string(b)
+	}
+	given = strings.TrimSpace(given)
+	const scheme = "bearer "
+	if len(given) > len(scheme) && strings.EqualFold(given[:len(scheme)], scheme) {
+		given = strings.TrimSpace(given[len(scheme):])
+	}
+	if given == "" {
+		return "", errors.New("there is no token on the standard input")
+	}
+	return given, nil
+}
+
+// readTime takes a time, seconds since 1970, or how long from now. Nothing is
+// the zero time.
+func readTime(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d), nil
+	}
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.Unix(seconds, 0), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("%s is %q; write a time such as 2026-01-31T09:30:00Z, seconds since 1970, or a duration such as 15m", flag, text)
+	}
+	return at, nil
+}
+
+// revoke returns what is revoked, where and until when.
+func (p Process) revoke(ctx context.Context, f revokeFlags, file string, asked admin.Revocation) (string, error) {
+	if f.bearer == "" {
+		f.bearer = p.getenv("YETT_TOKEN")
+	}
+	if f.url != "" {
+		return askToRevoke(ctx, gatewayPage{probe: probe{url: f.url}}, f.bearer, asked)
+	}
+	c, err := config.Load(file, p.Env)
+	if err != nil {
+		return "", explain(err, "nothing was revoked")
+	}
+	o, err := snapshot.Store(c)
+	if err != nil {
+		return "", explain(err, "nothing was revoked")
+	}
+	if o != nil {
+		return writeRevocation(ctx, o, asked)
+	}
+	page, err := newGatewayPage(c)
+	if err != nil {
+		return "", err
+	}
+	return askToRevoke(ctx, page, f.bearer, asked)
+}
+
+// writeRevocation writes into the store itself.
+func writeRevocation(ctx context.Context, o *redis.Options, asked admin.Revocation) (string, error) {
+	s, err := app.OpenStore(ctx, o)
+	if s != nil {
+		defer s.Close()
+	}
+	if err != nil {
+		return "", fmt.Errorf("nothing was revoked: %w; --url asks a running gateway instead", err)
+	}
+	entries, err := asked.Entries(time.Now())
+	if err != nil {
+		return "", err
+	}
+	if err := revocation.Write(ctx, s, entries...); err != nil {
+		return "", fmt.Errorf("it is not certain that anything was revoked: %w; try again", err)
+	}
+	return fmt.Sprintf("%s until %s, on all gateways of the store at %s within a second",
+		describe(asked), entries[0].Expires.UTC().Format(time.RFC3339), o.Address), nil
+}
+
+// describe says what is revoked, without saying a token.
+func describe(r admin.Revocation) string {
+	switch {
+	case r.ID != "":
+		return fmt.Sprintf("the token with the jti %q", r.ID)
+	case r.Sum != "":
+		return "the token with the SHA-256 " + strings.ToLower(r.Sum)
+	case r.Subject != "":
+		return fmt.Sprintf("all tokens of the subject %q issued before %s", r.Subject, r.IssuedBefore.UTC().Format(time.RFC3339))
+	}
+	return "the token"
+}
