@@ -24,8 +24,9 @@ var rows = map[string]int{
 	"snapshot": 6,
 	"gateway":  7,
 	"engine":   8, "engine/*": 8, "admin": 8,
-	"app": 9,
-	"cli": 10,
+	"app":    9,
+	"access": 10,
+	"cli":    11,
 }
 
 const module = "yett/internal/"

@@ -27,7 +27,7 @@ const (
 type Process struct {
 	// Args are the words after the program's name.
 	Args []string
-	// Stdin is read only where a flag says so.
+	// Stdin is read only where a flag says so; nil for the process's own.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Env is the environment, which a configuration's ${NAME} reads too.
@@ -70,19 +70,28 @@ func (p Process) root() *cobra.Command {
 one configuration file who may pass, and brings them to the services behind it.`,
 		Example: `  yett demo                   try it: the gateway and three services behind it
   yett check -c yett.yaml     is the configuration right?
-  yett run -c yett.yaml       serve`,
+  yett run -c yett.yaml       serve
+  yett explain GET /orders    why does this request pass, or not?`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          knownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.healthCommand(),
-		p.revokeCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
+	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
+		p.testCommand(), p.tokenCommand(), p.healthCommand(), p.revokeCommand(), p.schemaCommand(), p.versionCommand(),
+		p.referenceCommand())
 	root.SetFlagErrorFunc(misuse)
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.Args = strictArgs(cmd.Args)
-	}
+	strict(root)
 	return root
+}
+
+// strict makes errors about arguments errors of usage, of a command and all
+// below it.
+func strict(cmd *cobra.Command) {
+	cmd.Args = strictArgs(cmd.Args)
+	for _, sub := range cmd.Commands() {
+		strict(sub)
+	}
 }
 
 // usage is a command line that could not be understood.
@@ -95,7 +104,8 @@ func misuse(cmd *cobra.Command, err error) error {
 	return usage{error: err, help: fmt.Sprintf("Run '%s --help' to see how it is used.", cmd.CommandPath())}
 }
 
-// knownVerb is the root's check: a word that is no verb arrives there.
+// knownVerb is the check of a command that has others below it: a word that is
+// none of them arrives there.
 func knownVerb(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -109,8 +119,8 @@ func knownVerb(root *cobra.Command, args []string) error {
 	return fmt.Errorf("there is no command %q; %s", args[0], problem.DidYouMean(args[0], verbs))
 }
 
-// strictArgs makes errors about arguments errors of usage. No verb takes
-// arguments, so a nil check means none.
+// strictArgs makes errors about arguments errors of usage. A nil check means
+// that there are none.
 func strictArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	if check == nil {
 		check = cobra.NoArgs
@@ -137,6 +147,32 @@ func (p Process) configFlag(cmd *cobra.Command) (file func() string) {
 		}
 		return "yett.yaml"
 	}
+}
+
+// completeNames lets shells complete a flag with names of the configuration,
+// where that can be read.
+func completeNames(cmd *cobra.Command, flag string, env config.Env, file func() string, names func(*config.Config) []string) {
+	complete := func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		c, err := config.Load(file(), env)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(c), cobra.ShellCompDirectiveNoFileComp
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+		panic(err) // the flag is not there: a fault of the verb
+	}
+}
+
+// listenerNames are the names that listeners have.
+func listenerNames(c *config.Config) []string {
+	var names []string
+	for _, l := range c.Listeners {
+		if l.Name != "" {
+			names = append(names, l.Name)
+		}
+	}
+	return names
 }
 
 // completeYAML lets shells complete --config with YAML files.

@@ -113,7 +113,13 @@ func TestUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	root := Process{Env: config.MapEnv(nil)}.root()
-	for _, cmd := range append(root.Commands(), root) {
+	all := append(root.Commands(), root)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" && cmd.Name() != "help" { // they are cobra's
+			all = append(all, cmd.Commands()...)
+		}
+	}
+	for _, cmd := range all {
 		if cmd.Short == "" || cmd.Example == "" {
 			t.Errorf("%s has no words or no example", cmd.CommandPath())
 		}

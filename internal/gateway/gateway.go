@@ -42,20 +42,27 @@ func (g *Gateway) Snapshot() *snapshot.Snapshot { return g.current.Load() }
 
 // Serve implements engine.Core: it answers the exchange. One that the engine
 // has refused passes the same policies as any other.
-func (g *Gateway) Serve(x *exchange.Exchange) {
+func (g *Gateway) Serve(x *exchange.Exchange) { g.pass(x, nil) }
+
+// pass takes an exchange straight down, then straight up. w is told of each
+// step of one that is only walked through, see Walk; it is nil for all others.
+func (g *Gateway) pass(x *exchange.Exchange, w *walker) {
 	defer g.guard(x)
 	s := g.current.Load()
 	refused := x.Reason
+	w.comes(x, refused)
 	s.Manners.Enter(x)
+	w.entered(x)
 	r := s.Nowhere()
 	if refused == nil {
 		r, refused = s.Match(x)
 	}
+	r = w.matched(x, s, r, refused)
 	x.Bound = r
 	x.Reason = nil
 	switch {
 	case r.Chain.Request(x) == exchange.Continue:
-		g.answer(x, s, r, refused)
+		g.answer(x, s, r, refused, w)
 	case x.Reason == nil && unanswerable(refused):
 		x.Refuse(refused)
 	}
@@ -80,7 +87,7 @@ func unanswerable(refused *exchange.Reason) bool {
 
 // answer gets the answer from whoever has it: the refusal, a page of the
 // gateway, or the service.
-func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot.Route, refused *exchange.Reason) {
+func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot.Route, refused *exchange.Reason, w *walker) {
 	if refused == nil {
 		refused = r.Admit(x)
 	}
@@ -92,10 +99,18 @@ func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot
 	default:
 		r.Outbound(x)
 		s.Manners.Leave(x)
-		if reason := r.Service.Forward(x); reason != nil {
+		if reason := forward(x, r, w); reason != nil {
 			x.Refuse(reason)
 		}
 	}
+}
+
+// forward calls the service, which a walk only pretends to do.
+func forward(x *exchange.Exchange, r *snapshot.Route, w *walker) *exchange.Reason {
+	if w != nil {
+		return w.sent(x, r)
+	}
+	return r.Service.Forward(x)
 }
 
 // guard turns a fault in the gateway into an answer, with the policies' headers

@@ -36,6 +36,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type gate struct {
 	*Gateway
 	t       testing.TB
+	target  string
+	sweeper *sweep.Sweeper
 	pool    exchange.Pool
 	records []telemetry.Record
 	mu      sync.Mutex
@@ -79,13 +81,26 @@ func start(t testing.TB, handler http.HandlerFunc) *gate {
 	t.Cleanup(srv.Close)
 	sweeper := sweep.New()
 	t.Cleanup(sweeper.Close)
-	conf, err := config.Parse("yett.yaml", []byte(strings.Replace(routes, "TARGET", srv.URL, 1)), nil)
+	g := &gate{t: t, target: srv.URL, sweeper: sweeper}
+	s := compile(t, g, "")
+	s.Start()
+	t.Cleanup(func() { s.Retire(nil) })
+	g.Gateway = New(g, nil, slog.New(slog.DiscardHandler))
+	if g.Swap(s) != nil {
+		t.Error("there was a snapshot before the first")
+	}
+	return g
+}
+
+// compile makes a snapshot of routes, with more in front.
+func compile(t testing.TB, g *gate, more string) *snapshot.Snapshot {
+	t.Helper()
+	conf, err := config.Parse("yett.yaml", []byte(more+strings.Replace(routes, "TARGET", g.target, 1)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t}
 	s, err := snapshot.Compile(conf, snapshot.Deps{
-		Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver},
+		Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper, Resolver: net.DefaultResolver},
 		Endpoints: map[string]snapshot.Endpoint{"health": page(func(x *exchange.Exchange) {
 			g.note("page")
 			x.Status = 200
@@ -95,13 +110,7 @@ func start(t testing.TB, handler http.HandlerFunc) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	t.Cleanup(func() { s.Retire(nil) })
-	g.Gateway = New(g, nil, slog.New(slog.DiscardHandler))
-	if g.Swap(s) != nil {
-		t.Error("there was a snapshot before the first")
-	}
-	return g
+	return s
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }

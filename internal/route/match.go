@@ -1,7 +1,6 @@
 package route
 
 import (
-	"slices"
 	"strings"
 
 	"yett/internal/exchange"
@@ -15,7 +14,7 @@ type Table struct {
 	longest int              // length of the longest key of below
 	any     *site
 	methods []string // sorted; the bit of a method is its position
-	rows    []Row
+	spots   []*spot  // the most specific first
 }
 
 // site holds the entries of one host pattern. Paths without wildcards, which
@@ -41,10 +40,9 @@ type edge struct {
 }
 
 func newTable(methods []string, spots []*spot) *Table {
-	t := &Table{exact: map[string]*site{}, below: map[string]*site{}, any: newSite(), methods: methods}
+	t := &Table{exact: map[string]*site{}, below: map[string]*site{}, any: newSite(), methods: methods, spots: spots}
 	for _, s := range spots {
 		t.site(s.host).add(s)
-		t.rows = append(t.rows, s.row())
 	}
 	return t
 }
@@ -119,8 +117,14 @@ func (n *node) literal(text string) *node {
 
 // Rows lists every host and path of every rule, the most specific first: of
 // two rows that fit a request, the upper one takes it. The list is the
-// caller's, what is in it isn't.
-func (t *Table) Rows() []Row { return slices.Clone(t.rows) }
+// caller's.
+func (t *Table) Rows() []Row {
+	rows := make([]Row, len(t.spots))
+	for i, s := range t.spots {
+		rows[i] = s.row()
+	}
+	return rows
+}
 
 // Result is what Match found: the Index of the rule, or why there is none.
 type Result struct {

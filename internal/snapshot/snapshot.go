@@ -142,6 +142,10 @@ func (s *Snapshot) Services() []*upstream.Service { return s.services }
 // Rows lists the routes, the most specific first.
 func (s *Snapshot) Rows() []route.Row { return s.table.Rows() }
 
+// Near returns the rows whose path fits an exchange that Match has seen, and
+// what is in the way of each.
+func (s *Snapshot) Near(x *exchange.Exchange) []route.Near { return s.table.Near(x) }
+
 // RouteConfig returns what was written for the route at that place of the
 // file.
 func (s *Snapshot) RouteConfig(i int) config.Route { return s.routes[i].conf }

@@ -19,16 +19,12 @@ func (w writeNothing) Unwrap() error { return w.error }
 // one call; one that streams is pumped by a goroutine of its own, because the
 // service may answer before it ends.
 func (c *conn) send(x *exchange.Exchange) error {
-	host := x.Out.Host
-	if host == "" {
-		host = c.t.host
-	}
 	whole, streams := x.RequestBody.Whole()
 	streams = !streams
 	m := bodyMessage(x, len(whole), streams)
 	buf := c.t.service.deps.Buffers.Get(wire.SmallBuffer)
 	defer buf.Release()
-	head := wire.AppendRequest(buf.B[:0], x, host, x.Out.Path, m)
+	head := c.t.appendHead(buf.B[:0], x, m)
 	if !streams && c.canTalk(head, whole) {
 		c.timer.After(c.t.service.responseTimeout(x))
 		return c.talkOnce(append(head, whole...))
@@ -48,6 +44,31 @@ func (c *conn) send(x *exchange.Exchange) error {
 	}
 	c.timer.After(c.t.service.responseTimeout(x))
 	return nil
+}
+
+// appendHead appends the head of a request to the target.
+func (t *target) appendHead(dst []byte, x *exchange.Exchange, m wire.Message) []byte {
+	host := x.Out.Host
+	if host == "" {
+		host = t.host
+	}
+	return wire.AppendRequest(dst, x, host, x.Out.Path, m)
+}
+
+// Preview returns the head that Forward would send to the service's first
+// target, and sends nothing. The reason says why the client's body could not be
+// read, nil when all is well.
+func (s *Service) Preview(x *exchange.Exchange) (target string, head []byte, reason *exchange.Reason) {
+	x.Service = s.name
+	if err := x.RequestBody.Gather(); err != nil {
+		return "", nil, bodyReason(err)
+	}
+	if len(s.targets) == 0 {
+		return "", nil, exchange.NoTarget
+	}
+	t := s.targets[0]
+	whole, inMemory := x.RequestBody.Whole()
+	return t.name, t.appendHead(nil, x, bodyMessage(x, len(whole), !inMemory)), nil
 }
 
 func bodyMessage(x *exchange.Exchange, whole int, streams bool) wire.Message {

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"yett/internal/engine/http1"
+	"yett/internal/exchange"
+	"yett/internal/gateway"
+	"yett/internal/problem"
+	"yett/internal/snapshot"
+	"yett/internal/sweep"
+	"yett/internal/wire"
+)
+
+// Request is a request as a client would send it. Nothing in it is checked or
+// changed, so that what is wrong with it is refused as it would be.
+type Request struct {
+	Method string
+	// URL is a path with or without query, or a whole http URL.
+	URL string
+	// Header holds lines as "Name: value". A Host among them replaces that of
+	// the URL.
+	Header []string
+	// Body is sent with its length, unless Header says how it ends.
+	Body []byte
+	// Peer is the other end of the client's connection.
+	Peer netip.Addr
+	// Listener is the name of the one that is asked, "" for the first.
+	Listener string
+}
+
+// Walker is a gateway that serves nobody: requests can be walked through it.
+// It works on one at a time.
+type Walker struct {
+	snap      *snapshot.Snapshot
+	gateway   *gateway.Gateway
+	log       *slog.Logger
+	sweeper   *sweep.Sweeper
+	buffers   wire.Buffers
+	exchanges exchange.Pool
+}
+
+// NewWalker loads and compiles a configuration as Check does. Close has to
+// follow. Nothing goes over the network, unless somebody starts the snapshot's
+// verifier of tokens.
+func NewWalker(o Options) (*Walker, error) {
+	snap, err := Check(o)
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	w := &Walker{snap: snap, log: log, sweeper: sweep.New()}
+	w.gateway = gateway.New(nil, nil, w.log)
+	w.gateway.Swap(snap)
+	return w, nil
+}
+
+// Snapshot returns what requests are walked through.
+func (w *Walker) Snapshot() *snapshot.Snapshot { return w.snap }
+
+// Close ends what NewWalker began.
+func (w *Walker) Close() { w.sweeper.Close() }
+
+// Walk sends a request to the HTTP/1.1 engine over a connection in memory, and
+// says what it meets. No service is called.
+func (w *Walker) Walk(r Request) (*gateway.Walk, error) {
+	l, err := w.listener(r.Listener)
+	if err != nil {
+		return nil, err
+	}
+	core := &walkCore{gateway: w.gateway}
+	engine := http1.New(l.Listener, http1.Deps{Core: core, Buffers: &w.buffers, Exchanges: &w.exchanges, Sweeper: w.sweeper, Log: w.log})
+	conn := &memoryConn{in: bytes.NewReader(r.bytes(l)), local: localAddr(l), peer: net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.Peer, somePort))}
+	engine.ServeConn(conn, l.TLS != nil)
+	if core.walk == nil {
+		return nil, errors.New("the engine has read no request")
+	}
+	return core.walk, nil
+}
+
+// somePort is what clients call from: which one makes no difference.
+const somePort = 50000
+
+func (w *Walker) listener(name string) (snapshot.Listener, error) {
+	if name == "" {
+		return w.snap.Listeners[0], nil // the configuration has one
+	}
+	var names []string
+	for _, l := range w.snap.Listeners {
+		if l.Name == name {
+			return l, nil
+		}
+		if l.Name != "" {
+			names = append(names, l.Name)
+		}
+	}
+	return snapshot.Listener{}, fmt.Errorf("there is no listener %q; %s", name, problem.DidYouMean(name, names))
+}
+
+// bytes returns what goes over the connection.
+func (r Request) bytes(l snapshot.Listener) []byte {
+	host, target := r.split(l)
+	has := func(name string) bool {
+		return slices.ContainsFunc(r.Header, func(line string) bool {
+			n, _, _ := strings.Cut(line, ":")
+			return strings.EqualFold(n, name)
+		})
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, target)
+	if !has("Host") {
+		fmt.Fprintf(&b, "Host: %s\r\n", host)
+	}
+	for _, line := range r.Header {
+		fmt.Fprintf(&b, "%s\r\n", line)
+	}
+	if len(r.Body) > 0 && !has("Content-Length") && !has("Transfer-Encoding") {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(r.Body))
+	}
+	b.WriteString("\r\n")
+	b.Write(r.Body)
+	return b.Bytes()
+}
+
+// split returns the host and the target of the URL as a client sends them: a
+// fragment stays at home.
+func (r Request) split(l snapshot.Listener) (host, target string) {
+	_, rest, whole := strings.Cut(r.URL, "://")
+	if !whole || strings.HasPrefix(r.URL, "/") {
+		return localAddr(l).String(), r.URL
+	}
+	rest, _, _ = strings.Cut(rest, "#")
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		return rest, "/"
+	}
+	host, target = rest[:end], rest[end:]
+	if target[0] == '?' {
+		target = "/" + target
+	}
+	return host, target
+}
+
+// localAddr is where a listener is reached from its own machine.
+func localAddr(l snapshot.Listener) net.Addr {
+	host, port, _ := net.SplitHostPort(l.Address) // checked by the compiler
+	n, _ := strconv.ParseUint(port, 10, 16)
+	ip, err := netip.ParseAddr(host)
+	if err != nil || ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(n)))
+}
+
+// walkCore is what the engine takes for the gateway.
+type walkCore struct {
+	gateway *gateway.Gateway
+	walk    *gateway.Walk // of the first request
+}
+
+// Serve implements engine.Core.
+func (c *walkCore) Serve(x *exchange.Exchange) {
+	walk := c.gateway.Walk(x)
+	if c.walk == nil {
+		c.walk = walk
+	}
+}
+
+// Done implements engine.Core.
+func (c *walkCore) Done(x *exchange.Exchange) { c.gateway.Done(x) }
+
+// memoryConn is a connection whose client has sent all it has to say, and
+// does not listen.
+type memoryConn struct {
+	in          *bytes.Reader
+	local, peer net.Addr
+}
+
+// Read implements net.Conn.
+func (c *memoryConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+// Write implements net.Conn.
+func (c *memoryConn) Write(p []byte) (int, error) { return len(p), nil }
+
+// Close implements net.Conn.
+func (c *memoryConn) Close() error { return nil }
+
+// LocalAddr implements net.Conn.
+func (c *memoryConn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements net.Conn.
+func (c *memoryConn) RemoteAddr() net.Addr { return c.peer }
+
+// SetDeadline implements net.Conn: nothing here ever waits.
+func (c *memoryConn) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn.
+func (c *memoryConn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn.
+func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
