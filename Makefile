@@ -34,11 +34,12 @@ run: build ## try it: the gateway with three services behind it
 	@./bin/yett demo
 
 .PHONY: check
-check: build ## formatting, vet, staticcheck, and the example configurations
+check: build ## formatting, vet, staticcheck, the example configurations and who may do what there
 	@echo "gofmt"; unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:" $$unformatted; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
-	@for file in examples/*/yett.yaml; do ./bin/yett check -c $$file; done
+	@for file in examples/*/yett.yaml; do JWT_SECRET=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n') ./bin/yett check -c $$file; done
+	@./bin/yett test examples/*/access.yaml
 
 .PHONY: test
 test: tools check ## everything that has to pass before a change is good

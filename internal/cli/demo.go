@@ -42,6 +42,7 @@ ends with Ctrl-C. Nothing is kept.
 func (p Process) demo(ctx context.Context, file string) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	p.Env = withTokenSecret(p.Env)
 	platform, stopPlatform, err := p.startPlatform()
 	if err != nil {
 		return err
@@ -58,15 +59,20 @@ func (p Process) getenv(name string) string {
 	return value
 }
 
-// startPlatform starts the services, with a token key of their own unless the
-// environment has one.
+// withTokenSecret adds a secret for tokens, which services and gateway share, unless
+// the environment has one.
+func withTokenSecret(env config.Env) config.Env {
+	if secret, _ := env("JWT_SECRET"); secret != "" {
+		return env
+	}
+	return config.Overlay(config.MapEnv(map[string]string{"JWT_SECRET": rand.Text() + rand.Text()}), env)
+}
+
+// startPlatform starts the services.
 func (p Process) startPlatform() (platform *services.Platform, stop func() error, err error) {
 	cfg, err := services.FromEnv(p.getenv)
 	if err != nil {
 		return nil, nil, err
-	}
-	if cfg.JWTSecret == "" {
-		cfg.JWTSecret = rand.Text() + rand.Text()
 	}
 	cfg.Log = slog.New(slog.NewJSONHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, cancel := context.WithCancel(context.Background())

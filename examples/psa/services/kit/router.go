@@ -100,7 +100,8 @@ func (rt *Router) Tenant(path string, methods Methods) {
 	rt.handle(path, methods, rt.authenticateTenant)
 }
 
-// TenantStream serves GET on a path like Tenant, as a stream.
+// TenantStream serves GET on a path like Tenant, as a stream. The token may also stand in the query, because browsers
+// can't set headers on a stream.
 func (rt *Router) TenantStream(path string, stream StreamEndpoint) {
 	rt.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		call := &Call{Request: r}
@@ -108,6 +109,7 @@ func (rt *Router) TenantStream(path string, stream StreamEndpoint) {
 			rt.fail(w, r, methodNotAllowed(r.Method, http.MethodGet))
 			return
 		}
+		tokenFromQuery(r)
 		if err := rt.authenticateTenant(call); err != nil {
 			rt.fail(w, r, err)
 			return

@@ -168,6 +168,14 @@ func bearer(r *http.Request) (string, error) {
 	return token, nil
 }
 
+// tokenFromQuery takes the token of a request without Authorization from access_token (RFC 6750, section 2.3).
+func tokenFromQuery(r *http.Request) {
+	token := r.URL.Query().Get("access_token")
+	if token != "" && len(r.Header.Values("Authorization")) == 0 {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+}
+
 // Revocations is a list of token and session IDs that are no longer good, each kept only as long as a token that it
 // concerns could still be. Services in one process share one list, so that a logout counts everywhere at once.
 type Revocations struct {
