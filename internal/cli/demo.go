@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +28,8 @@ ends with Ctrl-C. Nothing is kept.
   PORT                                 port of the gateway
   AUTH_PORT, CRM_PORT, TICKETS_PORT    ports of the services
   JWT_SECRET                           key of their tokens; a new one when unset
-  DEMO_PASSWORD                        password of the users`,
+  DEMO_PASSWORD                        password of the users
+  REDIS_HOST                           where state is kept, in memory when unset`,
 		Example: `  yett demo
   PORT=8080 yett demo
   yett demo --config examples/psa/yett.yaml`,
@@ -49,9 +52,20 @@ func (p Process) demo(ctx context.Context, file string) error {
 	}
 	go func() { fail(platform.Wait()) }() // without services there is nothing to show
 	err = serve(ctx, p.demoOptions(file, platform), func(a *app.App) error {
+		p.introduce(platform, a)
 		return showDemo(p.Stdout, platform, a.Addr(0), p.getenv("DEMO_PASSWORD"))
 	})
 	return errors.Join(err, stopPlatform())
+}
+
+// introduce tells the services where the gateway is that takes revocations,
+// unless the environment has told them, or it takes none.
+func (p Process) introduce(platform *services.Platform, a *app.App) {
+	_, _, takes := endpointRoute(a.Config(), "revocations", http.MethodPost)
+	host, port, err := net.SplitHostPort(a.Addr(0).String())
+	if p.getenv("GATEWAY_URL") == "" && takes && err == nil && a.Config().Listeners[0].TLS == nil {
+		platform.SetGateway("http://" + net.JoinHostPort(local(host), port))
+	}
 }
 
 func (p Process) getenv(name string) string {
@@ -59,8 +73,8 @@ func (p Process) getenv(name string) string {
 	return value
 }
 
-// withTokenSecret adds a secret for tokens, which services and gateway share, unless
-// the environment has one.
+// withTokenSecret adds a secret for tokens, which services and gateway share,
+// unless the environment has one.
 func withTokenSecret(env config.Env) config.Env {
 	if secret, _ := env("JWT_SECRET"); secret != "" {
 		return env

@@ -124,10 +124,7 @@ func TestContractServicesGetTheirPaths(t *testing.T) {
 	all := proxied()
 	all["/api/v1/auth"] = "auth"
 	for path, service := range all {
-		for _, tail := range []string{"", "/", "/7", "/7/parts/8?a=1&b=&c&a=2", "/Z%C3%BCrich%20%26%20Co", "?q=a%2Fb+c", "/7;v=1/~x/a.b-c_d", "/%E2%82%AC/..%2e/x"} {
-			if tail == "/%E2%82%AC/..%2e/x" {
-				tail = "/%E2%82%AC/...x" // no dot segment
-			}
+		for _, tail := range []string{"", "/", "/7", "/7/parts/8?a=1&b=&c&a=2", "/Z%C3%BCrich%20%26%20Co", "?q=a%2Fb+c", "/7;v=1/~x/a.b-c_d", "/%E2%82%AC/...x"} {
 			if got := reached(t, s.ask(t, "GET", path+tail, token)); got.Service != service || got.URI != path+tail {
 				t.Errorf("GET %s came to %s as %s", path+tail, got.Service, got.URI)
 			}
@@ -269,8 +266,10 @@ func TestD42PathsAreNormalisedBeforeMatching(t *testing.T) {
 		{"/api/v1/auth/.%2E/customers", "", ""},
 		{"/api/v1/auth/./../../v1/tickets", "", ""},
 		{"/api/v1/%63ustomers", "", ""},
+		{"//api/v1//users", "", ""},
 		{"/api/v1/users/../auth/login", "auth", "/api/v1/auth/login"},
 		{"/api/v1/users/%2e%2e/auth/login", "auth", "/api/v1/auth/login"},
+		{"//api/v1//auth/login", "auth", "/api/v1/auth/login"},
 		{"/api/v1/./auth/login", "auth", "/api/v1/auth/login"},
 		{"/api/v1/%61uth/login", "auth", "/api/v1/auth/login"},
 	} {
@@ -288,7 +287,7 @@ func TestD42PathsAreNormalisedBeforeMatching(t *testing.T) {
 	}
 	for path, status := range map[string]int{
 		"/API/v1/auth/login": 404, "/api/v1/Auth/login": 404, // paths have upper and lower case
-		"//api/v1/auth/login": 404, "/api/v1/auth%2Flogin": 400, "/api/v1/auth/../../../../x": 400, "/api/v1/auth/%00": 400, "/api/v1/protected/admin/": 404,
+		"/api/v1/auth%2Flogin": 400, "/api/v1/auth/../../../../x": 400, "/api/v1/auth/%00": 400, "/api/v1/protected/admin/": 404,
 	} {
 		if header, body := sendOne(t, s.addr, "GET "+path+" HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"); header.StatusCode != status {
 			t.Errorf("%s: status %d, want %d: %s", path, header.StatusCode, status, body)

@@ -20,6 +20,7 @@ const (
 type Call struct {
 	*http.Request
 	Identity Identity // zero on a public path
+	Token    string   // the access token itself, empty on a public path
 }
 
 // Scope is the tenant of the caller.
@@ -191,6 +192,7 @@ func (rt *Router) authenticate(call *Call) error {
 	if err != nil {
 		return err
 	}
+	call.Token = token
 	call.Identity, err = rt.tokens.Verify(token)
 	return err
 }

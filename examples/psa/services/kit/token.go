@@ -83,7 +83,15 @@ func NewTokens(secret string, revoked *Revocations) (*Tokens, error) {
 
 // Sign makes an access token that is good for ttl from now. TokenID and ExpiresAt of id are not read: they are new.
 func (t *Tokens) Sign(id Identity, ttl time.Duration) (string, error) {
+	return t.SignFrom(id, time.Time{}, ttl)
+}
+
+// SignFrom is Sign for a token that says it was issued at from, when that is still to come.
+func (t *Tokens) SignFrom(id Identity, from time.Time, ttl time.Duration) (string, error) {
 	now := time.Now()
+	if from.After(now) {
+		now = from
+	}
 	token, err := jwt.Signed(t.signer).
 		Claims(jwt.Claims{
 			Issuer: Issuer, Subject: id.UserID, ID: NewID(),
