@@ -76,7 +76,7 @@ func newStub(t *testing.T, name string, answers map[string]http.HandlerFunc) *st
 func (s *stub) echo(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		t.Errorf("%s reading %s: %v", s.name, r.RequestURI, err)
+		return // the gateway has given up
 	}
 	w.Header().Set("Content-Type", "application/json")
 	err = json.NewEncoder(w).Encode(received{Service: s.name, Method: r.Method, URI: r.RequestURI, Host: r.Host, Header: r.Header, Body: body})
