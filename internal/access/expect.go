@@ -109,8 +109,9 @@ func ParseExpectation(text string) (*Expectation, error) {
 // String returns the expectation as it was written.
 func (e *Expectation) String() string { return e.text }
 
-func (e *Expectation) has(kind string) bool {
-	return slices.ContainsFunc(e.words, func(x word) bool { return x.kind == kind })
+// wantsAnswer tells whether the status of what passes is among the words.
+func (e *Expectation) wantsAnswer() bool {
+	return slices.ContainsFunc(e.words, func(x word) bool { return x.kind == status && x.value < "400" })
 }
 
 // Holds tells whether a walk went as expected.

@@ -27,7 +27,7 @@ const (
 type Process struct {
 	// Args are the words after the program's name.
 	Args []string
-	// Stdin is read only where a flag says so; nil for the process's own.
+	// Stdin is read only where a flag says so.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Env is the environment, which a configuration's ${NAME} reads too.
@@ -78,8 +78,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
-		p.testCommand(), p.tokenCommand(), p.healthCommand(), p.revokeCommand(), p.schemaCommand(), p.versionCommand(),
-		p.referenceCommand())
+		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.healthCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
 	root.SetFlagErrorFunc(misuse)
 	strict(root)
 	return root

@@ -37,7 +37,7 @@ from a URL. Without a configuration nothing is verified: anybody can write such 
 	cmd.Flags().Lookup("config").Usage = "configuration file to verify with (default $YETT_CONFIG, else nothing is verified)"
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		raw, err := readToken(strings.Join(append(args, "-")[:1], ""), cmd.InOrStdin())
+		raw, err := tokenFrom(strings.Join(append(args, "-")[:1], ""), cmd.InOrStdin())
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func spoken(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d >= day:
-		return fmt.Sprintf("%d days and %d hours", d/day, d%day/time.Hour)
+		return count(int(d/day), "day") + " and " + count(int(d%day/time.Hour), "hour")
 	case d >= time.Hour:
 		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
 	case d >= time.Minute:

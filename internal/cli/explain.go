@@ -171,7 +171,7 @@ func (q *question) table(o *app.Options) (*access.File, error) {
 func (q *question) caller(w *app.Walker, table *access.File, e *explanation) (string, error) {
 	switch {
 	case q.token != "":
-		return readToken(q.token, q.stdin)
+		return tokenFrom(q.token, q.stdin)
 	case q.as == "" || q.as == access.Anonymous:
 		return "", nil
 	case table != nil:
@@ -198,24 +198,22 @@ func (q *question) caller(w *app.Walker, table *access.File, e *explanation) (st
 	return mint.Token(name, c, time.Now())
 }
 
-// readToken returns the token of a flag or argument: - is standard input. What
-// stands around it in a header is taken away.
-func readToken(word string, stdin io.Reader) (string, error) {
-	where := ""
+// tokenFrom returns the token of a flag or argument: - is standard input.
+func tokenFrom(word string, stdin io.Reader) (string, error) {
 	if word == "-" {
 		const most = 1 << 20
 		data, err := io.ReadAll(io.LimitReader(stdin, most))
 		if err != nil {
 			return "", fmt.Errorf("reading the token from standard input: %w", err)
 		}
-		word, where = string(data), " on the standard input"
+		word = string(data)
 	}
 	word = strings.TrimSpace(word)
 	if scheme, rest, ok := strings.Cut(word, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		word = strings.TrimSpace(rest)
 	}
 	if word == "" {
-		return "", fmt.Errorf("there is no token%s", where)
+		return "", errors.New("there is no token")
 	}
 	return word, nil
 }

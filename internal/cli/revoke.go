@@ -108,6 +108,30 @@ func (f revokeFlags) revocation(stdin io.Reader, now time.Time) (r admin.Revocat
 	return r, err
 }
 
+// readToken returns a token as it stands in a header, without what is around
+// it.
+func readToken(given string, stdin io.Reader) (string, error) {
+	if given == "-" {
+		if stdin == nil {
+			return "", errors.New("there is no standard input")
+		}
+		b, err := io.ReadAll(io.LimitReader(stdin, 16<<10))
+		if err != nil {
+			return "", fmt.Errorf("read the token from the standard input: %w", err)
+		}
+		given = string(b)
+	}
+	given = strings.TrimSpace(given)
+	const scheme = "bearer "
+	if len(given) > len(scheme) && strings.EqualFold(given[:len(scheme)], scheme) {
+		given = strings.TrimSpace(given[len(scheme):])
+	}
+	if given == "" {
+		return "", errors.New("there is no token on the standard input")
+	}
+	return given, nil
+}
+
 // readTime takes a time, seconds since 1970, or how long from now. Nothing is
 // the zero time.
 func readTime(flag, text string, now time.Time) (time.Time, error) {

@@ -46,7 +46,7 @@ func TestTimeOf(t *testing.T) {
 func TestAway(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "in 0 s", -400 * time.Millisecond: "in 0 s", 90 * time.Second: "in 1 min 30 s", -time.Second: "1 s ago",
-		-3*time.Hour - 5*time.Minute: "3 h 5 min ago", 50 * time.Hour: "in 2 days and 2 hours",
+		-3*time.Hour - 5*time.Minute: "3 h 5 min ago", 50 * time.Hour: "in 2 days and 2 hours", 25 * time.Hour: "in 1 day and 1 hour",
 	} {
 		if got := away(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
@@ -91,7 +91,7 @@ func TestMintAndDecode(t *testing.T) {
 	if got.code != exitOK || got.stderr != "" || strings.Count(raw, ".") != 2 || got.stdout != raw+"\n" {
 		t.Fatalf("%+v", got)
 	}
-	got = callWith(t, "Bearer "+raw+"\n", nil, "token", "decode", "-c", name, "--json")
+	got = feed(t, "Bearer "+raw+"\n", "token", "decode", "-c", name, "--json")
 	var d decoded
 	if err := json.Unmarshal([]byte(got.stdout), &d); err != nil || got.code != exitOK {
 		t.Fatalf("%v: %+v", err, got)
@@ -125,7 +125,7 @@ func TestMintWhatDoesNotPass(t *testing.T) {
 		if got.code != exitOK || !strings.HasPrefix(got.stderr, "yett: the gateway would refuse this token: 401 ") {
 			t.Errorf("%q: %+v", flags, got)
 		}
-		got = callWith(t, got.stdout, nil, "token", "decode", "-c", name, "-")
+		got = feed(t, got.stdout, "token", "decode", "-c", name, "-")
 		if got.code != exitFail || !strings.Contains(got.stdout, "verified   no, by "+name+": 401 ") || !strings.HasPrefix(got.stderr, "yett: the gateway would not let") {
 			t.Errorf("%q: %+v", flags, got)
 		}
@@ -134,7 +134,7 @@ func TestMintWhatDoesNotPass(t *testing.T) {
 
 func TestDecodeNonsense(t *testing.T) {
 	for _, args := range [][]string{{"nonsense"}, {"a.b.c"}, {"-"}, nil} {
-		got := callWith(t, "", nil, append([]string{"token", "decode"}, args...)...)
+		got := feed(t, "", append([]string{"token", "decode"}, args...)...)
 		if got.code != exitFail || got.stdout != "" || strings.Contains(got.stderr, "nonsense") {
 			t.Errorf("%q: %+v", args, got)
 		}

@@ -67,6 +67,9 @@ func hideValues(list, separator string, secret func(name string) bool) string {
 // value, is likely to be a secret.
 func secretName(name string) bool {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	if strings.HasPrefix(name, "access-control-") { // -allow-credentials is none
+		return false
+	}
 	switch name {
 	case "key", "code", "sig", "auth", "jwt", "pwd", "sid":
 		return true
