@@ -73,21 +73,22 @@ func Check(o Options) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(conf, o, upstream.Deps{}, pages{})
+	return compile(conf, o, upstream.Deps{}, pages{}, nil)
 }
 
 // pages are the gateway's own.
 type pages struct {
 	health      admin.Health
-	keys        admin.Keys
 	revocations admin.Revocations
+	keys        admin.Keys
 }
 
-func compile(conf *config.Config, o Options, deps upstream.Deps, p pages) (*snapshot.Snapshot, error) {
+func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, log *slog.Logger) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
 		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version},
 		Upstream: deps,
 		Revoked:  p.revocations.List,
+		Log:      log,
 		Endpoints: map[string]snapshot.Endpoint{
 			"health":          admin.Endpoint(p.health.Live),
 			"ready":           admin.Endpoint(p.health.Ready),
@@ -109,14 +110,14 @@ func New(o Options) (*App, error) {
 	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New()}
 	own := pages{
 		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
-		keys:        admin.Keys{State: a},
 		revocations: admin.Revocations{List: a.revoked, State: a, Log: a.log},
+		keys:        admin.Keys{State: a},
 	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return nil, err
 	}
 	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own)
+	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own, a.log)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)
 	}

@@ -23,7 +23,7 @@ func load(o Options) (*config.Config, error) {
 		return conf, err
 	}
 	if conf != nil {
-		_, err = compile(conf, o, upstream.Deps{}, pages{})
+		_, err = compile(conf, o, upstream.Deps{}, pages{}, nil)
 		errors.As(err, &more)
 	}
 	found = append(found, sound(more, found)...)
