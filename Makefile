@@ -34,22 +34,25 @@ run: build ## try it: the gateway with three services behind it
 	@./bin/yett demo
 
 .PHONY: check
-check: build ## formatting, vet, staticcheck, and the example configurations
+check: build ## formatting, vet, staticcheck, the example configurations and who may do what there
 	@echo "gofmt"; unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:" $$unformatted; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
-	@for file in examples/*/yett.yaml; do ./bin/yett check -c $$file; done
+	@for file in examples/*/yett.yaml; do JWT_SECRET=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n') ./bin/yett check -c $$file; done
+	@./bin/yett test examples/*/access.yaml
 
 .PHONY: test
 test: tools check ## everything that has to pass before a change is good
 	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) ./..." "-tags poison -timeout $(TIMEOUT) $(POISONED)"
 
 # What tests use beside Go. Without curl, the demo's commands are not tried;
-# without gcc, there is no race detector.
+# without gcc, there is no race detector; without redis-server, the tests of the
+# shared store are skipped.
 .PHONY: tools
 tools:
 	@missing=""; \
 	command -v curl >/dev/null || missing="curl"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	[ "$$(go env CGO_ENABLED)" = 1 ] || missing="$$missing gcc libc6-dev"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

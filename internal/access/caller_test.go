@@ -130,10 +130,11 @@ callers:
   garbage: {token: garbage}
   elsewhere: {role: tenant_admin, claims: {aud: other}}
   timeless: {role: tenant_admin, claims: {exp: null}}
+  early: {role: tenant_admin, claims: {nbf: 4102444800}} # a number stays one
 groups:
   admins: [tenant_admin, system_admin]
   invalid: [forged, garbage, elsewhere, timeless]
-expect: {anonymous: 401 NO_TOKEN, expired: 401 TOKEN_EXPIRED, invalid: 401 INVALID_TOKEN}
+expect: {anonymous: 401 NO_TOKEN, expired: 401 TOKEN_EXPIRED, invalid: 401 INVALID_TOKEN, early: 401 TOKEN_NOT_ACTIVE}
 tests:
   - {request: GET /open, expect: {others: pass}}
   - {request: GET /maybe, expect: {anonymous: pass, admins: pass, technician: pass}}
@@ -143,7 +144,7 @@ tests:
 	for _, row := range r.Differences() {
 		t.Errorf("%s as %s: got %s, want %s: %q", row.Request, row.Caller, row.Got, row.Expected, row.Because)
 	}
-	if len(r.Rows) != 4*9 {
+	if len(r.Rows) != 4*10 {
 		t.Errorf("%d rows", len(r.Rows))
 	}
 }

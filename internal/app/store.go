@@ -29,8 +29,12 @@ type shared struct {
 	missed chan error    // takes why it isn't
 
 	log *slog.Logger
-	mu  sync.Mutex
-	now admin.StoreState // guarded by mu
+	mu  sync.Mutex // guards all below
+	now admin.StoreState
+	// silent tells that the start is not over: what goes wrong may be the
+	// answer of Start, which is not to be said twice. why is what was held back.
+	silent bool
+	why    error
 }
 
 // OpenStore opens the store that o describes, the one in memory when o is nil.
@@ -45,9 +49,15 @@ func OpenStore(ctx context.Context, o *redis.Options) (store.Store, error) {
 		return nil, err
 	}
 	if err != nil {
-		err = fmt.Errorf("the store at %s can't be used: %s; %s", o.Address, cause(err), remedy(err))
+		err = unusable(o, err)
 	}
 	return s, err
+}
+
+// unusable is one line that says where the store should be, why it can't be
+// used, and what to do.
+func unusable(o *redis.Options, err error) error {
+	return fmt.Errorf("the store at %s can't be used: %s; %s", o.Address, cause(err), remedy(err))
 }
 
 // cause is what an error of the store wraps, in one line: where and what was
@@ -88,11 +98,14 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.shared = follow(s, a.revoked, a.log, err)
 	if err == nil {
-		err = a.shared.wait()
+		if err = a.shared.wait(); err != nil {
+			err = unusable(a.snap.Store, err)
+		}
 	}
 	if err != nil && a.conf.Store.Required {
 		return fmt.Errorf("%w; store.required: false starts without it", err)
 	}
+	a.shared.speak()
 	return nil
 }
 
@@ -102,7 +115,7 @@ func follow(s store.Store, list *revocation.List, log *slog.Logger, lost error) 
 	ctx, stop := context.WithCancel(context.Background())
 	sh := &shared{
 		store: s, stop: stop, log: log, synced: make(chan struct{}), missed: make(chan error, 1),
-		now: admin.StoreState{Name: s.Name(), Since: time.Now()},
+		now: admin.StoreState{Name: s.Name(), Since: time.Now()}, silent: true,
 	}
 	if lost != nil {
 		sh.lose(lost)
@@ -117,9 +130,9 @@ func (sh *shared) wait() error {
 	case <-sh.synced:
 		return nil
 	case err := <-sh.missed:
-		return fmt.Errorf("the store's list of revoked tokens can't be read: %s; %s", cause(err), remedy(err))
+		return err
 	case <-time.After(firstSync):
-		return fmt.Errorf("the store's list of revoked tokens did not come within %v", firstSync)
+		return fmt.Errorf("the list of revoked tokens did not come within %v", firstSync)
 	}
 }
 
@@ -143,8 +156,24 @@ func (sh *shared) lose(err error) {
 	if sh.now.Lost {
 		return
 	}
-	sh.now.Lost, sh.now.Since = true, time.Now()
-	sh.log.Warn("the store is lost; what was known of it stays in effect", "store", sh.now.Name, "error", err.Error())
+	sh.now.Lost, sh.now.Since, sh.why = true, time.Now(), err
+	if !sh.silent {
+		sh.logLoss()
+	}
+}
+
+func (sh *shared) logLoss() {
+	sh.log.Warn("the store is lost; what was known of it stays in effect", "store", sh.now.Name, "error", sh.why.Error())
+}
+
+// speak ends the silence of the start.
+func (sh *shared) speak() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.silent = false
+	if sh.now.Lost {
+		sh.logLoss()
+	}
 }
 
 // find notes that the store is there and the list is complete, at first and
@@ -160,7 +189,9 @@ func (sh *shared) find() {
 	if !sh.now.Lost {
 		return
 	}
-	sh.log.Info("the store is back", "store", sh.now.Name, "lost_for", time.Since(sh.now.Since).String())
+	if !sh.silent {
+		sh.log.Info("the store is back", "store", sh.now.Name, "lost_for", time.Since(sh.now.Since).String())
+	}
 	sh.now.Lost, sh.now.Since = false, time.Now()
 }
 

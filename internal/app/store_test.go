@@ -82,6 +82,7 @@ func waitLost(t *testing.T, a *App, want bool) {
 // where it should be and what to do.
 func TestStartWantsTheStore(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "correct horse")
+	limited := redistest.Start(t, "--user", "default", "on", ">battery staple", "~*", "&*", "+@all", "-subscribe")
 	nobody := redistest.Reserve(t)
 	for _, test := range []struct {
 		name     string
@@ -92,8 +93,9 @@ func TestStartWantsTheStore(t *testing.T) {
 		{"nobody there", nobody.Port, "battery staple", "connection refused; start it, correct store.redis, or leave store.redis.host empty"},
 		{"a wrong password", server.Port, "battery staple", "user is disabled.; correct store.redis.username and password; store.required: false"},
 		{"no password", server.Port, "", "set store.redis.password"},
+		{"a user who may not follow", limited.Port, "battery staple", "NOPERM"},
 	} {
-		a, _ := newApp(t, true, test.port, test.password)
+		a, log := newApp(t, true, test.port, test.password)
 		err := a.Start(t.Context())
 		if err == nil {
 			t.Fatalf("%s: it starts", test.name)
@@ -107,6 +109,9 @@ func TestStartWantsTheStore(t *testing.T) {
 		}
 		if strings.Contains(text, "\n") || strings.Contains(text, "staple") {
 			t.Errorf("%s: more than one line, or the password, in %s", test.name, text)
+		}
+		if log.String() != "" {
+			t.Errorf("%s: it is said twice: %s", test.name, log)
 		}
 	}
 }

@@ -258,7 +258,7 @@ func TestExamples(t *testing.T) {
 	}
 	schema := compileSchema(t, text)
 	for _, name := range examples {
-		if got := call(t, nil, "check", "-c", name); got.code != exitOK {
+		if got := call(t, env{"JWT_SECRET": strings.Repeat("0123", 16)}, "check", "-c", name); got.code != exitOK {
 			t.Errorf("%s", got.stderr)
 		}
 		data, err := os.ReadFile(name)

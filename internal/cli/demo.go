@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +28,8 @@ ends with Ctrl-C. Nothing is kept.
   PORT                                 port of the gateway
   AUTH_PORT, CRM_PORT, TICKETS_PORT    ports of the services
   JWT_SECRET                           key of their tokens; a new one when unset
-  DEMO_PASSWORD                        password of the users`,
+  DEMO_PASSWORD                        password of the users
+  REDIS_HOST                           where state is kept, in memory when unset`,
 		Example: `  yett demo
   PORT=8080 yett demo
   yett demo --config examples/psa/yett.yaml`,
@@ -42,15 +45,27 @@ ends with Ctrl-C. Nothing is kept.
 func (p Process) demo(ctx context.Context, file string) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	p.Env = withTokenSecret(p.Env)
 	platform, stopPlatform, err := p.startPlatform()
 	if err != nil {
 		return err
 	}
 	go func() { fail(platform.Wait()) }() // without services there is nothing to show
 	err = serve(ctx, p.demoOptions(file, platform), func(a *app.App) error {
+		p.introduce(platform, a)
 		return showDemo(p.Stdout, platform, a.Addr(0), p.getenv("DEMO_PASSWORD"))
 	})
 	return errors.Join(err, stopPlatform())
+}
+
+// introduce tells the services where the gateway is that takes revocations,
+// unless the environment has told them, or it takes none.
+func (p Process) introduce(platform *services.Platform, a *app.App) {
+	_, _, takes := endpointRoute(a.Config(), "revocations", http.MethodPost)
+	host, port, err := net.SplitHostPort(a.Addr(0).String())
+	if p.getenv("GATEWAY_URL") == "" && takes && err == nil && a.Config().Listeners[0].TLS == nil {
+		platform.SetGateway("http://" + net.JoinHostPort(local(host), port))
+	}
 }
 
 func (p Process) getenv(name string) string {
@@ -58,15 +73,20 @@ func (p Process) getenv(name string) string {
 	return value
 }
 
-// startPlatform starts the services, with a token key of their own unless the
-// environment has one.
+// withTokenSecret adds a secret for tokens, which services and gateway share,
+// unless the environment has one.
+func withTokenSecret(env config.Env) config.Env {
+	if secret, _ := env("JWT_SECRET"); secret != "" {
+		return env
+	}
+	return config.Overlay(config.MapEnv(map[string]string{"JWT_SECRET": rand.Text() + rand.Text()}), env)
+}
+
+// startPlatform starts the services.
 func (p Process) startPlatform() (platform *services.Platform, stop func() error, err error) {
 	cfg, err := services.FromEnv(p.getenv)
 	if err != nil {
 		return nil, nil, err
-	}
-	if cfg.JWTSecret == "" {
-		cfg.JWTSecret = rand.Text() + rand.Text()
 	}
 	cfg.Log = slog.New(slog.NewJSONHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, cancel := context.WithCancel(context.Background())

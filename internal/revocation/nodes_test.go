@@ -21,7 +21,13 @@ type node struct {
 
 func startNode(t *testing.T, server *redistest.Server) node {
 	t.Helper()
-	s, err := redis.Open(t.Context(), redis.Options{Address: server.Address, Reread: 200 * time.Millisecond})
+	return startNodeReading(t, server, 200*time.Millisecond)
+}
+
+// startNodeReading is startNode for one that reads all that often.
+func startNodeReading(t *testing.T, server *redistest.Server, reread time.Duration) node {
+	t.Helper()
+	s, err := redis.Open(t.Context(), redis.Options{Address: server.Address, Reread: reread})
 	if s != nil {
 		t.Cleanup(s.Close)
 	}
@@ -140,7 +146,7 @@ func waitUntil(t *testing.T, what string, holds func() bool) {
 // A write that the server refuses is done again.
 func TestRefusedWrite(t *testing.T) {
 	server := redistest.Start(t)
-	n := startNode(t, server)
+	n := startNodeReading(t, server, time.Hour) // so that nothing else makes it try again
 	server.Do("CONFIG", "SET", "maxmemory", "1")
 	err := n.Add(t.Context(), id("a"))
 	if !errors.Is(err, ErrPending) || !strings.Contains(err.Error(), "OOM") {

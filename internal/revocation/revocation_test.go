@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -289,4 +290,22 @@ func BenchmarkGeneration(b *testing.B) {
 			_ = l.Generation()
 		}
 	})
+}
+
+// BenchmarkMemory tells what an entry costs.
+func BenchmarkMemory(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		l := New()
+		for i := range n {
+			_ = l.Add(context.Background(), id(fmt.Sprintf("6f1c0f6e-2a5d-4a4e-9a57-%012d", i)), sum(fmt.Sprint(i)))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(2*n), "B/entry")
+		runtime.KeepAlive(l)
+	}
 }

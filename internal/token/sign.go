@@ -3,12 +3,12 @@ package token
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 
 	"yett/internal/exchange"
 )
@@ -123,11 +123,25 @@ func (v *Verifier) Sign(issuer string, claims map[string]any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("making a signer for the issuer %s: %w", issuer, err)
 	}
-	text, err := jwt.Signed(s).Claims(claims).Serialize()
+	text, err := signed(s, claims)
 	if err != nil {
 		return "", fmt.Errorf("signing a token of the issuer %s: %w", issuer, err)
 	}
 	return text, nil
+}
+
+// signed signs claims. They are written here, because the library would make
+// texts of numbers that are a json.Number.
+func signed(s jose.Signer, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	object, err := s.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return object.CompactSerialize()
 }
 
 func (is *issuer) signer() (signer, error) {

@@ -18,6 +18,12 @@ import (
 
 const exampleConfig = "../../examples/psa/yett.yaml"
 
+// exampleSecret is what the auth service signs with in these tests.
+var exampleSecret = strings.Repeat("0123456789abcdef", 4)
+
+// nobody is where no service is.
+const nobody = "http://127.0.0.1:1"
+
 // platform is the example: its gateway, with its services behind it.
 type platform struct {
 	*gateway
@@ -33,7 +39,7 @@ func startPlatform(t *testing.T, more ...string) *platform {
 	const anyPort = "127.0.0.1:0"
 	running, err := services.Run(ctx, services.Config{
 		AuthAddr: anyPort, CRMAddr: anyPort, TicketsAddr: anyPort,
-		JWTSecret: strings.Repeat("secret-", 8), BcryptCost: bcrypt.MinCost,
+		JWTSecret: exampleSecret, BcryptCost: bcrypt.MinCost,
 	})
 	if err != nil {
 		cancel()
@@ -46,8 +52,11 @@ func startPlatform(t *testing.T, more ...string) *platform {
 		}
 	})
 	env := []string{
-		"PORT=0", "AUTH_SERVICE_URL=http://" + running.AuthAddr,
+		"PORT=0", "JWT_SECRET=" + exampleSecret, "AUTH_SERVICE_URL=http://" + running.AuthAddr,
 		"CRM_SERVICE_URL=http://" + running.CRMAddr, "TICKETS_SERVICE_URL=http://" + running.TicketsAddr,
+	}
+	for _, later := range []string{"BILLING", "PROJECTS", "ASSETS", "REPORTS"} {
+		env = append(env, later+"_SERVICE_URL="+nobody)
 	}
 	return &platform{gateway: run(t, exampleConfig, append(env, more...)...), client: newClient(t)}
 }

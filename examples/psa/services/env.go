@@ -3,13 +3,18 @@ package services
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
+	"strings"
 )
 
-// FromEnv reads AUTH_PORT, CRM_PORT and TICKETS_PORT (3001 to 3003 when empty), PSA_HOST (127.0.0.1 when empty), JWT_SECRET
-// and DEMO_PASSWORD through getenv, which is os.Getenv or the like. Run checks the secret.
+// FromEnv reads AUTH_PORT, CRM_PORT and TICKETS_PORT (3001 to 3003 when empty), PSA_HOST (127.0.0.1 when empty), JWT_SECRET,
+// DEMO_PASSWORD and GATEWAY_URL through getenv, which is os.Getenv or the like. Run checks the secret.
 func FromEnv(getenv func(string) string) (Config, error) {
-	cfg := Config{JWTSecret: getenv("JWT_SECRET"), DemoPassword: getenv("DEMO_PASSWORD")}
+	cfg := Config{JWTSecret: getenv("JWT_SECRET"), DemoPassword: getenv("DEMO_PASSWORD"), GatewayURL: strings.TrimSuffix(getenv("GATEWAY_URL"), "/")}
+	if at, err := url.Parse(cfg.GatewayURL); cfg.GatewayURL != "" && (err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https") {
+		return Config{}, fmt.Errorf("GATEWAY_URL is %q, which is not an address such as http://localhost:3000", cfg.GatewayURL)
+	}
 	host := getenv("PSA_HOST")
 	if host == "" {
 		host = defaultHost

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"yett/examples/psa/services/auth"
@@ -39,6 +40,7 @@ type Config struct {
 	JWTSecret    string       // HS256 key, at least 32 bytes
 	BcryptCost   int          // auth.DemoBcryptCost when 0
 	DemoPassword string       // password of the demo users; auth.DemoPassword when empty
+	GatewayURL   string       // gateway that is told of revoked tokens, without a path; none when empty
 	Log          *slog.Logger // failures of the services themselves; dropped when nil
 }
 
@@ -47,6 +49,8 @@ type Platform struct {
 	AuthAddr    string // the real host:port
 	CRMAddr     string
 	TicketsAddr string
+
+	gateway *atomic.Pointer[string]
 
 	done chan struct{}
 	err  error // readable once done is closed
@@ -65,7 +69,9 @@ func Run(ctx context.Context, cfg Config) (*Platform, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	servers, err := build(cfg)
+	gateway := new(atomic.Pointer[string])
+	gateway.Store(&cfg.GatewayURL)
+	servers, err := build(cfg, func() string { return *gateway.Load() })
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +82,7 @@ func Run(ctx context.Context, cfg Config) (*Platform, error) {
 		AuthAddr:    servers[0].listener.Addr().String(),
 		CRMAddr:     servers[1].listener.Addr().String(),
 		TicketsAddr: servers[2].listener.Addr().String(),
+		gateway:     gateway,
 		done:        make(chan struct{}),
 	}
 	go func() {
@@ -85,6 +92,9 @@ func Run(ctx context.Context, cfg Config) (*Platform, error) {
 	return platform, nil
 }
 
+// SetGateway says which gateway is told of revoked tokens from now on, for one that starts after the services.
+func (p *Platform) SetGateway(url string) { p.gateway.Store(&url) }
+
 // Wait returns when all services have stopped: nil after ctx ended and running requests were answered, otherwise why.
 func (p *Platform) Wait() error {
 	<-p.done
@@ -92,14 +102,15 @@ func (p *Platform) Wait() error {
 }
 
 // build makes the three servers, auth, crm and tickets in this order, without listening yet.
-func build(cfg Config) ([]*server, error) {
+func build(cfg Config, gateway func() string) ([]*server, error) {
 	revoked := kit.NewRevocations()
 	cost := cfg.BcryptCost
 	if cost == 0 {
 		cost = auth.DemoBcryptCost
 	}
 	authHandler, err := auth.New(auth.Config{
-		JWTSecret: cfg.JWTSecret, BcryptCost: cost, DemoPassword: cfg.DemoPassword, Revocations: revoked, Log: cfg.Log,
+		JWTSecret: cfg.JWTSecret, BcryptCost: cost, DemoPassword: cfg.DemoPassword, Revocations: revoked,
+		GatewayURL: gateway, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err

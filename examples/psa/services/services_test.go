@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -154,6 +155,27 @@ func TestBusyAddress(t *testing.T) {
 	again.Close()
 }
 
+// A gateway that starts after the services is told of a logout too.
+func TestSetGateway(t *testing.T) {
+	platform, client, _ := start(t)
+	told := make(chan string, 1)
+	gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.URL.Path }))
+	defer gateway.Close()
+	token := login(t, client, platform.AuthAddr)
+	platform.SetGateway(gateway.URL)
+	if got := call(t, client, "POST", "http://"+platform.AuthAddr+"/api/v1/auth/logout", token, "").StatusCode; got != 204 {
+		t.Errorf("the logout answers %d", got)
+	}
+	select {
+	case path := <-told:
+		if path != "/internal/revocations" {
+			t.Errorf("told was %s", path)
+		}
+	default:
+		t.Error("the gateway was not told")
+	}
+}
+
 // freeAddr returns an address that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
@@ -183,7 +205,11 @@ func TestFromEnv(t *testing.T) {
 		{"nothing", nil, services.Config{AuthAddr: "127.0.0.1:3001", CRMAddr: "127.0.0.1:3002", TicketsAddr: "127.0.0.1:3003"}, ""},
 		{"everything", map[string]string{
 			"AUTH_PORT": "1", "CRM_PORT": "2", "TICKETS_PORT": "0", "PSA_HOST": "::1", "JWT_SECRET": "s", "DEMO_PASSWORD": "p",
-		}, services.Config{AuthAddr: "[::1]:1", CRMAddr: "[::1]:2", TicketsAddr: "[::1]:0", JWTSecret: "s", DemoPassword: "p"}, ""},
+			"GATEWAY_URL": "http://gw:3000/",
+		}, services.Config{
+			AuthAddr: "[::1]:1", CRMAddr: "[::1]:2", TicketsAddr: "[::1]:0", JWTSecret: "s", DemoPassword: "p", GatewayURL: "http://gw:3000",
+		}, ""},
+		{"no scheme", map[string]string{"GATEWAY_URL": "gw:3000"}, services.Config{}, `GATEWAY_URL is "gw:3000"`},
 		{"no number", map[string]string{"CRM_PORT": "http"}, services.Config{}, `CRM_PORT is "http"`},
 		{"too high", map[string]string{"TICKETS_PORT": "65536"}, services.Config{}, "TICKETS_PORT"},
 	} {

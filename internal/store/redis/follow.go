@@ -62,7 +62,7 @@ func (s *Store) session(ctx context.Context, set string, t *teller) (synced bool
 		if err := s.readAll(ctx, conn, set, func(e store.Entry) { t.added(session, e) }); err != nil {
 			return synced, err
 		}
-		t.synced(session)
+		t.synced()
 		synced = true
 		select {
 		case <-ctx.Done():
@@ -159,7 +159,7 @@ func (t *teller) added(session int, e store.Entry) {
 	}
 }
 
-func (t *teller) synced(session int) {
+func (t *teller) synced() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lost = false

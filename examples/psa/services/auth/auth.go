@@ -32,6 +32,7 @@ type Config struct {
 	BcryptCost   int              // bcrypt.DefaultCost when 0
 	DemoPassword string           // password of the users it starts with; the constant DemoPassword when empty
 	Revocations  *kit.Revocations // shared with the other services of the process; an own list when nil
+	GatewayURL   func() string    // address of the gateway that is told of revocations; none when nil or empty
 	Log          *slog.Logger     // failures of the service itself; dropped when nil
 }
 
@@ -41,6 +42,7 @@ type service struct {
 	bcryptCost int
 	users      *kit.Collection[User]
 	sessions   *sessions
+	gateway    *gateway
 
 	// absentHash is compared for an email that nobody has, so that the time of a login does not tell which ones exist.
 	absentHash []byte
@@ -58,6 +60,7 @@ func New(cfg Config) (http.Handler, error) {
 		bcryptCost: orDefault(cfg.BcryptCost, bcrypt.DefaultCost),
 		users:      newUsers(),
 		sessions:   newSessions(orDefault(cfg.RefreshTTL, defaultRefreshTTL)),
+		gateway:    newGateway(cfg.GatewayURL, tokens, cfg.Log),
 	}
 	if err := s.seed(orDefault(cfg.DemoPassword, DemoPassword)); err != nil {
 		return nil, fmt.Errorf("make the auth service: %w", err)
@@ -135,10 +138,10 @@ func (s *service) authenticate(given credentials) (User, bool) {
 }
 
 func (s *service) sessionReply(user User, sessionID, refreshToken string) (kit.Reply, error) {
-	access, err := s.tokens.Sign(kit.Identity{
+	access, err := s.tokens.SignFrom(kit.Identity{
 		UserID: user.ID, Email: user.Email, Role: user.Role, TenantID: user.TenantID,
 		Permissions: kit.Permissions(user.Role), SessionID: sessionID,
-	}, s.accessTTL)
+	}, s.sessions.issueFrom(user.ID), s.accessTTL)
 	if err != nil {
 		return kit.Reply{}, err
 	}
@@ -177,14 +180,17 @@ func (s *service) logout(c *kit.Call) (kit.Reply, error) {
 	s.tokens.Revoke(c.Identity.TokenID, c.Identity.ExpiresAt)
 	s.sessions.end(c.Identity.SessionID)
 	s.revokeSession(c.Identity.SessionID)
+	s.gateway.revoke(revocation{Token: c.Token})
 	return kit.NoContent(), nil
 }
 
 // endSessions logs a user out everywhere, which follows any change of what its tokens say or of who may have them.
 func (s *service) endSessions(userID string) {
-	for _, id := range s.sessions.endAll(userID) {
+	ids, before := s.sessions.endAll(userID)
+	for _, id := range ids {
 		s.revokeSession(id)
 	}
+	s.gateway.revoke(revocation{Subject: userID, IssuedBefore: before.Unix(), Expires: before.Add(s.accessTTL).Unix()})
 }
 
 func (s *service) revokeSession(id string) {

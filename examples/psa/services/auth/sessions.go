@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,10 +49,11 @@ type sessions struct {
 	mu     sync.Mutex
 	byID   map[string]*session
 	byUser map[string][]*session // oldest login first
+	ended  map[string]time.Time  // when users were logged out everywhere, for as long as that is not past
 }
 
 func newSessions(ttl time.Duration) *sessions {
-	return &sessions{ttl: ttl, byID: map[string]*session{}, byUser: map[string][]*session{}}
+	return &sessions{ttl: ttl, byID: map[string]*session{}, byUser: map[string][]*session{}, ended: map[string]time.Time{}}
 }
 
 // start begins a session and returns its ID and its first refresh token.
@@ -128,16 +130,28 @@ func (s *sessions) end(id string) {
 	}
 }
 
-// endAll forgets every session of a user and returns their IDs.
-func (s *sessions) endAll(userID string) []string {
+// endAll forgets every session of a user and returns their IDs, and the moment before which all tokens of them were
+// issued. That is the next full second, because a token says no more of when it was issued.
+func (s *sessions) endAll(userID string) (ids []string, before time.Time) {
+	now := time.Now()
+	before = now.Truncate(time.Second).Add(time.Second)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ids []string
+	maps.DeleteFunc(s.ended, func(_ string, end time.Time) bool { return !end.After(now) })
+	s.ended[userID] = before
 	for _, ended := range slices.Clone(s.byUser[userID]) {
 		ids = append(ids, ended.id)
 		s.remove(ended)
 	}
-	return ids
+	return ids, before
+}
+
+// issueFrom is the earliest moment that a new token of a user may say it was issued at: who logs in in the second in
+// which it was logged out everywhere gets tokens that say the next one.
+func (s *sessions) issueFrom(userID string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended[userID]
 }
 
 func (s *sessions) remove(gone *session) {

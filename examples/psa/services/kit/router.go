@@ -20,6 +20,7 @@ const (
 type Call struct {
 	*http.Request
 	Identity Identity // zero on a public path
+	Token    string   // the access token itself, empty on a public path
 }
 
 // Scope is the tenant of the caller.
@@ -100,7 +101,8 @@ func (rt *Router) Tenant(path string, methods Methods) {
 	rt.handle(path, methods, rt.authenticateTenant)
 }
 
-// TenantStream serves GET on a path like Tenant, as a stream.
+// TenantStream serves GET on a path like Tenant, as a stream. The token may also stand in the query, because browsers
+// can't set headers on a stream.
 func (rt *Router) TenantStream(path string, stream StreamEndpoint) {
 	rt.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		call := &Call{Request: r}
@@ -108,6 +110,7 @@ func (rt *Router) TenantStream(path string, stream StreamEndpoint) {
 			rt.fail(w, r, methodNotAllowed(r.Method, http.MethodGet))
 			return
 		}
+		tokenFromQuery(r)
 		if err := rt.authenticateTenant(call); err != nil {
 			rt.fail(w, r, err)
 			return
@@ -189,6 +192,7 @@ func (rt *Router) authenticate(call *Call) error {
 	if err != nil {
 		return err
 	}
+	call.Token = token
 	call.Identity, err = rt.tokens.Verify(token)
 	return err
 }

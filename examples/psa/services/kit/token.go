@@ -83,7 +83,15 @@ func NewTokens(secret string, revoked *Revocations) (*Tokens, error) {
 
 // Sign makes an access token that is good for ttl from now. TokenID and ExpiresAt of id are not read: they are new.
 func (t *Tokens) Sign(id Identity, ttl time.Duration) (string, error) {
+	return t.SignFrom(id, time.Time{}, ttl)
+}
+
+// SignFrom is Sign for a token that says it was issued at from, when that is still to come.
+func (t *Tokens) SignFrom(id Identity, from time.Time, ttl time.Duration) (string, error) {
 	now := time.Now()
+	if from.After(now) {
+		now = from
+	}
 	token, err := jwt.Signed(t.signer).
 		Claims(jwt.Claims{
 			Issuer: Issuer, Subject: id.UserID, ID: NewID(),
@@ -166,6 +174,14 @@ func bearer(r *http.Request) (string, error) {
 		return "", Unauthorized(CodeNoToken, "The Authorization header holds no bearer token.")
 	}
 	return token, nil
+}
+
+// tokenFromQuery takes the token of a request without Authorization from access_token (RFC 6750, section 2.3).
+func tokenFromQuery(r *http.Request) {
+	token := r.URL.Query().Get("access_token")
+	if token != "" && len(r.Header.Values("Authorization")) == 0 {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 }
 
 // Revocations is a list of token and session IDs that are no longer good, each kept only as long as a token that it

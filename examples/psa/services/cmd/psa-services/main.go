@@ -1,5 +1,5 @@
 // Command psa-services runs the example platform's auth, crm and tickets services until SIGINT or SIGTERM.
-// It needs JWT_SECRET; AUTH_PORT, CRM_PORT, TICKETS_PORT, PSA_HOST and DEMO_PASSWORD are optional.
+// It needs JWT_SECRET; AUTH_PORT, CRM_PORT, TICKETS_PORT, PSA_HOST, DEMO_PASSWORD and GATEWAY_URL are optional.
 package main
 
 import (
