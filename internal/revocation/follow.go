@@ -49,8 +49,10 @@ func (f follower) Synced() {
 	f.changed(nil)
 }
 
-// Lost implements store.Follower.
+// Lost implements store.Follower. What was told up to here, behind the last
+// pass too, is not of the next one: the store may come back without it.
 func (f follower) Lost(err error) {
+	f.l.passes.Add(1)
 	f.l.lost.Store(true)
 	f.changed(err)
 }

@@ -157,7 +157,6 @@ issuers:
 // What `yett revoke` writes counts on all gateways within a second, and goes on
 // counting when the store is gone.
 func TestRevokedOnAllGateways(t *testing.T) {
-	t.Skip("needs jwt")
 	const secret = "a-secret-of-at-least-thirty-two-bytes"
 	backend, server := startApp(t), redistest.Start(t)
 	text := strings.Replace(callersConfig, "path: /**, auth: none", "path: /**, auth: required, policies: {jwt: {}}", 1)

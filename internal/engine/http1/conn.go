@@ -314,7 +314,7 @@ func (c *conn) settle(x *exchange.Exchange, keep bool) bool {
 }
 
 const (
-	lingerBytes = 512 << 10
+	lingerBytes = 16 << 20
 	lingerTime  = time.Second
 )
 
