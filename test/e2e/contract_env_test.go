@@ -86,7 +86,7 @@ func TestD3VariablesAreChecked(t *testing.T) {
 		{"no port of the store", "REDIS_PORT=redis", place + `store\.redis\.port: `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			code, _, stderr := yett(t, []string{"JWT_SECRET=" + exampleSecret, tt.env}, "run", "-c", exampleConfig)
+			code, _, stderr := yett(t, []string{"PORT=0", "JWT_SECRET=" + exampleSecret, tt.env}, "run", "-c", exampleConfig)
 			if code != 1 || !regexp.MustCompile(tt.want).MatchString(stderr) || !strings.HasSuffix(stderr, "1 problem; nothing was started") {
 				t.Errorf("exit code %d, %s", code, stderr)
 			}
@@ -109,9 +109,9 @@ func TestD3SecretIsChecked(t *testing.T) {
 	} {
 		for _, verb := range []string{"run", "check"} {
 			t.Run(tt.name+" "+verb, func(t *testing.T) {
-				var env []string
+				env := []string{"PORT=0"}
 				if tt.secret != "" {
-					env = []string{"JWT_SECRET=" + tt.secret}
+					env = append(env, "JWT_SECRET="+tt.secret)
 				}
 				code, stdout, stderr := yett(t, env, verb, "-c", exampleConfig)
 				if code != 1 || !place.MatchString(stderr) || !strings.Contains(stderr, tt.want) {

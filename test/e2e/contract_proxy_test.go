@@ -136,6 +136,7 @@ func TestD36OneLength(t *testing.T) {
 		"Authorization: Bearer " + tokenOf(t, "technician") + "\r\nContent-Type: application/json\r\n"
 	for name, text := range map[string]string{
 		"chunked":       post + "Transfer-Encoding: chunked\r\n\r\n7\r\n{\"a\":1}\r\n0\r\n\r\n",
+		"many chunks":   post + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("400\r\n"+strings.Repeat("x", 1024)+"\r\n", 200) + "0\r\n\r\n",
 		"with a length": post + "Content-Length: 7\r\n\r\n{\"a\":1}",
 		"with nothing":  post + "Content-Length: 0\r\n\r\n",
 	} {

@@ -221,6 +221,9 @@ func TestD29TokensCanBeRevoked(t *testing.T) {
 	reached(t, s.ask(t, "GET", "/api/v1/customers", tokenOf(t, "technician"))) // others are not
 	later := time.Now().Add(time.Second).Unix()                                // iat has no parts of a second
 	reached(t, s.ask(t, "GET", "/api/v1/customers", tokenWith(t, claims{"sub": "d", "iat": later})))
+	for _, unseen := range []claims{{"jti": "id-of-a"}, {"sub": "d", "iat": old["iat"]}} { // the gateway has never met these
+		refused(t, s.ask(t, "GET", "/api/v1/customers", tokenWith(t, unseen)), 401, "TOKEN_REVOKED")
+	}
 	numbers := decode[struct{ Entries map[string]int }](t, s.ask(t, "GET", "/internal/revocations", admin))
 	if fmt.Sprint(numbers.Entries) == "map[]" {
 		t.Errorf("the page shows %v", numbers)
