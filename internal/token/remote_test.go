@@ -190,8 +190,10 @@ func TestIssuerInTrouble(t *testing.T) {
 		"bad keys":   answer(`{"keys":[{"kty":"RSA"},{"kty":"oct","k":"AAAA"},{},7,null]}`),
 		"a secret":   answer(`{"keys":[{"kty":"oct","kid":"one","alg":"HS256","k":"` + seg(secret) + `"}]}`),
 		"huge":       answer(`{"keys":[` + strings.Repeat(" ", maxSet) + `]}`),
-		"redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound) },
-		"loop":       func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
+		},
+		"loop": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) },
 		"cut": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "{")

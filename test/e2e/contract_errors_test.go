@@ -98,6 +98,9 @@ func TestD44WrongRequestsAreNo500(t *testing.T) {
 			refused(t, answer{resp, body}, tt.status, tt.code)
 		})
 	}
+	// A client that sends all of it before it looks reads why, too.
+	got := send(t, s.client, "POST", s.url+"/api/v1/customers", strings.Repeat("x", 3_000_000), as(tokenOf(t, "technician")))
+	refused(t, got, 413, "PAYLOAD_TOO_LARGE")
 	t.Run("JSON that is none", func(t *testing.T) {
 		for _, body := range []string{`{"email":`, `"a text"`, `7`, `null`, "\xff\xfe", `{"a":1}{"b":2}`} {
 			header := as("")
