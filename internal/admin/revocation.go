@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/revocation"
+	"yett/internal/token"
 )
 
 const (
@@ -97,6 +97,9 @@ func (r *Revocation) set(name string, value json.RawMessage) error {
 		return setTime(&r.IssuedBefore, name, value)
 	case "expires":
 		return setTime(&r.Expires, name, value)
+	}
+	if len(name) > 40 || strings.Count(name, ".") > 1 { // which may be a token
+		name = "of that name"
 	}
 	return wrong(exchange.BadRevocationField, "there is no field "+name)
 }
@@ -207,14 +210,9 @@ func (r Revocation) token(now time.Time) ([]revocation.Entry, error) {
 }
 
 // claims takes a JWT apart, and returns its jti and exp as far as it has them.
-func claims(token string) (id string, exp time.Time, ok bool) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", time.Time{}, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	var fields map[string]any
-	if err != nil || json.Unmarshal(payload, &fields) != nil || fields == nil {
+func claims(text string) (id string, exp time.Time, ok bool) {
+	_, fields, err := token.Decode(text) // as strictly as a request's is read
+	if err != nil {
 		return "", time.Time{}, false
 	}
 	id, _ = fields["jti"].(string)

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"mime"
 	"net/http"
 	"time"
 
@@ -62,6 +63,10 @@ func (r *Revocations) show(x *exchange.Exchange) {
 }
 
 func (r *Revocations) revoke(x *exchange.Exchange) {
+	if !isJSON(x.Request.GetKey(exchange.KeyContentType)) {
+		x.Refuse(exchange.BadRevocationType)
+		return
+	}
 	body, err := x.RequestBody.Buffer(maxRevocation)
 	if err != nil {
 		x.Refuse(bodyReason(err))
@@ -79,6 +84,13 @@ func (r *Revocations) revoke(x *exchange.Exchange) {
 	pending := r.List.Add(x.Context(), entries...)
 	r.tell(x, entries, pending)
 	reply(x, http.StatusAccepted, answerTo(entries, pending))
+}
+
+// isJSON tells whether a media type is that of JSON. Browsers send it on behalf
+// of a page of another site only after a preflight.
+func isJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/json"
 }
 
 func bodyReason(err error) *exchange.Reason {
@@ -109,6 +121,9 @@ func answerTo(entries []revocation.Entry, pending error) revokedPage {
 // tell writes one line for each request into the log. The sum of a token does
 // not help anybody to it.
 func (r *Revocations) tell(x *exchange.Exchange, entries []revocation.Entry, pending error) {
+	if x.RequestID == "" {
+		x.NewRequestID() // the access log's line has it then, too
+	}
 	attrs := []any{"by", x.Identity.Subject, "request_id", x.RequestID}
 	for _, e := range entries {
 		switch e.Kind {

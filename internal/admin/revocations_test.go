@@ -54,6 +54,7 @@ func post(r *Revocations, body io.Reader) *exchange.Exchange {
 	x := new(exchange.Pool).Get()
 	x.Method = "POST"
 	x.RequestID, x.Identity.Subject = "the-request", "the-admin"
+	x.Request.Add("Content-Type", "application/json; charset=utf-8")
 	x.RequestBody.SetSource(io.NopCloser(body), -1)
 	r.Serve(x)
 	return x
@@ -118,6 +119,47 @@ func TestRevoke(t *testing.T) {
 				t.Errorf("the log says %q", line)
 			}
 		})
+	}
+}
+
+// A token that is written with anything around it would be revoked under
+// another sum than its own.
+func TestRevokeReadsTokensStrictly(t *testing.T) {
+	token := jwt(fmt.Sprintf(`{"sub":"tom","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	for _, given := range []string{"Bearer " + token, token + "\n", " " + token, strings.Replace(token, ".", ".\n", 1)} {
+		r, _ := revocations(t)
+		body, err := json.Marshal(map[string]string{"token": given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x := post(r, bytes.NewReader(body)); x.Reason != exchange.BadRevocationValue {
+			t.Errorf("%.12q...: %d", given, x.Status)
+		}
+	}
+}
+
+// A page of another site can send a cookie with the token of an administrator
+// along, but not this media type.
+func TestRevokeWantsJSON(t *testing.T) {
+	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "text/plain; a=application/json", "application/json+x"} {
+		r, _ := revocations(t)
+		x := new(exchange.Pool).Get()
+		x.Method = "POST"
+		x.Request.Add("Content-Type", contentType)
+		x.RequestBody.SetBytes([]byte(`{"jti":"a"}`))
+		r.Serve(x)
+		if x.Reason != exchange.BadRevocationType || r.List.Revoked(&revocation.Token{ID: "a"}) {
+			t.Errorf("%q: %d", contentType, x.Status)
+		}
+	}
+}
+
+// What is sent by mistake under a name may be a token.
+func TestRevokeLogsNoToken(t *testing.T) {
+	r, _ := revocations(t)
+	token := jwt(`{"sub":"tom"}`)
+	if x := post(r, strings.NewReader(`{"`+token+`":1}`)); x.Reason != exchange.BadRevocationField || strings.Contains(x.Detail, token[:20]) {
+		t.Errorf("%d %q", x.Status, x.Detail)
 	}
 }
 

@@ -152,7 +152,7 @@ type Route struct {
 
 // Forward says what the service sees of the request's target.
 type Forward struct {
-	Path        string `yaml:"path" enum:"normalized,unchanged" doc:"normalized: the path that was matched, without dot segments and doubled slashes, so that gateway and service can't read it differently. unchanged: byte for byte as it came."`
+	Path        string `yaml:"path" enum:"normalized,unchanged" doc:"normalized: the path that was matched, without dot segments and doubled slashes, so that gateway and service can't read it differently. unchanged: byte for byte as it came; one with a segment .. is refused then."`
 	StripPrefix string `yaml:"strip_prefix" doc:"Segments removed from the front of the normalised path."`
 	Replace     string `yaml:"replace" doc:"The whole path, with {name} for values of the route's path and {**} for what stood for **."`
 	Host        string `yaml:"host" doc:"Host header for this route instead of the service's choice: client, target or a fixed name."`

@@ -50,6 +50,7 @@ var (
 	WriteTimeout        = &Reason{"write_timeout", "CLIENT_CLOSED_REQUEST", 499, "The client did not read the answer in time", "See `timeouts.write` of the listener."}
 	TunnelIdle          = &Reason{"tunnel_idle", "TUNNEL_IDLE", 499, "The tunnel was idle for too long", "See `timeouts.tunnel_idle` of the listener."}
 	BadRevocation       = &Reason{"bad_revocation", "BAD_REQUEST", 400, "The body is not one JSON object", "What is sent to the endpoint revocations is a single JSON object, and nothing after it; see docs/revocation.md."}
+	BadRevocationType   = &Reason{"bad_revocation_type", "UNSUPPORTED_MEDIA_TYPE", 415, "The body has to be application/json", "What is sent to the endpoint revocations says so in Content-Type, which no page of another site can do without being asked first."}
 	BadRevocationField  = &Reason{"bad_revocation_field", "BAD_REQUEST", 400, "A field is unknown or repeated: there are jti, token, token_sha256, subject, issued_before and expires", "Names are read as they are written, in lower case. The log says which field it was."}
 	BadRevocationTarget = &Reason{"bad_revocation_target", "BAD_REQUEST", 400, "Exactly one of jti, token, token_sha256 and subject has to be there, and issued_before only beside subject", "Send one request for each token or subject."}
 	BadRevocationValue  = &Reason{"bad_revocation_value", "BAD_REQUEST", 400, "jti and subject are texts that are not empty, token is a whole JWT, token_sha256 has 64 hexadecimal digits", "The log says which field it was."}
@@ -66,7 +67,7 @@ func Reasons() []*Reason {
 		HeaderTooLarge, NotImplemented, BadVersion, NoRoute, MethodNotAllowed,
 		ConnectFailed, ConnectTimeout, UpstreamReset, UpstreamBad, UpstreamTimeout, UpstreamCut,
 		NoTarget, PoolExhausted, UpgradeRefused, ShuttingDown, ClientGone, WriteTimeout, TunnelIdle,
-		BadRevocation, BadRevocationField, BadRevocationTarget, BadRevocationValue, BadRevocationTime, Internal,
+		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue, BadRevocationTime, Internal,
 	}
 }
 

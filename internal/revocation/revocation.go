@@ -99,10 +99,11 @@ func (l *List) shard(r record) *shard {
 
 // put notes a record that the store told in a pass, or 0 when it did not.
 func (l *List) put(r record, told uint64) {
-	if r.until <= time.Now().UnixMilli() {
+	now := time.Now().UnixMilli()
+	if r.until <= now {
 		return
 	}
-	more, isNew := l.shard(r).put(r, told)
+	more, isNew := l.shard(r).put(r, told, now)
 	l.count.Add(int64(more))
 	if isNew {
 		l.generation.Add(1) // after it can be found, so that who sees it asks and finds

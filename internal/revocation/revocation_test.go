@@ -176,6 +176,41 @@ func TestEndedIsNotKept(t *testing.T) {
 }
 
 // What was added before there is a store gets there when there is one.
+// An end that was made longer while the store was lost has to get there: what
+// the store tells when it is back is the shorter one.
+func TestExtendedWhileLost(t *testing.T) {
+	l := New()
+	now := time.Now().UnixMilli()
+	short, long := record{kind: ByID, id: "x", until: now + 3_600_000}, record{kind: ByID, id: "x", until: now + 48*3_600_000}
+	l.put(short, 1)
+	l.passes.Store(1)
+	l.put(long, 0)
+	l.put(short, 2)
+	l.passes.Store(2)
+	if got := l.missing(); len(got) != 1 || got[0].Expires.Add(Slack).UnixMilli() != long.until {
+		t.Errorf("the store is given %+v", got)
+	}
+}
+
+// What has ended and was not swept yet is new when it comes again: who has
+// asked before has to ask again.
+func TestAddedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, r := range []record{{kind: ByID, id: "x"}, {kind: BySum, sum: [32]byte{1}}, {kind: BySubject, id: "x", before: 5}} {
+			l := New()
+			r.until = time.Now().UnixMilli() + 50
+			l.put(r, 0)
+			time.Sleep(time.Second)
+			before := l.Generation()
+			r.until = time.Now().UnixMilli() + 50
+			l.put(r, 0)
+			if l.Generation() == before {
+				t.Errorf("%s: nobody is told", r.kind)
+			}
+		}
+	})
+}
+
 func TestStoreComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, early, other := memory.New(), New(), New()

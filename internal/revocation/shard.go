@@ -34,37 +34,43 @@ func (s *shard) init() {
 }
 
 // merge returns the later of both in each respect.
-func (m mark) merge(other mark) mark { return mark{max(m.until, other.until), max(m.told, other.told)} }
+func (m mark) merge(other mark) mark {
+	switch {
+	case other.until > m.until:
+		return other
+	case other.until == m.until:
+		m.told = max(m.told, other.told)
+	}
+	return m
+}
 
 // put notes a record. It returns by how many entries there are more, and
 // whether a token may be revoked now that was not before.
-func (s *shard) put(r record, told uint64) (more int, isNew bool) {
+func (s *shard) put(r record, told uint64, now int64) (more int, isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := mark{r.until, told}
+	m, had := mark{r.until, told}, len(s.ids)+len(s.sums)
 	switch r.kind {
 	case ByID:
 		old, ok := s.ids[r.id]
-		s.ids[r.id], isNew = old.merge(m), !ok
+		s.ids[r.id], isNew = old.merge(m), !ok || old.until <= now
 	case BySum:
 		old, ok := s.sums[r.sum]
-		s.sums[r.sum], isNew = old.merge(m), !ok
+		s.sums[r.sum], isNew = old.merge(m), !ok || old.until <= now
 	case BySubject:
-		return s.putCut(r.id, cut{r.before, m})
+		return s.putCut(r.id, cut{r.before, m}, now)
 	}
-	if isNew {
-		more = 1
-	}
-	return more, isNew
+	return len(s.ids) + len(s.sums) - had, isNew
 }
 
 // putCut leaves out what another cut says already: one that concerns as much
 // and counts as long.
-func (s *shard) putCut(subject string, c cut) (more int, isNew bool) {
+func (s *shard) putCut(subject string, c cut, now int64) (more int, isNew bool) {
 	cuts := s.subjects[subject]
 	if i := slices.IndexFunc(cuts, func(o cut) bool { return o.before == c.before }); i >= 0 {
+		isNew = cuts[i].until <= now
 		cuts[i].mark = cuts[i].merge(c.mark)
-		return 0, false
+		return 0, isNew
 	}
 	if slices.ContainsFunc(cuts, func(o cut) bool { return o.covers(c) }) {
 		return 0, false

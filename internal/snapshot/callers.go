@@ -34,7 +34,11 @@ func (b *builder) verifier() (*token.Verifier, problem.List) {
 	if b.previous != nil && reflect.DeepEqual(b.previous.Config.Issuers, b.c.Issuers) && !namesFiles(b.c.Issuers) {
 		return b.previous.tokens, nil
 	}
-	return token.New(b.c.Issuers, token.Deps{Revoked: b.deps.Revoked, Resolve: b.c.Source.Resolve, Log: b.deps.Log})
+	deps := token.Deps{Revoked: b.deps.Revoked, Resolve: b.c.Source.Resolve, Log: b.deps.Log}
+	if b.previous != nil {
+		deps.Previous = b.previous.tokens
+	}
+	return token.New(b.c.Issuers, deps)
 }
 
 func namesFiles(issuers config.Mapping[config.Issuer]) bool {

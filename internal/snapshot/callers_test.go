@@ -1,13 +1,25 @@
 package snapshot
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/problem"
+	"yett/internal/token"
 )
 
 // verified has an issuer and the policy that verifies its tokens on all routes.
@@ -78,6 +90,90 @@ func TestCallersProblems(t *testing.T) {
 		if !errors.As(err, &list) || len(list) != 1 || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s:\n%v\nwant one problem\n%s", tt.name, err, tt.want)
 		}
+	}
+}
+
+// Each service gets assertions of its own, also from a policy that stands above
+// all routes.
+func TestVariantsKnowTheirService(t *testing.T) {
+	d := deps(t)
+	_, private, _ := ed25519.GenerateKey(nil)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "gate.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	s := compile(t, `
+listeners: [{address: "127.0.0.1:0"}]
+assertion: {key: gate.pem}
+policies: {identity: {assertion: X-Assertion}}
+services: {one: {targets: ["http://127.0.0.1:1"]}, two: {targets: ["http://127.0.0.1:2"]}}
+routes:
+  - {name: one, path: /one, auth: none, service: one}
+  - {name: two, path: /two, auth: none, service: two}
+`, d, nil)
+	for _, name := range []string{"one", "two"} {
+		x := &exchange.Exchange{Method: "GET", RawPath: "/" + name, Now: time.Now()}
+		r, _ := s.Match(x)
+		r.Chain.Request(x)
+		_, claims, err := token.Decode(x.Request.Get("X-Assertion"))
+		if err != nil || claims["aud"] != name {
+			t.Errorf("%s: %v, %v", name, claims, err)
+		}
+	}
+}
+
+// Files are read again, because they may have changed.
+func TestKeyFilesAreReadAgain(t *testing.T) {
+	d := deps(t)
+	public := func() []byte {
+		k, _, _ := ed25519.GenerateKey(nil)
+		der, err := x509.MarshalPKIXPublicKey(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	}
+	write(t, "key.pem", public())
+	text := strings.Replace(verified, "secret: 0123456789abcdef0123456789abcdef", "pem: key.pem", 1) +
+		`  - {name: a, path: /a, auth: required, policies: {respond: {text: a}}}`
+	first := compile(t, text, d, nil)
+	write(t, "key.pem", public())
+	if next := compile(t, text, d, first); next.Tokens() == first.Tokens() {
+		t.Error("the old key goes on counting")
+	}
+}
+
+// Keys that were fetched go on counting when something about the issuer
+// changes while it is down.
+func TestFetchedKeysAreKept(t *testing.T) {
+	k, _, _ := ed25519.GenerateKey(nil)
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: k, KeyID: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var down atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write(set)
+	}))
+	defer srv.Close()
+	text := strings.Replace(verified, "keys: [{secret: 0123456789abcdef0123456789abcdef}]", fmt.Sprintf("audience: one, keys: [{jwks_url: %q}]", srv.URL), 1) +
+		`  - {name: a, path: /a, auth: required, policies: {respond: {text: a}}}`
+	first := compile(t, text, deps(t), nil)
+	first.Start()
+	first.Tokens().Wait(t.Context())
+	down.Store(true)
+	next := compile(t, strings.Replace(text, "audience: one", "audience: two", 1), deps(t), first)
+	next.Start()
+	first.Retire(next)
+	next.Tokens().Wait(t.Context())
+	defer next.Retire(nil)
+	if got := next.Tokens().States()[0]; got.Keys != 1 || !got.Failing {
+		t.Errorf("%+v", got)
 	}
 }
 

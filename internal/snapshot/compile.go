@@ -372,6 +372,7 @@ func (b *builder) forward(at string, r config.Route, out *Route) {
 	if f.Path != "unchanged" && f.StripPrefix == "" && f.Replace == "" {
 		return
 	}
+	out.raw = f.Path == "unchanged" && f.StripPrefix == "" && f.Replace == ""
 	rewrite, problems := route.CompileRewrite(f.StripPrefix, f.Replace, f.Path == "unchanged", r.Path)
 	for _, p := range problems {
 		b.fail(at+"."+p.Path, p.Hint, "%s", p.What)

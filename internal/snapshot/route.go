@@ -6,6 +6,7 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/policy"
+	"yett/internal/route"
 )
 
 // names tells whether the method is among those that were written for the
@@ -23,9 +24,14 @@ func (r *Route) answers() bool {
 	return last.Kind.Preflights && !observes
 }
 
-// Admit applies the route's limits to the request body. It returns why the
-// request is refused, or nil.
+// Admit applies the route's limits to the request. It returns why that is
+// refused, or nil. A path that is forwarded as it came has no segment that takes
+// back the one before: the service could see another resource than the one for
+// which the policies have decided.
 func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
+	if r.raw && route.HasParent(x.RawPath) {
+		return exchange.BadPath
+	}
 	if r.conf.Limits.Body != nil {
 		x.BodyLimit = int64(*r.conf.Limits.Body)
 	}

@@ -74,6 +74,7 @@ type Route struct {
 	preflight *Route
 
 	conf    config.Route
+	raw     bool           // the path is forwarded as it came
 	rewrite *route.Rewrite // nil: the normalised path as it is
 	host    string         // client, target or a fixed name
 }

@@ -19,6 +19,14 @@ func Store(c *config.Config) (*redis.Options, error) {
 	return b.out.Store, b.problems.Err()
 }
 
+// shownHost quotes what stands for a host, unless there may be a password in it.
+func shownHost(host string) string {
+	if strings.Contains(host, "@") {
+		return "what has an @ in it"
+	}
+	return strconv.Quote(host)
+}
+
 // store checks where shared state is to be kept.
 func (b *builder) store() {
 	r := b.c.Store.Redis
@@ -27,7 +35,7 @@ func (b *builder) store() {
 	}
 	const at = "store.redis"
 	if strings.ContainsAny(r.Host, "/[]@ ") || strings.Count(r.Host, ":") == 1 {
-		b.fail(at+".host", "write the name or address alone; port, username, password and tls have keys of their own", "%q is not a host", r.Host)
+		b.fail(at+".host", "write the name or address alone; port, username, password and tls have keys of their own", "%s is not a host", shownHost(r.Host))
 	}
 	if r.Username != "" && r.Password == "" {
 		b.fail(at+".username", "add password, or remove username", "a user without a password can't log in")

@@ -67,7 +67,7 @@ func (c *cache) put(t *Verified, generation uint64, now time.Time) {
 	best, bestUsed := 0, int64(1<<62)
 	for i := range set {
 		old := set[i].Load()
-		if old == nil || old.until <= now.UnixNano() || old.key.retired.Load() || old.hash == t.hash && old.raw == t.raw {
+		if old == nil || old.until <= now.UnixMilli() || old.key.retired.Load() || old.hash == t.hash && old.raw == t.raw {
 			best = i
 			break
 		}

@@ -55,7 +55,7 @@ func TestCacheIsBounded(t *testing.T) {
 	k := &key{}
 	for i := range 3 * cacheSets * cacheWays {
 		raw := fmt.Sprint("token ", i)
-		c.put(&Verified{raw: raw, hash: c.hash(raw), until: now.Add(time.Hour).UnixNano(), key: k}, 1, now)
+		c.put(&Verified{raw: raw, hash: c.hash(raw), until: now.Add(time.Hour).UnixMilli(), key: k}, 1, now)
 	}
 	used := 0
 	for i := range c.slots {
@@ -75,7 +75,7 @@ func TestCacheReplaces(t *testing.T) {
 	k, gone := &key{}, &key{}
 	gone.retired.Store(true)
 	entry := func(name string, until time.Duration, k *key) *Verified {
-		return &Verified{raw: name, hash: 7, until: now.Add(until).UnixNano(), key: k}
+		return &Verified{raw: name, hash: 7, until: now.Add(until).UnixMilli(), key: k}
 	}
 	has := func() (names string) {
 		set := c.set(7)

@@ -64,28 +64,34 @@ func (is *issuer) find(ctx context.Context, p *parsed) (*key, *exchange.Reason, 
 	if (named && p.header.KeyID != "") || !asymmetric(p.header.Algorithm) {
 		return nil, reason, is.words(p)
 	}
-	asked, failed := false, false
+	return is.findAnew(ctx, p, reason)
+}
+
+// findAnew looks at the sets behind URLs once more.
+func (is *issuer) findAnew(ctx context.Context, p *parsed, reason *exchange.Reason) (*key, *exchange.Reason, string) {
+	asked, unsure := false, false
 	for _, s := range is.sources {
 		if s.remote == nil {
 			continue
 		}
 		asked = true
-		if s.remote.ask(ctx) { // that fetch may have begun before the token's key was there
-			if k, _, _ = is.search(p); k != nil {
+		how := s.remote.ask(ctx)
+		if how == joined { // that fetch may have begun before the token's key was there
+			if k, _, _ := is.search(p); k != nil {
 				return k, nil, ""
 			}
-			s.remote.ask(ctx)
+			how = s.remote.ask(ctx)
 		}
-		failed = failed || s.remote.failing()
+		unsure = unsure || how == crowded || s.remote.failing()
 	}
 	if !asked {
 		return nil, reason, is.words(p)
 	}
-	k, reason, _ = is.search(p)
+	k, reason, _ := is.search(p)
 	switch {
 	case k != nil:
 		return k, nil, ""
-	case failed:
+	case unsure:
 		return nil, Unavailable, is.words(p)
 	case p.header.KeyID != "":
 		return nil, UnknownKey, is.words(p)
@@ -152,12 +158,12 @@ func (is *issuer) accept(p *parsed, k *key, now time.Time) (*Verified, *exchange
 			return nil, Claims, fmt.Sprintf("claim %s is missing", quote(name))
 		}
 	}
-	t := &Verified{Issuer: is.place, Algorithm: p.header.Algorithm, KeyID: p.header.KeyID, Claims: p.claims, key: k}
+	t := &Verified{Issuer: is.place, Algorithm: p.header.Algorithm, KeyID: p.header.KeyID, key: k}
 	if t.Identity, err = is.names.identity(p.claims); err != nil {
 		return nil, Claims, err.Error()
 	}
 	t.Identity.Issuer, t.Identity.Expires = is.name, times.expires
-	t.until = times.expires.Add(is.leeway).UnixNano()
+	t.until = times.expires.Add(is.leeway).UnixMilli()
 	t.raw = strings.Clone(p.raw)
 	t.revoked.ID, t.revoked.Subject = t.Identity.TokenID, t.Identity.Subject
 	t.revoked.IssuedAt, t.revoked.Sums = times.issued, sums(p, k)

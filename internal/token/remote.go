@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,13 +27,16 @@ const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
 	maxHops    = 3
+	// maxWaiting is how many requests wait for one URL: whoever makes up key IDs
+	// must not hold more of them than that.
+	maxWaiting = 256
 )
 
 // remote fetches a key set from a URL: at Start, every now and then, and when a
 // token names a key that nobody knows. While it can't be had, the last good one
 // counts.
 type remote struct {
-	url        string
+	url, ca    string
 	client     *http.Client
 	source     *source
 	algorithms []string
@@ -44,6 +48,8 @@ type remote struct {
 	failed     atomic.Bool  // the last fetch, or there was none yet
 	last       atomic.Int64 // when a fetch went well last, in seconds since 1970
 
+	waiting atomic.Int32 // tokens that wait for a fetch
+
 	mu     sync.Mutex
 	flight chan struct{} // closed when the fetch that runs is over; nil for none
 	asked  time.Time     // when a token caused a fetch last
@@ -51,11 +57,12 @@ type remote struct {
 
 func newRemote(c config.KeySource, s *source, deps Deps, at string, problems *problem.List) *remote {
 	r := &remote{
-		url: c.JWKSURL, source: s, algorithms: c.Algorithms,
+		url: c.JWKSURL, ca: c.CA, source: s, algorithms: c.Algorithms,
 		refresh: time.Duration(c.Refresh), cooldown: time.Duration(c.Cooldown),
 		tried: make(chan struct{}),
 	}
 	r.failed.Store(true)
+	r.takeOver(deps.Previous, c)
 	shown := checkURL(c.JWKSURL, at+".jwks_url", problems)
 	r.log = deps.Log.With("keys", shown)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -70,6 +77,21 @@ func newRemote(c config.KeySource, s *source, deps Deps, at string, problems *pr
 	}
 	r.client = &http.Client{Transport: transport, Timeout: time.Duration(c.Timeout), CheckRedirect: stay}
 	return r
+}
+
+// takeOver begins with the keys that a verifier before this one has of the same
+// URL: they go on counting while it can't be fetched.
+func (r *remote) takeOver(previous *Verifier, c config.KeySource) {
+	if previous == nil {
+		return
+	}
+	for _, old := range previous.remotes() {
+		if old.url == r.url && old.ca == c.CA && slices.Equal(old.algorithms, r.algorithms) {
+			r.source.keys.Store(old.source.keys.Load())
+			r.last.Store(old.last.Load())
+			return
+		}
+	}
 }
 
 // checkURL returns the URL as logs may show it.
@@ -127,8 +149,8 @@ func stay(req *http.Request, via []*http.Request) error {
 // failing tells whether the last fetch went wrong.
 func (r *remote) failing() bool { return r.failed.Load() }
 
-// fetched returns when a fetch went well last, zero for never.
-func (r *remote) fetched() time.Time {
+// lastFetch returns when a fetch went well last, zero for never.
+func (r *remote) lastFetch() time.Time {
 	if at := r.last.Load(); at > 0 {
 		return time.Unix(at, 0)
 	}
@@ -155,24 +177,44 @@ func (r *remote) run(ctx context.Context) {
 	}
 }
 
+// asking is what came of asking for an unknown key.
+type asking uint8
+
+const (
+	tooSoon asking = iota // another token has caused a fetch a short while ago
+	crowded               // too many wait for the fetch that runs
+	joined                // it was waited for one that ran already
+	fetched               // one was made
+)
+
 // ask fetches on behalf of a token with an unknown key, unless another token
-// has caused that a short while ago, and waits for the end. joined tells that
-// it has waited for a fetch that ran already.
-func (r *remote) ask(ctx context.Context) (joined bool) {
-	r.mu.Lock()
-	flight := r.flight
-	joined = flight != nil
-	if !joined {
-		if !r.asked.IsZero() && time.Since(r.asked) < r.cooldown {
-			r.mu.Unlock()
-			return false
-		}
-		r.asked = time.Now()
-		flight = r.launch(ctx)
+// has caused that a short while ago, and waits for the end.
+func (r *remote) ask(ctx context.Context) asking {
+	flight, how := r.board(ctx)
+	if how == tooSoon {
+		return how
 	}
-	r.mu.Unlock()
-	r.await(ctx, flight)
-	return joined
+	if r.waiting.Add(1) > maxWaiting {
+		how = crowded
+	} else {
+		r.await(ctx, flight)
+	}
+	r.waiting.Add(-1)
+	return how
+}
+
+// board returns the fetch to wait for.
+func (r *remote) board(ctx context.Context) (<-chan struct{}, asking) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flight != nil {
+		return r.flight, joined
+	}
+	if !r.asked.IsZero() && time.Since(r.asked) < r.cooldown {
+		return nil, tooSoon
+	}
+	r.asked = time.Now()
+	return r.launch(ctx), fetched
 }
 
 func (r *remote) await(ctx context.Context, flight <-chan struct{}) {
@@ -234,6 +276,9 @@ func (r *remote) fetch(ctx context.Context) error {
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := r.client.Do(req)
 	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the URL, whose query may be secret
+		}
 		return fmt.Errorf("asking for keys: %w", err)
 	}
 	defer resp.Body.Close()

@@ -1,11 +1,14 @@
 package token
 
 import (
+	"bytes"
 	"crypto"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,6 +146,104 @@ func TestKeyGone(t *testing.T) {
 	}
 	if got := refusal(v, two); got != "" {
 		t.Error(got)
+	}
+}
+
+// A set that names a key twice has it once.
+func TestKeyTwice(t *testing.T) {
+	w := newWallet(t)
+	twice := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: w.rsa.Public(), KeyID: "one"}, {Key: w.rsa.Public(), KeyID: "one"}}}
+	b, err := json.Marshal(twice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newKeyServer(t, answer(string(b)))
+	v := started(t, remoteIssuer(s.URL, nil))
+	one := sign(t, "RS256", w.rsa, good(), kid("one"))
+	if got := refusal(v, one); got != "" {
+		t.Fatal(got)
+	}
+	s.set(keys(t, map[string]crypto.Signer{"two": w.p256}))
+	if got := refusal(v, sign(t, "ES256", w.p256, good(), kid("two"))); got != "" {
+		t.Fatal(got)
+	}
+	if got := refusal(v, one); got != "token_key" {
+		t.Errorf("the key is gone, and its token: %q", got)
+	}
+}
+
+// While keys are fetched, so many requests wait and no more.
+func TestWaitersAreBounded(t *testing.T) {
+	w := newWallet(t)
+	s := newKeyServer(t, keys(t, map[string]crypto.Signer{"one": w.rsa}))
+	v := started(t, remoteIssuer(s.URL, func(c *config.KeySource) { c.Timeout = config.Duration(time.Minute) }))
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	s.set(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	token := sign(t, "RS256", w.stranger, good(), kid("two"))
+	outcomes := make(chan string, maxWaiting+50)
+	var wg sync.WaitGroup
+	for range maxWaiting + 50 {
+		wg.Go(func() { outcomes <- refusal(v, token) })
+	}
+	<-arrived
+	for range 50 { // these come back although nothing was fetched
+		if got := <-outcomes; got != "token_keys_unavailable" {
+			t.Error(got)
+		}
+	}
+	if n := len(outcomes); n > 0 {
+		t.Errorf("%d more did not wait", n)
+	}
+	close(release)
+	wg.Wait()
+}
+
+// Who waits for a fetch that had begun before the key was there looks once more.
+func TestJoinedTooEarly(t *testing.T) {
+	w := newWallet(t)
+	s := newKeyServer(t, keys(t, map[string]crypto.Signer{"one": w.rsa}))
+	v := started(t, remoteIssuer(s.URL, nil))
+	arrived, release := make(chan struct{}), make(chan struct{})
+	old, fresh := keys(t, map[string]crypto.Signer{"one": w.rsa}), keys(t, map[string]crypto.Signer{"one": w.rsa, "two": w.p256})
+	s.set(func(rw http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		old(rw, r)
+	})
+	r := v.remotes()[0]
+	flight := r.begin(t.Context()) // in the background, as every now and then
+	<-arrived
+	s.set(fresh)
+	done := make(chan string)
+	go func() { done <- refusal(v, sign(t, "ES256", w.p256, good(), kid("two"))) }()
+	for r.waiting.Load() == 0 {
+		runtime.Gosched()
+	}
+	close(release)
+	<-flight
+	if got := <-done; got != "" {
+		t.Error(got)
+	}
+}
+
+// The query of a URL may be secret.
+func TestLogHidesTheQuery(t *testing.T) {
+	s := newKeyServer(t, http.NotFound)
+	s.CloseClientConnections()
+	s.Close()
+	var log bytes.Buffer
+	v, _ := New(remoteIssuer(s.URL+"/keys?apikey=hidden", nil), Deps{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	v.Start()
+	v.Wait(t.Context())
+	v.Close()
+	if text := log.String(); strings.Contains(text, "hidden") || !strings.Contains(text, s.URL+"/keys") || !strings.Contains(text, "refused") {
+		t.Error(text)
 	}
 }
 

@@ -48,13 +48,19 @@ func (s *source) replace(fresh []*key) {
 	for _, k := range s.all() {
 		byPrint[k.print] = k
 	}
-	for i, k := range fresh {
+	list, seen := make([]*key, 0, len(fresh)), make(map[string]bool)
+	for _, k := range fresh {
+		if seen[k.print] { // a set may name a key twice
+			continue
+		}
+		seen[k.print] = true
 		if old, ok := byPrint[k.print]; ok {
-			fresh[i] = old
+			k = old
 			delete(byPrint, k.print)
 		}
+		list = append(list, k)
 	}
-	s.keys.Store(&fresh)
+	s.keys.Store(&list)
 	for _, gone := range byPrint {
 		gone.retired.Store(true)
 	}

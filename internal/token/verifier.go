@@ -33,6 +33,9 @@ type Deps struct {
 	Resolve func(file string) string
 	// Log is told when keys can't be fetched; nil for nobody.
 	Log *slog.Logger
+	// Previous is the Verifier that this one follows, or nil. What it has
+	// fetched from the same URLs is taken over.
+	Previous *Verifier
 }
 
 // Verified is a token that has passed. It is shared and must not be changed.
@@ -42,12 +45,10 @@ type Verified struct {
 	Issuer int
 	// Algorithm is what the token is signed with, KeyID what it calls its key.
 	Algorithm, KeyID string
-	// Claims are all that the token says.
-	Claims map[string]any
 
 	raw     string
 	hash    uint64
-	until   int64 // when it ends, in nanoseconds since 1970
+	until   int64 // when it ends, in milliseconds since 1970
 	key     *key
 	revoked revocation.Token
 }
@@ -140,7 +141,7 @@ func (v *Verifier) States() []State {
 				continue
 			}
 			states[i].Failing = states[i].Failing || s.remote.failing()
-			if at := s.remote.fetched(); at.After(states[i].Fetched) {
+			if at := s.remote.lastFetch(); at.After(states[i].Fetched) {
 				states[i].Fetched = at
 			}
 		}
@@ -167,7 +168,7 @@ func (v *Verifier) Verify(raw string, now time.Time) (*Verified, *exchange.Reaso
 	generation := v.generation()
 	if found, seen := v.cache.get(raw, hash, now.Unix()); found != nil && !found.key.retired.Load() {
 		switch {
-		case found.until <= now.UnixNano():
+		case found.until <= now.UnixMilli():
 			return nil, Expired, "seen before"
 		case seen.Load() == generation:
 			return found, nil, ""

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -111,6 +112,44 @@ func TestClaims(t *testing.T) {
 		if got := refusal(v, sign(t, "HS256", w.key("HS256"), with(tt.claims), nil)); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// A token that hardly ever ends passes the second time as the first.
+func TestFarExpiry(t *testing.T) {
+	w := newWallet(t)
+	v := verifier(t, issuers(w, nil), nil)
+	for _, exp := range []int64{9999999999, 20000000000, maxSeconds} {
+		token := sign(t, "HS256", w.key("HS256"), with(map[string]any{"exp": exp}), nil)
+		for range 2 {
+			if got := refusal(v, token); got != "" {
+				t.Errorf("exp %d: %s", exp, got)
+			}
+		}
+	}
+}
+
+// A token that names no key is tried with a few of them, not with all that
+// there are.
+func TestTriesAreBounded(t *testing.T) {
+	w := newWallet(t)
+	var pems []byte
+	for range maxTries {
+		_, k, _ := ed25519.GenerateKey(nil)
+		pems = append(pems, publicPEM(t, k)...)
+	}
+	v := verifier(t, issuers(w, func(is *config.Issuer) {
+		is.Keys[1].PEM = w.write(t, "many.pem", append(pems, publicPEM(t, w.ed)...))
+	}), nil)
+	token := sign(t, "EdDSA", w.ed, good(), nil)
+	if got := refusal(v, token); got != "token_signature" {
+		t.Errorf("key number %d was tried: %q", maxTries+1, got)
+	}
+	v = verifier(t, issuers(w, func(is *config.Issuer) {
+		is.Keys[1].PEM = w.write(t, "few.pem", append(pems[:len(pems)-len(publicPEM(t, w.ed))], publicPEM(t, w.ed)...))
+	}), nil)
+	if got := refusal(v, token); got != "" {
+		t.Errorf("key number %d was not tried: %q", maxTries, got)
 	}
 }
 

@@ -137,6 +137,13 @@ func as(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
+// jsonAs is as for a request with a body of JSON.
+func jsonAs(token string) http.Header {
+	h := as(token)
+	h.Set("Content-Type", "application/json")
+	return h
+}
+
 // ask sends a request. Headers are name and value in turn.
 func (s *stage) ask(t *testing.T, method, path, token string, headers ...string) answer {
 	t.Helper()

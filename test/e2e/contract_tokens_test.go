@@ -212,7 +212,7 @@ func TestD29TokensCanBeRevoked(t *testing.T) {
 			}
 			refused(t, send(t, s.client, "POST", s.url+"/internal/revocations", string(text), nil), 401, "NO_TOKEN")
 			reached(t, s.ask(t, "GET", "/api/v1/customers", tt.token))
-			send(t, s.client, "POST", s.url+"/internal/revocations", string(text), as(admin)).want(t, 202)
+			send(t, s.client, "POST", s.url+"/internal/revocations", string(text), jsonAs(admin)).want(t, 202)
 			for _, path := range []string{"/api/v1/customers", "/api/v1/public/info", "/api/v1/protected/profile"} {
 				refused(t, s.ask(t, "GET", path, tt.token), 401, "TOKEN_REVOKED")
 			}
@@ -239,7 +239,7 @@ func TestContractRedisIsShared(t *testing.T) {
 	token := tokenOf(t, "technician")
 	reached(t, second.ask(t, "GET", "/api/v1/customers", token))
 	text, _ := json.Marshal(map[string]string{"token": token})
-	send(t, first.client, "POST", first.url+"/internal/revocations", string(text), as(tokenOf(t, "system_admin"))).want(t, 202)
+	send(t, first.client, "POST", first.url+"/internal/revocations", string(text), jsonAs(tokenOf(t, "system_admin"))).want(t, 202)
 	refused(t, first.ask(t, "GET", "/api/v1/customers", token), 401, "TOKEN_REVOKED")
 	eventually(t, "the other gateway knows", func() bool { return second.ask(t, "GET", "/api/v1/customers", token).StatusCode == 401 })
 	refused(t, second.ask(t, "GET", "/api/v1/customers", token), 401, "TOKEN_REVOKED")

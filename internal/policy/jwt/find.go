@@ -90,27 +90,33 @@ func (f finder) inQuery(query string) (token string, twice bool) {
 	return token, false
 }
 
-// remove takes the token out of all places where it is looked for, so that no
-// service sees it.
-func (f finder) remove(x *exchange.Exchange) {
-	x.Request.Filter(func(h *exchange.Field) bool { return h.Key != exchange.KeyAuthorization })
+// places tells whether a token may be somewhere else than in Authorization.
+func (f finder) places() bool { return f.cookie != "" || f.query != "" }
+
+// remove takes tokens out of all places where they are looked for, but the one
+// to keep: a service could read another one than that which was verified. With
+// none to keep, Authorization goes too.
+func (f finder) remove(x *exchange.Exchange, keep string) {
+	if keep == "" {
+		x.Request.Filter(func(h *exchange.Field) bool { return h.Key != exchange.KeyAuthorization })
+	}
 	if f.cookie != "" {
 		fields := x.Request.Fields()
 		for i := range fields {
 			if fields[i].Key == exchange.KeyCookie {
-				fields[i].Value = without(x, fields[i].Value, ";", f.cookie)
+				fields[i].Value = without(x, fields[i].Value, ";", f.cookie, keep)
 			}
 		}
 		x.Request.Filter(func(h *exchange.Field) bool { return h.Key != exchange.KeyCookie || h.Value != "" })
 	}
 	if f.query != "" && x.Query != "" {
-		x.Query = without(x, x.Query, "&", f.query)
+		x.Query = without(x, x.Query, "&", f.query, keep)
 		x.HasQuery = x.Query != ""
 	}
 }
 
-// without returns a list of pairs without those of a name.
-func without(x *exchange.Exchange, list, separator, name string) string {
+// without returns a list of pairs without those of a name, but for one value.
+func without(x *exchange.Exchange, list, separator, name, keep string) string {
 	if !strings.Contains(list, name) {
 		return list
 	}
@@ -118,7 +124,8 @@ func without(x *exchange.Exchange, list, separator, name string) string {
 	for rest := list; rest != ""; {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, separator)
-		if one, _, _ := strings.Cut(strings.Trim(pair, " \t"), "="); one == name {
+		one, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+		if one == name && (keep == "" || strings.Trim(value, `"`) != keep) {
 			continue
 		}
 		if len(b) > 0 {

@@ -98,7 +98,9 @@ func (p *jwt) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict {
 	x.Identity = t.Identity
 	s.Any = t
 	if p.strip {
-		p.finder.remove(x)
+		p.finder.remove(x, "")
+	} else if p.finder.places() {
+		p.finder.remove(x, raw)
 	}
 	return exchange.Continue
 }
@@ -124,10 +126,13 @@ func (p *jwt) refuse(x *exchange.Exchange, r *exchange.Reason, detail string) ex
 func (p *jwt) Explain(x *exchange.Exchange, s *exchange.Slot) []string {
 	t, ok := s.Any.(*token.Verified)
 	if !ok {
-		if x.Reason == nil {
-			return []string{"no token: the caller is nobody"}
+		switch {
+		case x.Reason != nil:
+			return []string{x.Reason.Message}
+		case len(x.Observed()) > 0: // which is shown already
+			return nil
 		}
-		return []string{x.Reason.Message}
+		return []string{"no token: the caller is nobody"}
 	}
 	id := t.Identity
 	lines := []string{

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,31 @@ func TestSize(t *testing.T) {
 		if got, _ := outcome(t, p, "GET / HTTP/1.1\nAuthorization: Bearer "+strings.Repeat("a", n)+"\n"); got != want {
 			t.Errorf("%d bytes: %q, want %q", n, got, want)
 		}
+	}
+}
+
+// Who brings a token whose key can't be had is told when to come again.
+func TestKeysUnavailable(t *testing.T) {
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	var is config.Issuer
+	is.SetDefaults()
+	is.Claims.SetDefaults()
+	is.Keys = []config.KeySource{{JWKSURL: dead.URL, Timeout: config.Duration(time.Second), Cooldown: config.Duration(time.Hour)}}
+	v, problems := token.New(config.Mapping[config.Issuer]{{Name: "remote", Value: is}}, token.Deps{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	defer v.Close()
+	d := policytest.Deps()
+	d.Tokens = v
+	p := policytest.BuildWith(t, Kind, "", d)
+	c := policytest.NewCall(t, "GET / HTTP/1.1\nAuthorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA\n", "")
+	x := c.Start()
+	defer c.Finish(x)
+	c.Pass(p, x)
+	if x.Reason != token.Unavailable || x.RetryAfter != retryAfter || x.Challenge != "" {
+		t.Errorf("%v, retry after %d, challenge %q", x.Reason, x.RetryAfter, x.Challenge)
 	}
 }
 
