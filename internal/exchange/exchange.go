@@ -157,6 +157,10 @@ type Exchange struct {
 	Now       time.Time
 	RequestID string
 
+	// PassPreflight tells that this is a CORS preflight which the service is to
+	// answer. It can't say who calls, so whoever asks for that lets it pass.
+	PassPreflight bool
+
 	// Status is the answer's status. Reason is set when the gateway answered
 	// by itself or cut the exchange, Detail adds words for the log only.
 	Status int

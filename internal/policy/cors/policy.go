@@ -100,6 +100,7 @@ func (p *cors) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict 
 	}
 	s.Text = text
 	asks := policy.IsPreflight(x)
+	x.PassPreflight = asks && p.observes
 	switch ok := n == 1 && p.allows(x, text); {
 	case ok && (p.observes || !asks):
 		s.Int = allowed

@@ -79,6 +79,8 @@ func challenges(realm string) map[*exchange.Reason]string {
 func (p *jwt) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict {
 	raw, reason := p.finder.find(x)
 	switch {
+	case x.PassPreflight:
+		return exchange.Continue
 	case reason != nil:
 		return p.refuse(x, reason, "")
 	case raw == "" && p.required:

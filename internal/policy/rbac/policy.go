@@ -59,6 +59,9 @@ func build(c Config, deps policy.Deps) (policy.Policy, problem.List) {
 
 // Request refuses who does not keep every rule.
 func (p *rbac) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict {
+	if x.PassPreflight {
+		return exchange.Continue
+	}
 	if !x.Identity.Known() {
 		x.Challenge = p.challenge
 		return x.Refuse(notAuthenticated)
@@ -66,10 +69,33 @@ func (p *rbac) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict 
 	for i := range p.demands {
 		if d := &p.demands[i]; !d.holds(x) {
 			x.Challenge = d.challenge
-			return x.RefuseWith(d.reason, d.detail)
+			return x.RefuseWith(d.reason, p.detailOf(x, d))
 		}
 	}
 	return exchange.Continue
+}
+
+// detailOf is what the log says: for a role that is missing also which ones the
+// caller has, since whoever turns rules on has to know whom they would hit.
+func (p *rbac) detailOf(x *exchange.Exchange, d *demand) string {
+	if d.reason != roleMissing {
+		return d.detail
+	}
+	const most = 100 // bytes of roles
+	has := x.Identity.Role
+	if len(has) > most {
+		has = has[:most]
+	}
+	what, unknown := "; the caller has ", " (not configured)"
+	if has == "" {
+		what, unknown = "; the caller has none", ""
+	}
+	if slices.ContainsFunc(x.Identity.Roles, p.roles.Known) {
+		unknown = ""
+	}
+	b := x.Bytes(len(d.detail) + len(what) + len(has) + len(unknown))[:0]
+	b = append(append(append(append(b, d.detail...), what...), has...), unknown...)
+	return exchange.View(b)
 }
 
 // Explain implements policy.Explainer.

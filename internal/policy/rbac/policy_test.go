@@ -187,9 +187,9 @@ func TestRefusals(t *testing.T) {
 		config, detail, challenge, code string
 		status                          int
 	}{
-		{"min_role: technician", "needs role technician or above", "", "INSUFFICIENT_PERMISSIONS", 403},
-		{"any_role: [technician, software_developer, manager]", "needs role technician, software_developer or manager, or above", "", "INSUFFICIENT_PERMISSIONS", 403},
-		{"exact_role: [system_admin, manager]", "needs exactly role system_admin or manager", "", "INSUFFICIENT_PERMISSIONS", 403},
+		{"min_role: technician", "needs role technician or above; the caller has billing_manager", "", "INSUFFICIENT_PERMISSIONS", 403},
+		{"any_role: [technician, software_developer, manager]", "needs role technician, software_developer or manager, or above; the caller has billing_manager", "", "INSUFFICIENT_PERMISSIONS", 403},
+		{"exact_role: [system_admin, manager]", "needs exactly role system_admin or manager; the caller has billing_manager", "", "INSUFFICIENT_PERMISSIONS", 403},
 		{"permissions: {all_of: [a, b], any_of: [c, d]}", "needs the permissions a, b and one of the permissions c, d", "", "INSUFFICIENT_PERMISSIONS", 403},
 		{"scopes: {all_of: [a, b]}", "needs the scopes a, b", `Bearer realm="the _gate_", error="insufficient_scope", scope="a b"`, "INSUFFICIENT_PERMISSIONS", 403},
 		{"scopes: {any_of: [b, 'c:d'], all_of: [a, b]}", "needs the scopes a, b and one of the scopes b, c:d", `Bearer realm="the _gate_", error="insufficient_scope", scope="a b c:d"`, "INSUFFICIENT_PERMISSIONS", 403},
@@ -217,6 +217,32 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// The log says whom a rule meets, also one with roles that nobody has defined.
+func TestDetailNamesTheRoles(t *testing.T) {
+	p := policytest.BuildWith(t, Kind, "min_role: technician", deps())
+	c := policytest.NewCall(t, "GET / HTTP/1.1\n", "")
+	for roles, want := range map[string]string{
+		"":                                 "; the caller has none",
+		"role=ADMIN":                       "; the caller has ADMIN (not configured)",
+		"role=ADMIN,billing_manager":       "; the caller has ADMIN,billing_manager",
+		"role=" + strings.Repeat("x", 200): "; the caller has " + strings.Repeat("x", 100) + " (not configured)",
+	} {
+		id := caller(roles)
+		id.Subject = "u"
+		id.Role = strings.TrimPrefix(roles, "role=")
+		id.Roles = nil
+		if id.Role != "" {
+			id.Roles = strings.Split(id.Role, ",")
+		}
+		x := start(c, id, "", "")
+		p.Request(x, x.Slot(0))
+		if got := strings.TrimPrefix(x.Detail, "needs role technician or above"); got != want {
+			t.Errorf("%.40s: %q", roles, x.Detail)
+		}
+		c.Finish(x)
+	}
+}
+
 // A message is for the caller: nothing in it tells what would have helped.
 func TestMessagesNameNothing(t *testing.T) {
 	for _, r := range Kind.Reasons {
@@ -234,7 +260,7 @@ func TestObserve(t *testing.T) {
 	if p.Request(x, x.Slot(0)) != exchange.Continue || x.Reason != nil {
 		t.Fatalf("refused: %v", x.Reason)
 	}
-	want := []exchange.Observation{{Reason: roleMissing, Detail: "needs role technician or above"}}
+	want := []exchange.Observation{{Reason: roleMissing, Detail: "needs role technician or above; the caller has billing_manager"}}
 	if got := x.Observed(); !slices.Equal(got, want) {
 		t.Errorf("observed %v", got)
 	}
