@@ -80,15 +80,19 @@ func (h *Header) Has(k Key) bool {
 
 // Set replaces all fields of that name by one, at the place of the first.
 func (h *Header) Set(name, value string) {
-	k := KeyOf(name)
+	h.SetField(Field{Name: name, Value: value, Key: KeyOf(name)})
+}
+
+// SetField is Set for a field whose Key is known.
+func (h *Header) SetField(f Field) {
 	for i := range h.fields {
-		if h.fields[i].is(k, name) {
-			h.fields[i].Name, h.fields[i].Value = name, value
-			h.deleteFrom(i+1, k, name)
+		if h.fields[i].is(f.Key, f.Name) {
+			h.fields[i] = f
+			h.deleteFrom(i+1, f.Key, f.Name)
 			return
 		}
 	}
-	h.fields = append(h.fields, Field{Name: name, Value: value, Key: k})
+	h.fields = append(h.fields, f)
 }
 
 // Del removes all fields of that name.

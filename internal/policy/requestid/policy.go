@@ -12,6 +12,7 @@ var Kind = policy.Define("request_id", defaults, build)
 type requestID struct {
 	policy.Base
 	header string
+	key    exchange.Key
 	trust  bool
 }
 
@@ -19,7 +20,7 @@ func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
 	if problems := c.check(); len(problems) > 0 {
 		return nil, problems
 	}
-	return &requestID{header: c.Header, trust: c.TrustInbound}, nil
+	return &requestID{header: c.Header, key: exchange.KeyOf(c.Header), trust: c.TrustInbound}, nil
 }
 
 // Request settles the ID and tells it to the service. An ID that the gateway
@@ -33,13 +34,13 @@ func (p *requestID) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Ver
 	if x.RequestID == "" {
 		x.NewRequestID()
 	}
-	x.Request.Set(p.header, x.RequestID)
+	x.Request.SetField(exchange.Field{Name: p.header, Value: x.RequestID, Key: p.key})
 	return exchange.Continue
 }
 
 // Response tells the ID to the caller, in place of what the service said.
 func (p *requestID) Response(x *exchange.Exchange, _ *exchange.Slot) {
-	x.Response.Set(p.header, x.RequestID)
+	x.Response.SetField(exchange.Field{Name: p.header, Value: x.RequestID, Key: p.key})
 }
 
 // wellFormed tells whether an ID from outside is harmless wherever it is
