@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -19,6 +20,9 @@ const (
 	// defaultLife is how long a revocation counts when nobody says how long
 	// the tokens live.
 	defaultLife = 24 * time.Hour
+	// farthestCut is how far ahead IssuedBefore may be, because clocks differ. A
+	// later one would refuse fresh logins too.
+	farthestCut = time.Minute
 	// longestLife bounds what anybody may ask for, and what a token may say of
 	// itself.
 	longestLife = 10 * 366 * 24 * time.Hour
@@ -40,20 +44,33 @@ type Revocation struct {
 	Expires time.Time `json:"expires,omitzero"`
 }
 
-// mistake is why a Revocation can't be, with words for the log. It never
-// quotes a token.
-type mistake struct {
-	reason *exchange.Reason
-	detail string
+// Mistake is why a Revocation can't be. It never quotes a token.
+type Mistake struct {
+	Reason *exchange.Reason
+	// Field is the name in JSON of the field that is wrong, empty when it is
+	// not just one.
+	Field string
+	// What is what is wrong with it, such as "is in the past".
+	What string
 }
 
-// Error is for those who write a Revocation themselves.
-func (m *mistake) Error() string { return m.detail + ": " + m.reason.Message }
+// Error is for the log, and those who write a Revocation themselves.
+func (m *Mistake) Error() string {
+	if m.Field == "" {
+		return m.What
+	}
+	return m.Field + " " + m.What
+}
 
-func wrong(reason *exchange.Reason, detail string) error { return &mistake{reason, detail} }
+func wrong(reason *exchange.Reason, what string) error { return wrongField(reason, "", what) }
+
+func wrongField(reason *exchange.Reason, field, what string) error {
+	return &Mistake{reason, field, what}
+}
 
 // readRevocation reads JSON, strictly: names as they are written, each once.
-func readRevocation(body []byte) (r Revocation, err error) {
+// Durations count from now.
+func readRevocation(body []byte, now time.Time) (r Revocation, err error) {
 	in := json.NewDecoder(bytes.NewReader(body))
 	if open, err := in.Token(); err != nil || open != json.Delim('{') {
 		return r, wrong(exchange.BadRevocation, "no object")
@@ -70,7 +87,7 @@ func readRevocation(body []byte) (r Revocation, err error) {
 			return r, wrong(exchange.BadRevocationField, key+" is there twice")
 		}
 		seen[key] = true
-		if err := r.set(key, value); err != nil {
+		if err := r.set(key, value, now); err != nil {
 			return r, err
 		}
 	}
@@ -83,7 +100,7 @@ func readRevocation(body []byte) (r Revocation, err error) {
 	return r, nil
 }
 
-func (r *Revocation) set(name string, value json.RawMessage) error {
+func (r *Revocation) set(name string, value json.RawMessage, now time.Time) error {
 	switch name {
 	case "token":
 		return setText(&r.Token, name, value)
@@ -94,9 +111,15 @@ func (r *Revocation) set(name string, value json.RawMessage) error {
 	case "subject":
 		return setText(&r.Subject, name, value)
 	case "issued_before":
-		return setTime(&r.IssuedBefore, name, value)
+		if r.IssuedBefore = readTime(value); r.IssuedBefore.IsZero() {
+			return wrongField(exchange.BadIssuedBefore, name, "is no time")
+		}
+		return nil
 	case "expires":
-		return setTime(&r.Expires, name, value)
+		if r.Expires = readEnd(value, now); r.Expires.IsZero() {
+			return wrongField(exchange.BadExpires, name, "is no time")
+		}
+		return nil
 	}
 	if len(name) > 40 || strings.Count(name, ".") > 1 { // which may be a token
 		name = "of that name"
@@ -106,33 +129,47 @@ func (r *Revocation) set(name string, value json.RawMessage) error {
 
 func setText(to *string, name string, value json.RawMessage) error {
 	if json.Unmarshal(value, to) != nil || *to == "" {
-		return wrong(exchange.BadRevocationValue, name)
+		return wrongField(exchange.BadRevocationValue, name, "is no text, or empty")
 	}
 	return nil
 }
 
-// setTime takes seconds since 1970 and RFC 3339.
-func setTime(to *time.Time, name string, value json.RawMessage) error {
+// readEnd takes what readTime does, and how long from now.
+func readEnd(value json.RawMessage, now time.Time) time.Time {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		if d, err := time.ParseDuration(text); err == nil {
+			return now.Add(d)
+		}
+	}
+	return readTime(value)
+}
+
+// readTime takes seconds since 1970 and RFC 3339. It returns the zero time for
+// anything else, and for 1970 and before, which nobody means.
+func readTime(value json.RawMessage) (at time.Time) {
 	var seconds *float64
 	var text string
 	if json.Unmarshal(value, &seconds) == nil && seconds != nil {
-		*to = secondsSince1970(*seconds)
-	} else if json.Unmarshal(value, &text) == nil {
-		*to, _ = time.Parse(time.RFC3339, text)
+		return secondsSince1970(*seconds)
 	}
-	if to.Unix() <= 0 { // nobody means 1970, and the zero time is long before
-		return wrong(exchange.BadRevocationTime, name)
+	if json.Unmarshal(value, &text) == nil {
+		at, _ = time.Parse(time.RFC3339, text)
 	}
-	return nil
-}
-
-// secondsSince1970 returns the zero time for what no clock will ever show.
-func secondsSince1970(s float64) time.Time {
-	const lastYear = 253402300799 // 9999
-	if !(s > 0 && s < lastYear) {
+	if at.Unix() <= 0 {
 		return time.Time{}
 	}
-	whole, part := math.Modf(s)
+	return at
+}
+
+// secondsSince1970 returns the zero time for what is not behind 1970, and the
+// last year that is written with four digits for all that follow.
+func secondsSince1970(s float64) time.Time {
+	const lastYear = 253402300799 // 9999
+	if s <= 0 {
+		return time.Time{}
+	}
+	whole, part := math.Modf(min(s, lastYear))
 	return time.Unix(int64(whole), int64(part*1e9))
 }
 
@@ -152,7 +189,7 @@ func (r Revocation) Entries(now time.Time) ([]revocation.Entry, error) {
 	case r.Sum != "":
 		e := revocation.Entry{Kind: revocation.BySum, Expires: expires}
 		if n, err := hex.Decode(e.Sum[:], []byte(r.Sum)); err != nil || n != len(e.Sum) {
-			return nil, wrong(exchange.BadRevocationValue, "token_sha256")
+			return nil, badSum()
 		}
 		return []revocation.Entry{e}, nil
 	case r.Subject != "":
@@ -178,19 +215,48 @@ func (r Revocation) check(now time.Time) error {
 	case r.Subject == "" && !r.IssuedBefore.IsZero():
 		return wrong(exchange.BadRevocationTarget, "issued_before without subject")
 	case len(r.Sum) != 0 && len(r.Sum) != hex.EncodedLen(sha256.Size):
-		return wrong(exchange.BadRevocationValue, "token_sha256")
-	case !r.Expires.IsZero() && (!r.Expires.After(now) || r.Expires.After(now.Add(longestLife))):
-		return wrong(exchange.BadRevocationTime, "expires")
+		return badSum()
+	case r.IssuedBefore.After(now.Add(farthestCut)):
+		return wrongField(exchange.FarIssuedBefore, "issued_before", "is more than a minute ahead: fresh tokens would be refused too")
+	case r.Expires.IsZero():
+		return nil
+	case !r.Expires.After(now):
+		return wrongField(exchange.PastExpires, "expires", "is in the past")
+	case r.Expires.After(now.Add(longestLife)):
+		return wrongField(exchange.FarExpires, "expires", "is more than ten years ahead")
 	}
 	return nil
 }
 
+func badSum() error {
+	return wrongField(exchange.BadRevocationValue, "token_sha256", "is not 64 hexadecimal digits")
+}
+
+// Examine tells what would become of a whole token without being revoked. One
+// that has ended by itself need not be. One that would not pass anyway may be
+// another than the one that is meant, which the warning says; it never quotes
+// the token. There is none when the keys are not there, nor for what is no
+// whole token.
+func (r Revocation) Examine(v *token.Verifier, now time.Time) (ended bool, warning string) {
+	if r.Token == "" {
+		return false, ""
+	}
+	_, reason, _ := v.Verify(r.Token, now)
+	switch reason {
+	case token.Expired:
+		return true, ""
+	case nil, token.Revoked, token.NotActive, token.Unavailable: // it is whole, or nobody knows
+		return false, ""
+	}
+	return false, fmt.Sprintf("this token would not pass anyway (%s): is it whole?", reason.Name)
+}
+
 // token revokes a token by what it is, and by its jti when it has one. Nothing
-// is verified: who may revoke may also revoke what is no good.
+// is verified: who may revoke may also revoke what is no good. See Examine.
 func (r Revocation) token(now time.Time) ([]revocation.Entry, error) {
 	id, exp, ok := claims(r.Token)
 	if !ok {
-		return nil, wrong(exchange.BadRevocationValue, "token")
+		return nil, wrongField(exchange.BadRevocationValue, "token", "is not a whole JWT")
 	}
 	expires := r.Expires
 	if exp.After(expires) { // a shorter life than the token's own would let it come back

@@ -10,6 +10,8 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/revocation"
+	"yett/internal/store/memory"
+	"yett/internal/token"
 )
 
 // maxRevocation is the largest body in bytes: whole tokens are smaller.
@@ -19,6 +21,8 @@ const maxRevocation = 16 << 10
 type Revocations struct {
 	List  *revocation.List
 	State State
+	// Tokens returns the Verifier of the current snapshot.
+	Tokens func() *token.Verifier
 	// Log is told who has revoked what.
 	Log *slog.Logger
 }
@@ -33,10 +37,13 @@ type revocationsPage struct {
 type revokedPage struct {
 	Revoked      []revocation.Kind `json:"revoked"`
 	IssuedBefore string            `json:"issued_before,omitempty"`
-	Expires      string            `json:"expires"`
-	// Store is written, or pending when only this node knows yet.
-	Store   string `json:"store"`
+	Expires      string            `json:"expires,omitempty"`
+	// Store is written, pending when only this node knows yet, or memory when
+	// there is nobody else who could.
+	Store   string `json:"store,omitempty"`
 	Message string `json:"message"`
+	// Warning says that the token that was sent is hardly the one that is meant.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Serve takes a Revocation with POST, and shows how many there are with GET.
@@ -72,18 +79,27 @@ func (r *Revocations) revoke(x *exchange.Exchange) {
 		x.Refuse(bodyReason(err))
 		return
 	}
-	asked, err := readRevocation(body)
+	now := time.Now()
+	asked, err := readRevocation(body, now)
 	var entries []revocation.Entry
 	if err == nil {
-		entries, err = asked.Entries(time.Now())
+		entries, err = asked.Entries(now)
 	}
-	if m, ok := errors.AsType[*mistake](err); ok {
-		x.RefuseWith(m.reason, m.detail)
+	if m, ok := errors.AsType[*Mistake](err); ok {
+		x.RefuseWith(m.Reason, m.Error())
+		return
+	}
+	ended, warning := asked.Examine(r.Tokens(), now)
+	if ended {
+		r.Log.Info("nothing to revoke: the token has ended by itself", by(x)...)
+		reply(x, http.StatusOK, revokedPage{Revoked: []revocation.Kind{}, Message: "Nothing to revoke: the token has ended by itself."})
 		return
 	}
 	pending := r.List.Add(x.Context(), entries...)
-	r.tell(x, entries, pending)
-	reply(x, http.StatusAccepted, answerTo(entries, pending))
+	r.tell(x, entries, pending, warning)
+	page := answerTo(entries, pending, r.State.Store().Name)
+	page.Warning = warning
+	reply(x, http.StatusAccepted, page)
 }
 
 // isJSON tells whether a media type is that of JSON. Browsers send it on behalf
@@ -104,12 +120,15 @@ func bodyReason(err error) *exchange.Reason {
 }
 
 // answerTo says what counts from now on, and where.
-func answerTo(entries []revocation.Entry, pending error) revokedPage {
+func answerTo(entries []revocation.Entry, pending error, store string) revokedPage {
 	p := revokedPage{
 		Expires: stamp(entries[0].Expires), IssuedBefore: stamp(entries[0].Before),
 		Store: "written", Message: "In effect on this node now, and on all others within a second.",
 	}
-	if pending != nil {
+	switch {
+	case store == memory.Name:
+		p.Store, p.Message = memory.Name, "In effect on this node, until it restarts."
+	case pending != nil:
 		p.Store, p.Message = "pending", "In effect on this node now. The store does not take it now; the other nodes learn of it when it does."
 	}
 	for _, e := range entries {
@@ -120,11 +139,8 @@ func answerTo(entries []revocation.Entry, pending error) revokedPage {
 
 // tell writes one line for each request into the log. The sum of a token does
 // not help anybody to it.
-func (r *Revocations) tell(x *exchange.Exchange, entries []revocation.Entry, pending error) {
-	if x.RequestID == "" {
-		x.NewRequestID() // the access log's line has it then, too
-	}
-	attrs := []any{"by", x.Identity.Subject, "request_id", x.RequestID}
+func (r *Revocations) tell(x *exchange.Exchange, entries []revocation.Entry, pending error, warning string) {
+	attrs := by(x)
 	for _, e := range entries {
 		switch e.Kind {
 		case revocation.BySubject:
@@ -139,5 +155,16 @@ func (r *Revocations) tell(x *exchange.Exchange, entries []revocation.Entry, pen
 	if pending != nil {
 		attrs = append(attrs, "pending", pending.Error())
 	}
+	if warning != "" {
+		attrs = append(attrs, "warning", warning)
+	}
 	r.Log.Info("revoked", attrs...)
+}
+
+// by says for the log who asks, and in which request.
+func by(x *exchange.Exchange) []any {
+	if x.RequestID == "" {
+		x.NewRequestID() // the access log's line has it then, too
+	}
+	return []any{"by", x.Identity.Subject, "request_id", x.RequestID}
 }

@@ -10,15 +10,55 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/exec"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/revocation"
 	"yett/internal/store/memory"
+	"yett/internal/token"
 )
+
+// verifier verifies with a secret, and knows what is on a list.
+func verifier(t *testing.T, secret string, list *revocation.List) *token.Verifier {
+	t.Helper()
+	c, err := config.Parse("yett.yaml", []byte(`
+listeners: [{address: ":0"}]
+issuers: {main: {keys: [{secret: `+secret+`}]}}
+routes: [{name: r, path: /, auth: none, endpoint: ready}]
+`), config.MapEnv(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, problems := token.New(c.Issuers, token.Deps{Revoked: list, Resolve: c.Source.Resolve})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
+
+const (
+	ownSecret     = "a-secret-of-at-least-thirty-two-bytes"
+	foreignSecret = "another-secret-of-thirty-two-bytes-too"
+)
+
+// signed is a token with a signature that is right for a secret.
+func signed(t *testing.T, secret, jti string, life time.Duration) string {
+	t.Helper()
+	now := time.Now()
+	raw, err := verifier(t, secret, nil).Sign("main", map[string]any{"sub": "tom", "jti": jti, "iat": now.Add(-time.Hour).Unix(), "exp": now.Add(life).Unix()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
 
 // jwt makes a token of a payload; nobody verifies it.
 func jwt(payload string) string {
@@ -31,14 +71,21 @@ func hexSum(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// named is a store that all nodes share, as far as its name goes.
+type named struct{ *memory.Store }
+
+func (named) Name() string { return "shared" }
+
 // revocations is a page over a list that follows a store, and its log.
 func revocations(t *testing.T) (*Revocations, *bytes.Buffer) {
 	t.Helper()
 	log := new(bytes.Buffer)
 	r := &Revocations{
-		List: revocation.New(), State: &state{store: StoreState{Name: "memory"}}, Log: slog.New(slog.NewJSONHandler(log, nil)),
+		List: revocation.New(), State: &state{store: StoreState{Name: "shared"}}, Log: slog.New(slog.NewJSONHandler(log, nil)),
 	}
-	s := memory.New()
+	v := verifier(t, ownSecret, r.List)
+	r.Tokens = func() *token.Verifier { return v }
+	s := named{memory.New()}
 	synced, done := make(chan error, 10), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -84,6 +131,7 @@ func TestRevoke(t *testing.T) {
 	}{
 		{"a jti", `{"jti":"a"}`, revocation.Token{ID: "a"}, []any{"jti"}, now.Add(24 * time.Hour)},
 		{"a jti until seconds", fmt.Sprintf(`{"jti":"b","expires":%d}`, exp), revocation.Token{ID: "b"}, []any{"jti"}, time.Unix(exp, 0)},
+		{"a jti for a while", `{"jti":"d","expires":"15m"}`, revocation.Token{ID: "d"}, []any{"jti"}, now.Add(15 * time.Minute)},
 		{"a jti until a time", fmt.Sprintf(` {"expires":%q, "jti":"c"} `, time.Unix(exp, 0).UTC().Format(time.RFC3339)), revocation.Token{ID: "c"}, []any{"jti"}, time.Unix(exp, 0)},
 		{"a sum", fmt.Sprintf(`{"token_sha256":%q}`, hexSum("x")), revocation.Token{Sums: [][32]byte{sha256.Sum256([]byte("x"))}}, []any{"token_sha256"}, now.Add(24 * time.Hour)},
 		{"a sum in capitals", fmt.Sprintf(`{"token_sha256":%q}`, strings.ToUpper(hexSum("y"))), revocation.Token{Sums: [][32]byte{sha256.Sum256([]byte("y"))}}, []any{"token_sha256"}, now.Add(24 * time.Hour)},
@@ -134,6 +182,85 @@ func TestRevokeReadsTokensStrictly(t *testing.T) {
 		}
 		if x := post(r, bytes.NewReader(body)); x.Reason != exchange.BadRevocationValue {
 			t.Errorf("%.12q...: %d", given, x.Status)
+		}
+	}
+}
+
+// A token that would not pass is hardly the one that is meant: it is revoked,
+// and whoever asked is told. Nothing of it is said.
+func TestRevokeExaminesTokens(t *testing.T) {
+	whole := signed(t, ownSecret, "whole", time.Hour)
+	cut := whole[:len(whole)-3] // the last two bytes, so that it is still base64url
+	for _, test := range []struct {
+		name, token string
+		warning     any
+	}{
+		{"a good one", whole, nil},
+		{"a cut one", cut, "this token would not pass anyway (token_signature): is it whole?"},
+		{"one of somebody else", signed(t, foreignSecret, "foreign", time.Hour), "this token would not pass anyway (token_signature): is it whole?"},
+		{"an ended one of somebody else", signed(t, foreignSecret, "foreign", -time.Minute), "this token would not pass anyway (token_signature): is it whole?"},
+	} {
+		r, log := revocations(t)
+		for range 2 { // what is revoked already is fine
+			x := post(r, strings.NewReader(fmt.Sprintf(`{"token":%q}`, test.token)))
+			got := answerOf(t, x)
+			if x.Status != 202 || got["warning"] != test.warning || r.List.Counts().Sums != 1 {
+				t.Errorf("%s: %d %v", test.name, x.Status, got)
+			}
+		}
+		if text := log.String(); strings.Contains(text, test.token[:20]) || strings.Contains(text, "would not pass") != (test.warning != nil) {
+			t.Errorf("%s: the log says %s", test.name, text)
+		}
+	}
+}
+
+// A token that has ended by itself need not be revoked, and the answer says
+// that nothing was.
+func TestRevokeEndedToken(t *testing.T) {
+	r, log := revocations(t)
+	x := post(r, strings.NewReader(fmt.Sprintf(`{"token":%q}`, signed(t, ownSecret, "old", -time.Minute))))
+	got := answerOf(t, x)
+	if revoked, ok := got["revoked"].([]any); x.Status != 200 || !ok || len(revoked) != 0 || !strings.Contains(got["message"].(string), "has ended by itself") {
+		t.Errorf("%d %v", x.Status, got)
+	}
+	if c := r.List.Counts(); c != (revocation.Counts{}) {
+		t.Errorf("on the list are %+v", c)
+	}
+	if line := log.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, `"by":"the-admin","request_id":"the-request"`) {
+		t.Errorf("the log says %q", line)
+	}
+}
+
+// Without shared state nothing is said of other nodes.
+func TestRevokeInMemory(t *testing.T) {
+	r, _ := revocations(t)
+	r.State = &state{store: StoreState{Name: memory.New().Name()}}
+	got := answerOf(t, post(r, strings.NewReader(`{"jti":"a"}`)))
+	if got["store"] != "memory" || got["message"] != "In effect on this node, until it restarts." {
+		t.Errorf("%v", got)
+	}
+}
+
+// A clock that is a little ahead is no reason to refuse.
+func TestRevokeIssuedInAMoment(t *testing.T) {
+	r, _ := revocations(t)
+	if x := post(r, strings.NewReader(fmt.Sprintf(`{"subject":"a","issued_before":%d}`, time.Now().Add(30*time.Second).Unix()))); x.Status != 202 {
+		t.Errorf("%d %v", x.Status, x.Reason)
+	}
+}
+
+// The caller reads which time it was, and what is wrong with it.
+func TestRevokeSaysWhichTime(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"jti":"a","expires":"soon"}`:                           "expires is no time",
+		`{"jti":"a","expires":"2020-01-01T00:00:00Z"}`:           "expires is in the past",
+		`{"jti":"a","expires":"2999-01-01T00:00:00Z"}`:           "expires is more than ten years ahead",
+		`{"subject":"a","issued_before":"soon"}`:                 "issued_before is no time",
+		`{"subject":"a","issued_before":"2999-01-01T00:00:00Z"}`: "issued_before is more than a minute ahead",
+	} {
+		r, _ := revocations(t)
+		if x := post(r, strings.NewReader(body)); x.Status != 400 || !strings.HasPrefix(x.Reason.Message, want) || !strings.HasPrefix(x.Detail, want) {
+			t.Errorf("%s: %v %q", body, x.Reason, x.Detail)
 		}
 	}
 }
@@ -192,13 +319,18 @@ func TestRevokeRefuses(t *testing.T) {
 		{"a token that is none", `{"token":"hunter2"}`, exchange.BadRevocationValue},
 		{"a token of rubbish", `{"token":"a.b.c"}`, exchange.BadRevocationValue},
 		{"a token of null", fmt.Sprintf(`{"token":%q}`, jwt("null")), exchange.BadRevocationValue},
-		{"a past end", `{"jti":"a","expires":1000000000}`, exchange.BadRevocationTime},
-		{"milliseconds", fmt.Sprintf(`{"jti":"a","expires":%d000}`, soon), exchange.BadRevocationTime},
-		{"beyond all clocks", `{"jti":"a","expires":1e300}`, exchange.BadRevocationTime},
-		{"before 1970", `{"subject":"a","issued_before":-5}`, exchange.BadRevocationTime},
-		{"no time", `{"jti":"a","expires":"tomorrow"}`, exchange.BadRevocationTime},
-		{"a date", `{"jti":"a","expires":"2099-01-01"}`, exchange.BadRevocationTime},
-		{"null for a time", `{"jti":"a","expires":null}`, exchange.BadRevocationTime},
+		{"a past end", `{"jti":"a","expires":1000000000}`, exchange.PastExpires},
+		{"a duration that is over", `{"jti":"a","expires":"-5m"}`, exchange.PastExpires},
+		{"a duration that is too long", `{"jti":"a","expires":"100000h"}`, exchange.FarExpires},
+		{"milliseconds", fmt.Sprintf(`{"jti":"a","expires":%d000}`, soon), exchange.FarExpires},
+		{"beyond all clocks", `{"jti":"a","expires":1e300}`, exchange.FarExpires},
+		{"before 1970", `{"subject":"a","issued_before":-5}`, exchange.BadIssuedBefore},
+		{"ahead", fmt.Sprintf(`{"subject":"a","issued_before":%d}`, time.Now().Add(90*time.Second).Unix()), exchange.FarIssuedBefore},
+		{"a moment in milliseconds", fmt.Sprintf(`{"subject":"a","issued_before":%d000}`, soon), exchange.FarIssuedBefore},
+		{"a duration for a moment", `{"subject":"a","issued_before":"15m"}`, exchange.BadIssuedBefore},
+		{"no time", `{"jti":"a","expires":"tomorrow"}`, exchange.BadExpires},
+		{"a date", `{"jti":"a","expires":"2099-01-01"}`, exchange.BadExpires},
+		{"null for a time", `{"jti":"a","expires":null}`, exchange.BadExpires},
 		{"too large", `{"jti":"` + strings.Repeat("x", maxRevocation) + `"}`, exchange.BodyTooLarge},
 	} {
 		r, log := revocations(t)
@@ -234,7 +366,10 @@ func TestRevokeBrokenBody(t *testing.T) {
 // What the store does not have yet counts here, and the answer says so.
 func TestRevokeWithoutStore(t *testing.T) {
 	log := new(bytes.Buffer)
-	r := &Revocations{List: revocation.New(), State: &state{}, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	v := verifier(t, ownSecret, nil)
+	r := &Revocations{
+		List: revocation.New(), State: &state{}, Tokens: func() *token.Verifier { return v }, Log: slog.New(slog.NewJSONHandler(log, nil)),
+	}
 	x := post(r, strings.NewReader(`{"jti":"a"}`))
 	if got := answerOf(t, x); x.Status != 202 || got["store"] != "pending" || !strings.Contains(got["message"].(string), "this node") {
 		t.Errorf("%d %v", x.Status, got)
@@ -256,7 +391,7 @@ func TestRevocationsAreCounted(t *testing.T) {
 	if want := map[string]any{"jti": 2.0, "token_sha256": 1.0, "subject": 1.0}; x.Status != 200 || !reflect.DeepEqual(got["entries"], want) || got["pending"] != 0.0 {
 		t.Errorf("%d %v", x.Status, got)
 	}
-	if s := got["store"].(map[string]any); s["name"] != "memory" || s["state"] != "connected" {
+	if s := got["store"].(map[string]any); s["name"] != "shared" || s["state"] != "connected" {
 		t.Errorf("the store is %v", s)
 	}
 	x = new(exchange.Pool).Get()
@@ -276,7 +411,7 @@ func TestRevocationInJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := readRevocation(b)
+		back, err := readRevocation(b, at)
 		if err != nil || !back.Expires.Equal(r.Expires) || !back.IssuedBefore.Equal(r.IssuedBefore) {
 			t.Errorf("%s: %+v, %v", b, back, err)
 		}
@@ -287,17 +422,41 @@ func TestRevocationInJSON(t *testing.T) {
 	}
 }
 
+// What the documentation shows is taken, on whatever day it is tried.
+func TestDocumentedRevocations(t *testing.T) {
+	text, err := os.ReadFile("../../docs/revocation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile(`(?m)^curl .* --json (.*)$`).FindAllSubmatch(text, -1)
+	if len(examples) < 3 {
+		t.Fatalf("there are %d examples", len(examples))
+	}
+	for _, example := range examples {
+		shell := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+string(example[1]))
+		shell.Env = append(os.Environ(), "TOKEN="+signed(t, ownSecret, "a", time.Hour))
+		body, err := shell.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _ := revocations(t)
+		if x := post(r, bytes.NewReader(body)); x.Status != 202 {
+			t.Errorf("%s: %d %s", example[1], x.Status, x.Detail)
+		}
+	}
+}
+
 func FuzzReadRevocation(f *testing.F) {
 	f.Add([]byte(`{"jti":"a","expires":5}`))
 	f.Add([]byte(`{"token":"a.b.c","expires":"2030-01-01T00:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := readRevocation(body)
+		now := time.Now()
+		r, err := readRevocation(body, now)
 		if err != nil {
 			return
 		}
-		now := time.Now()
 		entries, err := r.Entries(now)
-		if m, ok := errors.AsType[*mistake](err); err != nil && (!ok || m.reason == nil) {
+		if m, ok := errors.AsType[*Mistake](err); err != nil && (!ok || m.Reason == nil) {
 			t.Errorf("%v has no reason", err)
 		}
 		for _, e := range entries {

@@ -111,7 +111,7 @@ func New(o Options) (*App, error) {
 	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New()}
 	own := pages{
 		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
-		revocations: admin.Revocations{List: a.revoked, State: a, Log: a.log},
+		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
 	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
@@ -214,7 +214,10 @@ func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Servi
 func (a *App) Signer() *assertion.Signer { return a.gateway.Snapshot().Signer() }
 
 // Keys implements admin.State.
-func (a *App) Keys() []token.State { return a.gateway.Snapshot().Tokens().States() }
+func (a *App) Keys() []token.State { return a.tokens().States() }
+
+// tokens is for admin.Revocations.
+func (a *App) tokens() *token.Verifier { return a.gateway.Snapshot().Tokens() }
 
 // Store implements admin.State.
 func (a *App) Store() admin.StoreState { return a.shared.state() }

@@ -105,7 +105,7 @@ func (a *App) openStore(ctx context.Context) error {
 	if err != nil && a.conf.Store.Required {
 		return fmt.Errorf("%w; store.required: false starts without it", err)
 	}
-	a.shared.speak()
+	a.shared.speak(err)
 	return nil
 }
 
@@ -166,13 +166,19 @@ func (sh *shared) logLoss() {
 	sh.log.Warn("the store is lost; what was known of it stays in effect", "store", sh.now.Name, "error", sh.why.Error())
 }
 
-// speak ends the silence of the start.
-func (sh *shared) speak() {
+// speak ends the silence of the start. missed is why the list is not here, or
+// nil.
+func (sh *shared) speak(missed error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.silent = false
-	if sh.now.Lost {
-		sh.logLoss()
+	select {
+	case <-sh.synced:
+		if sh.now.Lost { // again
+			sh.logLoss()
+		}
+	default:
+		sh.log.Warn("started without the store: no revocations are known yet", "store", sh.now.Name, "error", missed.Error())
 	}
 }
 

@@ -2,8 +2,10 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -134,8 +136,38 @@ func TestStoreComesLater(t *testing.T) {
 		waitLost(t, a, true)
 	}
 	text := log.String()
-	if lost, back := strings.Count(text, "the store is lost"), strings.Count(text, "the store is back"); lost != 3 || back != 2 {
+	if lost, back := strings.Count(text, "the store is lost"), strings.Count(text, "the store is back"); lost != 2 || back != 2 {
 		t.Errorf("lost %d times, back %d times in\n%s", lost, back, text)
+	}
+	if first, _, _ := strings.Cut(text, "\n"); !strings.Contains(first, "started without the store: no revocations are known yet") || strings.Count(text, "started without") != 1 {
+		t.Errorf("the start says\n%s", text)
+	}
+}
+
+// A store that can be reached but does not tell the list in time is none.
+func TestStartWithoutTheList(t *testing.T) {
+	for _, test := range []struct {
+		synced, lost bool
+		missed       error
+		want         string
+	}{
+		{false, false, errors.New("did not come"), "started without the store: no revocations are known yet"},
+		{false, true, errors.New("did not come"), "started without the store: no revocations are known yet"},
+		{true, true, nil, "the store is lost; what was known of it stays in effect"},
+		{true, false, nil, ""},
+	} {
+		log := new(output)
+		sh := &shared{synced: make(chan struct{}), silent: true, log: slog.New(slog.NewTextHandler(log, nil))}
+		if test.synced {
+			sh.find()
+		}
+		if test.lost {
+			sh.lose(errors.New("gone"))
+		}
+		sh.speak(test.missed)
+		if text := log.String(); !strings.Contains(text, test.want) || strings.Count(text, "\n") != min(1, len(test.want)) {
+			t.Errorf("%+v: the log says %q", test, text)
+		}
 	}
 }
 

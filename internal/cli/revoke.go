@@ -17,6 +17,7 @@ import (
 	"yett/internal/revocation"
 	"yett/internal/snapshot"
 	"yett/internal/store/redis"
+	"yett/internal/token"
 )
 
 // revokeFlags are the words of the command line.
@@ -38,6 +39,9 @@ With a store in Redis it writes there, whether a gateway runs or not, and all ga
 of that store follow within a second. Otherwise it asks the running gateway, through
 the route with the endpoint revocations, and with an access token that may use it.
 
+A whole token that has ended by itself is not revoked. One that the gateway would not let
+pass is, with a warning: it may be cut off, and the real one go on.
+
 A token on the command line is seen by all users of the machine: --token - reads it
 from the standard input, and YETT_TOKEN holds the access token.`,
 		Example: `  yett revoke --token - < token.txt
@@ -45,6 +49,7 @@ from the standard input, and YETT_TOKEN holds the access token.`,
   yett revoke --subject 42                                   log user 42 out everywhere
   yett revoke --subject 42 --before 2026-01-31T09:30:00Z
   YETT_TOKEN=$ADMIN yett revoke --jti abc --url https://api.example.org/internal/revocations`,
+		Args: noWords,
 	}
 	file := p.configFlag(cmd)
 	var f revokeFlags
@@ -65,15 +70,32 @@ from the standard input, and YETT_TOKEN holds the access token.`,
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
 		defer cancel()
-		where, err := p.revoke(ctx, f, file(), asked)
+		done, err := p.revoke(ctx, f, file(), asked)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "revoked %s\n", where)
+		if done.warning != "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), "yett:", done.warning)
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), done.text)
 		return err
 	}
 	return cmd
 }
+
+// noWords refuses words without repeating them: a token may be among them.
+func noWords(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("a token is given by --token -, which reads it from standard input")
+	}
+	return nil
+}
+
+// revoked is what came of it: a line, and what to think of.
+type revoked struct{ text, warning string }
+
+// hasEnded is the line for a token that need not be revoked.
+const hasEnded = "nothing to revoke: the token has ended by itself"
 
 // revocation is what the flags ask for.
 func (f revokeFlags) revocation(stdin io.Reader, now time.Time) (r admin.Revocation, err error) {
@@ -105,7 +127,27 @@ func (f revokeFlags) revocation(stdin io.Reader, now time.Time) (r admin.Revocat
 		return r, err
 	}
 	_, err = r.Entries(now)
-	return r, err
+	return r, f.named(err)
+}
+
+// named says what is wrong with the flag that was written. Times are shown,
+// tokens and what may be one are not.
+func (f revokeFlags) named(err error) error {
+	m, ok := errors.AsType[*admin.Mistake](err)
+	if !ok {
+		return err
+	}
+	switch m.Field {
+	case "token":
+		return fmt.Errorf("--token %s", m.What)
+	case "token_sha256":
+		return fmt.Errorf("--sha256 %s", m.What)
+	case "expires":
+		return fmt.Errorf("--expires %s %s", f.expires, m.What)
+	case "issued_before":
+		return fmt.Errorf("--before %s %s", f.before, m.What)
+	}
+	return err
 }
 
 // readToken returns a token as it stands in a header, without what is around
@@ -113,13 +155,16 @@ func (f revokeFlags) revocation(stdin io.Reader, now time.Time) (r admin.Revocat
 func readToken(given string, stdin io.Reader) (string, error) {
 	if given == "-" {
 		if stdin == nil {
-			return "", errors.New("there is no standard input")
+			return "", errors.New("--token -: there is no standard input")
 		}
 		b, err := io.ReadAll(io.LimitReader(stdin, 16<<10))
 		if err != nil {
-			return "", fmt.Errorf("read the token from the standard input: %w", err)
+			return "", fmt.Errorf("--token -: read the standard input: %w", err)
 		}
 		given = string(b)
+		if strings.TrimSpace(given) == "" {
+			return "", errors.New("--token -: there is no token on the standard input")
+		}
 	}
 	given = strings.TrimSpace(given)
 	const scheme = "bearer "
@@ -127,7 +172,7 @@ func readToken(given string, stdin io.Reader) (string, error) {
 		given = strings.TrimSpace(given[len(scheme):])
 	}
 	if given == "" {
-		return "", errors.New("there is no token on the standard input")
+		return "", errors.New("--token is empty")
 	}
 	return given, nil
 }
@@ -146,13 +191,21 @@ func readTime(flag, text string, now time.Time) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return at, fmt.Errorf("%s is %q; write a time such as 2026-01-31T09:30:00Z, seconds since 1970, or a duration such as 15m", flag, text)
+		return at, fmt.Errorf("%s %s is no time; write a time such as 2026-01-31T09:30:00Z, seconds since 1970, or a duration such as 15m", flag, shown(text))
 	}
 	return at, nil
 }
 
+// shown quotes what is no time, unless it is so long that it may be a token.
+func shown(text string) string {
+	if len(text) > 40 {
+		return "(too long to be shown)"
+	}
+	return strconv.Quote(text)
+}
+
 // revoke returns what is revoked, where and until when.
-func (p Process) revoke(ctx context.Context, f revokeFlags, file string, asked admin.Revocation) (string, error) {
+func (p Process) revoke(ctx context.Context, f revokeFlags, file string, asked admin.Revocation) (done revoked, err error) {
 	if f.bearer == "" {
 		f.bearer = p.getenv("YETT_TOKEN")
 	}
@@ -161,20 +214,46 @@ func (p Process) revoke(ctx context.Context, f revokeFlags, file string, asked a
 	}
 	c, err := config.Load(file, p.Env)
 	if err != nil {
-		return "", explain(err, "nothing was revoked")
+		return done, explain(err, "nothing was revoked")
 	}
 	o, err := snapshot.Store(c)
 	if err != nil {
-		return "", explain(err, "nothing was revoked")
+		return done, explain(err, "nothing was revoked")
 	}
 	if o != nil {
-		return writeRevocation(ctx, o, asked)
+		ended, warning := examine(ctx, c, f.timeout/2, asked)
+		if ended {
+			return revoked{text: hasEnded}, nil
+		}
+		done.warning = warning
+		done.text, err = writeRevocation(ctx, o, asked)
+		return done, err
 	}
 	page, err := newGatewayPage(c)
 	if err != nil {
-		return "", err
+		return done, err
 	}
 	return askToRevoke(ctx, page, f.bearer, asked)
+}
+
+// examine asks the configuration's issuers about a whole token. Keys that can't
+// be had, or not in that time, are no reason to say anything: it is revoked in
+// any case.
+func examine(ctx context.Context, c *config.Config, limit time.Duration, asked admin.Revocation) (ended bool, warning string) {
+	if asked.Token == "" || len(c.Issuers) == 0 {
+		return false, ""
+	}
+	v, problems := token.New(c.Issuers, token.Deps{Resolve: c.Source.Resolve})
+	defer v.Close()
+	if len(problems) > 0 {
+		return false, ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(ctx, v.Close)()
+	v.Start()
+	v.Wait(ctx)
+	return asked.Examine(v, time.Now())
 }
 
 // writeRevocation writes into the store itself.
@@ -193,7 +272,7 @@ func writeRevocation(ctx context.Context, o *redis.Options, asked admin.Revocati
 	if err := revocation.Write(ctx, s, entries...); err != nil {
 		return "", fmt.Errorf("it is not certain that anything was revoked: %w; try again", err)
 	}
-	return fmt.Sprintf("%s until %s, on all gateways of the store at %s within a second",
+	return fmt.Sprintf("revoked %s until %s, on all gateways of the store at %s within a second",
 		describe(asked), entries[0].Expires.UTC().Format(time.RFC3339), o.Address), nil
 }
 

@@ -34,7 +34,11 @@ import (
 // jwt makes a token that nobody could verify.
 func jwt(payload string) string {
 	part := base64.RawURLEncoding.EncodeToString
-	return part([]byte(`{"alg":"HS256"}`)) + "." + part([]byte(payload)) + ".c2lnbmF0dXJl"
+	return jwtHead("HS256") + "." + part([]byte(payload)) + ".c2lnbmF0dXJl"
+}
+
+func jwtHead(algorithm string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + algorithm + `"}`))
 }
 
 func callWith(t *testing.T, stdin string, variables env, args ...string) result {
@@ -103,6 +107,57 @@ func TestRevokeInRedis(t *testing.T) {
 	}
 }
 
+// A token that would not pass anyway is revoked, with a warning; one that has
+// ended is not. Where nobody knows, nothing is said.
+func TestRevokeExaminesTokens(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "correct horse")
+	text := fmt.Sprintf(redisConfig, server.Port)
+	mint := func(secret, expires string) string {
+		name := file(t, text+"issuers: {main: {keys: [{secret: "+secret+"}]}}\n")
+		return strings.TrimSpace(call(t, nil, "token", "mint", "-c", name, "--expires", expires).stdout)
+	}
+	const own, foreign = "a-secret-of-at-least-thirty-two-bytes", "another-secret-of-thirty-two-bytes-too"
+	known := "issuers: {main: {keys: [{secret: " + own + "}]}}\n"
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	whole := mint(own, "1h")
+	asymmetric := strings.Replace(jwt(`{"sub":"tom"}`), jwtHead("HS256"), jwtHead("RS256"), 1)
+	for _, test := range []struct {
+		name, issuers, token, warning string
+		ended                         bool
+	}{
+		{"a good one", known, whole, "", false},
+		{"a cut one", known, whole[:len(whole)-3], "token_signature", false},
+		{"one of somebody else", known, mint(foreign, "1h"), "token_signature", false},
+		{"an ended one", known, mint(own, "-1h"), "", true},
+		{"without issuers", "", whole, "", false},
+		{"without the keys' file", "issuers: {main: {keys: [{pem: nowhere.pem}]}}\n", whole, "", false},
+		{"with keys that don't come", "issuers: {main: {keys: [{jwks_url: " + silent.URL + "}]}}\n", asymmetric, "", false},
+	} {
+		got := callWith(t, test.token, nil, "revoke", "-c", file(t, text+test.issuers), "--token", "-", "--timeout", "2s")
+		wantOut, wantErr := "revoked the token until ", ""
+		if test.ended {
+			wantOut = "nothing to revoke: the token has ended by itself\n"
+		}
+		if test.warning != "" {
+			wantErr = "yett: this token would not pass anyway (" + test.warning + "): is it whole?\n"
+		}
+		if got.code != exitOK || !strings.HasPrefix(got.stdout, wantOut) || got.stderr != wantErr {
+			t.Errorf("%s: %+v", test.name, got)
+		}
+	}
+}
+
+// What a gateway warns of is passed on, and can't move the cursor.
+func TestRevokePassesWarningsOn(t *testing.T) {
+	server, _ := gatewayStub(t, 202, `{"expires":"2030-01-01T00:00:00Z","store":"written","warning":"is it whole?\u001b[2J"}`)
+	server.Start()
+	got := callWith(t, jwt(`{}`), nil, "revoke", "--url", server.URL, "--token", "-")
+	if got.code != exitOK || got.stderr != "yett: is it whole?\uFFFD[2J\n" || !strings.HasPrefix(got.stdout, "revoked the token until ") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestRevokeWithoutRedis(t *testing.T) {
 	nobody := redistest.Reserve(t)
 	got := call(t, nil, "revoke", "-c", file(t, fmt.Sprintf(redisConfig, nobody.Port)), "--jti", "a")
@@ -119,14 +174,20 @@ func TestRevokeMisused(t *testing.T) {
 	}{
 		{nil, "exactly one of --token, --jti, --sha256 and --subject"},
 		{[]string{"--jti", "a", "--subject", "b"}, "exactly one of"},
-		{[]string{"--jti", "a", "--before", "2026-01-01T00:00:00Z"}, "--before goes with --subject"},
-		{[]string{"--subject", "a", "--before", "yesterday"}, `--before is "yesterday"`},
-		{[]string{"--jti", "a", "--expires", "soon"}, `--expires is "soon"`},
-		{[]string{"--jti", "a", "--expires", "-5m"}, "expires lies ahead"},
-		{[]string{"--sha256", "abc"}, "64 hexadecimal digits"},
-		{[]string{"--token", "hunter2"}, "token is a whole JWT"},
-		{[]string{"--token", "-"}, "no token on the standard input"},
-		{[]string{"a"}, "unknown command"},
+		{[]string{"--jti", "a", "--before", "2026-01-01T00:00:00Z"}, "yett: --before goes with --subject\n"},
+		{[]string{"--subject", "a", "--before", "yesterday"}, `yett: --before "yesterday" is no time; `},
+		{[]string{"--subject", "a", "--before", "2999-01-01T00:00:00Z"}, "yett: --before 2999-01-01T00:00:00Z is more than a minute ahead"},
+		{[]string{"--jti", "a", "--expires", "soon"}, `yett: --expires "soon" is no time; `},
+		{[]string{"--jti", "a", "--expires", "-5m"}, "yett: --expires -5m is in the past\n"},
+		{[]string{"--jti", "a", "--expires", "2020-01-31T09:30:00Z"}, "yett: --expires 2020-01-31T09:30:00Z is in the past\n"},
+		{[]string{"--jti", "a", "--expires", "2999-01-31T09:30:00Z"}, "yett: --expires 2999-01-31T09:30:00Z is more than ten years ahead\n"},
+		{[]string{"--jti", "a", "--expires", "hunter2" + strings.Repeat("x", 40)}, "yett: --expires (too long to be shown) is no time; "},
+		{[]string{"--sha256", "abc"}, "yett: --sha256 is not 64 hexadecimal digits\n"},
+		{[]string{"--sha256", strings.Repeat("x", 64)}, "yett: --sha256 is not 64 hexadecimal digits\n"},
+		{[]string{"--token", "hunter2"}, "yett: --token is not a whole JWT\n"},
+		{[]string{"--token", " "}, "yett: --token is empty\n"},
+		{[]string{"--token", "-"}, "yett: --token -: there is no token on the standard input\n"},
+		{[]string{"hunter2"}, "yett: a token is given by --token -, which reads it from standard input\n"},
 	} {
 		got := callWith(t, " \n", nil, append([]string{"revoke"}, test.args...)...)
 		if got.code != exitUsage || !strings.Contains(got.stderr, test.want) || strings.Contains(got.stderr, "hunter2") {
@@ -168,6 +229,8 @@ func TestRevokeAtTheGateway(t *testing.T) {
 	}{
 		{"done", 202, good, exitOK, `revoked the token with the jti "a" until 2030-01-01T00:00:00Z, by the gateway at `},
 		{"pending", 202, strings.Replace(good, "written", "pending", 1), exitOK, "alone as yet: its store does not take it now"},
+		{"in memory", 202, strings.Replace(good, "written", "memory", 1), exitOK, ", in effect on this node, until it restarts\n"},
+		{"has ended", 200, `{"revoked":[],"message":"whatever"}`, exitOK, "nothing to revoke: the token has ended by itself\n"},
 		{"not known", 401, `{"error":{"code":"TOKEN_EXPIRED"}}`, exitFail, "answers 401 TOKEN_EXPIRED; the access token of --bearer or YETT_TOKEN is no good"},
 		{"not allowed", 403, `{"error":{"code":"INSUFFICIENT_PERMISSIONS"}}`, exitFail, "answers 403 INSUFFICIENT_PERMISSIONS; the access token has to be of a caller"},
 		{"no such page", 404, `<html>`, exitFail, "answers 404 ; there is no endpoint revocations"},

@@ -15,6 +15,7 @@ import (
 
 	"yett/internal/admin"
 	"yett/internal/config"
+	"yett/internal/store/memory"
 )
 
 // gatewayPage is where a running gateway takes revocations.
@@ -67,14 +68,14 @@ func pinned(c *config.Config, l *config.TLS) (*tls.Config, error) {
 }
 
 // askToRevoke asks a running gateway.
-func askToRevoke(ctx context.Context, page gatewayPage, bearer string, asked admin.Revocation) (string, error) {
+func askToRevoke(ctx context.Context, page gatewayPage, bearer string, asked admin.Revocation) (done revoked, err error) {
 	body, err := json.Marshal(asked)
 	if err != nil {
-		return "", fmt.Errorf("write the revocation: %w", err)
+		return done, fmt.Errorf("write the revocation: %w", err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, page.url, bytes.NewReader(body))
 	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", page.url, err)
+		return done, fmt.Errorf("ask %s: %w", page.url, err)
 	}
 	req.Host = page.host
 	req.Header.Set("Content-Type", "application/json")
@@ -83,20 +84,30 @@ func askToRevoke(ctx context.Context, page gatewayPage, bearer string, asked adm
 	}
 	resp, err := page.clientWith(page.tls).Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return "", fmt.Errorf("nothing was revoked: nobody listens at %s; start the gateway, or name another address with --url", page.url)
+		return done, fmt.Errorf("nothing was revoked: nobody listens at %s; start the gateway, or name another address with --url", page.url)
 	}
 	if err != nil {
-		return "", fmt.Errorf("it is not certain that anything was revoked: %w", err)
+		return done, fmt.Errorf("it is not certain that anything was revoked: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return "", fmt.Errorf("it is not certain that anything was revoked: read the answer of %s: %w", page.url, err)
+		return done, fmt.Errorf("it is not certain that anything was revoked: read the answer of %s: %w", page.url, err)
 	}
-	if resp.StatusCode != http.StatusAccepted {
-		return "", fmt.Errorf("nothing was revoked: %w", refusedBy(page.url, resp.StatusCode, answer, bearer != ""))
+	switch {
+	case resp.StatusCode == http.StatusOK && saysEnded(answer):
+		return revoked{text: hasEnded}, nil
+	case resp.StatusCode != http.StatusAccepted:
+		return done, fmt.Errorf("nothing was revoked: %w", refusedBy(page.url, resp.StatusCode, answer, bearer != ""))
 	}
 	return accepted(page.url, answer, asked)
+}
+
+// saysEnded tells whether an answer is that of a gateway that had nothing to
+// revoke.
+func saysEnded(answer []byte) bool {
+	var told struct{ Revoked []string }
+	return json.Unmarshal(answer, &told) == nil && told.Revoked != nil && len(told.Revoked) == 0
 }
 
 // refusedBy says why a gateway said no, and what it wants.
@@ -120,17 +131,22 @@ func refusedBy(url string, status int, answer []byte, hadToken bool) error {
 }
 
 // accepted says what counts from now on.
-func accepted(url string, answer []byte, asked admin.Revocation) (string, error) {
+func accepted(url string, answer []byte, asked admin.Revocation) (done revoked, err error) {
 	var told struct {
-		Expires time.Time
-		Store   string
+		Expires        time.Time
+		Store, Warning string
 	}
 	if err := json.Unmarshal(answer, &told); err != nil || told.Store == "" {
-		return "", fmt.Errorf("it is not certain that anything was revoked: %s gives no answer of a gateway", url)
+		return done, fmt.Errorf("it is not certain that anything was revoked: %s gives no answer of a gateway", url)
 	}
-	where := "at once, and by all that share its store within a second"
-	if told.Store != "written" {
-		where = "alone as yet: its store does not take it now, and gets it later"
+	where := "alone as yet: its store does not take it now, and gets it later"
+	switch told.Store {
+	case "written":
+		where = "at once, and by all that share its store within a second"
+	case memory.Name:
+		where = "in effect on this node, until it restarts"
 	}
-	return fmt.Sprintf("%s until %s, by the gateway at %s, %s", describe(asked), told.Expires.UTC().Format(time.RFC3339), url, where), nil
+	done.text = fmt.Sprintf("revoked %s until %s, by the gateway at %s, %s", describe(asked), told.Expires.UTC().Format(time.RFC3339), url, where)
+	done.warning = printable(told.Warning)
+	return done, nil
 }

@@ -54,7 +54,11 @@ var (
 	BadRevocationField  = &Reason{"bad_revocation_field", "BAD_REQUEST", 400, "A field is unknown or repeated: there are jti, token, token_sha256, subject, issued_before and expires", "Names are read as they are written, in lower case. The log says which field it was."}
 	BadRevocationTarget = &Reason{"bad_revocation_target", "BAD_REQUEST", 400, "Exactly one of jti, token, token_sha256 and subject has to be there, and issued_before only beside subject", "Send one request for each token or subject."}
 	BadRevocationValue  = &Reason{"bad_revocation_value", "BAD_REQUEST", 400, "jti and subject are texts that are not empty, token is a whole JWT, token_sha256 has 64 hexadecimal digits", "The log says which field it was."}
-	BadRevocationTime   = &Reason{"bad_revocation_time", "BAD_REQUEST", 400, "Times are seconds since 1970 or RFC 3339; expires lies ahead, by ten years at most", "The log says which field it was. Milliseconds since 1970 are too far ahead."}
+	BadExpires          = &Reason{"bad_revocation_expires", "BAD_REQUEST", 400, "expires is no time: there are seconds since 1970, RFC 3339, and durations from now such as 15m", "A date alone is no time: write 2026-01-31T09:30:00Z."}
+	PastExpires         = &Reason{"bad_revocation_expires_past", "BAD_REQUEST", 400, "expires is in the past", "It is when the last of the tokens ends by itself: what has ended need not be revoked. When the time is right, check the clocks."}
+	FarExpires          = &Reason{"bad_revocation_expires_far", "BAD_REQUEST", 400, "expires is more than ten years ahead", "Numbers are seconds since 1970: milliseconds are too far ahead."}
+	BadIssuedBefore     = &Reason{"bad_revocation_issued_before", "BAD_REQUEST", 400, "issued_before is no time: there are seconds since 1970, and RFC 3339", "A date alone is no time: write 2026-01-31T09:30:00Z."}
+	FarIssuedBefore     = &Reason{"bad_revocation_issued_before_far", "BAD_REQUEST", 400, "issued_before is more than a minute ahead", "It would lock the subject out until then, fresh logins too. Numbers are seconds since 1970, not milliseconds; when the time is right, check the clocks."}
 	Internal            = &Reason{"internal", "INTERNAL_SERVER_ERROR", 500, "Something went wrong in the gateway", "A fault in the gateway; the log has the details."}
 )
 
@@ -67,7 +71,8 @@ func Reasons() []*Reason {
 		HeaderTooLarge, NotImplemented, BadVersion, NoRoute, MethodNotAllowed,
 		ConnectFailed, ConnectTimeout, UpstreamReset, UpstreamBad, UpstreamTimeout, UpstreamCut,
 		NoTarget, PoolExhausted, UpgradeRefused, ShuttingDown, ClientGone, WriteTimeout, TunnelIdle,
-		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue, BadRevocationTime, Internal,
+		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue,
+		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore, Internal,
 	}
 }
 

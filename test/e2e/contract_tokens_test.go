@@ -224,6 +224,21 @@ func TestD29TokensCanBeRevoked(t *testing.T) {
 	for _, unseen := range []claims{{"jti": "id-of-a"}, {"sub": "d", "iat": old["iat"]}} { // the gateway has never met these
 		refused(t, s.ask(t, "GET", "/api/v1/customers", tokenWith(t, unseen)), 401, "TOKEN_REVOKED")
 	}
+	whole := tokenOf(t, "technician")
+	for token, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		whole:                {202, "In effect on this node, until it restarts."},
+		whole[:len(whole)-3]: {202, "(token_signature): is it whole?"},
+		tokenWith(t, claims{"exp": time.Now().Add(-time.Hour).Unix()}): {200, `"revoked":[]`},
+	} {
+		text, _ := json.Marshal(map[string]string{"token": token})
+		got := send(t, s.client, "POST", s.url+"/internal/revocations", string(text), jsonAs(admin))
+		if got.StatusCode != want.status || !strings.Contains(got.body, want.says) {
+			t.Errorf("%d %s, want %d and %s", got.StatusCode, got.body, want.status, want.says)
+		}
+	}
 	numbers := decode[struct{ Entries map[string]int }](t, s.ask(t, "GET", "/internal/revocations", admin))
 	if fmt.Sprint(numbers.Entries) == "map[]" {
 		t.Errorf("the page shows %v", numbers)

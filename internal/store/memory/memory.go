@@ -37,8 +37,11 @@ type follower struct{ store.Follower }
 // New returns an empty Store.
 func New() *Store { return &Store{sets: make(map[string]*set)} }
 
+// Name is what the store is called.
+const Name = "memory"
+
 // Name implements store.Store.
-func (s *Store) Name() string { return "memory" }
+func (s *Store) Name() string { return Name }
 
 // Ping implements store.Store.
 func (s *Store) Ping(context.Context) error { return nil }
