@@ -50,7 +50,11 @@ func (c *Caller) check(conf *config.Config) problem.List {
 		return nil
 	}
 	if _, err := Issuer(conf, c.Issuer); err != nil {
-		problems.Add("issuer", err.Error(), "")
+		hint := ""
+		if which, ok := errors.AsType[WhichIssuer](err); ok {
+			hint = "say which, as in issuer: " + which[0]
+		}
+		problems.Add("issuer", err.Error(), hint)
 	}
 	roles := conf.Roles.Names()
 	for _, r := range c.Role {
@@ -61,6 +65,12 @@ func (c *Caller) check(conf *config.Config) problem.List {
 	return problems
 }
 
+// WhichIssuer are the names of several issuers, where none was named.
+type WhichIssuer []string
+
+// Error implements error.
+func (w WhichIssuer) Error() string { return "which issuer? There are " + strings.Join(w, ", ") }
+
 // Issuer returns the name of an issuer: the one that is named, or the only one.
 func Issuer(conf *config.Config, name string) (string, error) {
 	names := conf.Issuers.Names()
@@ -70,7 +80,7 @@ func Issuer(conf *config.Config, name string) (string, error) {
 	case name == "" && len(names) == 1:
 		return names[0], nil
 	case name == "":
-		return "", fmt.Errorf("which issuer? There are %s", strings.Join(names, ", "))
+		return "", WhichIssuer(names)
 	case !slices.Contains(names, name):
 		return "", fmt.Errorf("there is no issuer %q, %s", name, problem.DidYouMean(name, names))
 	}

@@ -19,6 +19,9 @@ type Report struct {
 	File   string `json:"file"`
 	Config string `json:"config"`
 	Rows   []Row  `json:"rows"`
+	// Unset are variables of issuers' keys that are not set, which makes no
+	// difference.
+	Unset []string `json:"unset,omitempty"`
 }
 
 // Row is one caller with one request.
@@ -49,7 +52,7 @@ func (f *File) Run(o app.Options) (*Report, error) {
 	own := o.File == ""
 	o.File = cmp.Or(o.File, f.ConfigFile())
 	o.Env = f.Environment(o.Env)
-	w, err := app.NewWalker(o)
+	w, err := app.NewKeylessWalker(o)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func (f *File) Run(o app.Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{file: f, walker: w, tokens: tokens, report: Report{File: f.path, Config: o.File}}
+	r := &runner{file: f, walker: w, tokens: tokens, report: Report{File: f.path, Config: o.File, Unset: w.Unset()}}
 	if !own {
 		r.config = o.File
 	}

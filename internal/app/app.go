@@ -47,6 +47,9 @@ type Options struct {
 	// Stdout takes the access log when it is to go there, Stderr the gateway's
 	// own log.
 	Stdout, Stderr io.Writer
+	// Waiting, unless nil, is called once when Stop waits for requests that still
+	// run, with the longest time that they get.
+	Waiting func(grace time.Duration)
 }
 
 // App is a running gateway.
@@ -65,12 +68,15 @@ type App struct {
 	ready     atomic.Bool
 	revoked   *revocation.List
 	shared    *shared // nil before Start
+	waiting   func(grace time.Duration)
 }
 
 // Check loads and compiles a configuration and starts nothing. The error is a
 // problem.List when the configuration is wrong.
-func Check(o Options) (*snapshot.Snapshot, error) {
-	conf, err := load(o)
+func Check(o Options) (*snapshot.Snapshot, error) { return check(o, nil) }
+
+func check(o Options, keyless *config.Keyless) (*snapshot.Snapshot, error) {
+	conf, err := load(o, keyless)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +109,12 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, log *s
 // New loads and compiles the configuration and opens the logs. Start has to
 // follow, or Close.
 func New(o Options) (*App, error) {
-	conf, err := load(o)
+	conf, err := load(o, nil)
 	if err != nil {
 		return nil, err
 	}
 	var ownErrors errorLines
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New()}
+	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
 	own := pages{
 		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
@@ -249,12 +255,34 @@ func (a *App) Stop(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline
 	}
-	var wg sync.WaitGroup
-	for _, s := range a.servers {
-		wg.Go(func() { s.Drain(until) })
-	}
-	wg.Wait()
+	a.drain(until)
 	return errors.Join(append(errs, a.Close())...)
+}
+
+// soon is how long requests may go on running before somebody is told.
+const soon = 500 * time.Millisecond
+
+func (a *App) drain(until time.Time) {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		var wg sync.WaitGroup
+		for _, s := range a.servers {
+			wg.Go(func() { s.Drain(until) })
+		}
+		wg.Wait()
+	}()
+	patience := time.NewTimer(soon)
+	defer patience.Stop()
+	select {
+	case <-drained:
+		return
+	case <-patience.C:
+	}
+	if a.waiting != nil {
+		a.waiting(time.Duration(a.conf.Shutdown.Grace))
+	}
+	<-drained
 }
 
 // Close ends what New and Start have made. It is part of Stop.

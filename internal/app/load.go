@@ -12,10 +12,11 @@ import (
 // load reads the configuration. When it has mistakes, what could be made out
 // is compiled too, so that those which show only then are reported in the same
 // answer.
-func load(o Options) (*config.Config, error) {
-	read := func() (*config.Config, error) { return config.Load(o.File, o.Env) }
+// What serves has no keyless.
+func load(o Options, keyless *config.Keyless) (*config.Config, error) {
+	read := func() (*config.Config, error) { return keyless.Load(o.File, o.Env) }
 	if o.Source != nil {
-		read = func() (*config.Config, error) { return config.Parse(o.File, o.Source, o.Env) }
+		read = func() (*config.Config, error) { return keyless.Parse(o.File, o.Source, o.Env) }
 	}
 	conf, err := read()
 	var found, more problem.List

@@ -23,9 +23,21 @@ func newLog(level string, w, alsoErrors io.Writer) *slog.Logger {
 		l = slog.LevelInfo // the configuration has been checked
 	}
 	return slog.New(slog.NewMultiHandler(
-		slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}),
-		slog.NewJSONHandler(alsoErrors, &slog.HandlerOptions{Level: slog.LevelError}),
+		slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: asAccessLog}),
+		slog.NewJSONHandler(alsoErrors, &slog.HandlerOptions{Level: slog.LevelError, ReplaceAttr: asAccessLog}),
 	))
+}
+
+// asAccessLog writes times and levels as the access log does, so that one
+// query reads both: in UTC with milliseconds, and in lower case.
+func asAccessLog(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case time.Time:
+		return slog.String(a.Key, v.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	case slog.Level:
+		return slog.String(a.Key, strings.ToLower(v.String()))
+	}
+	return a
 }
 
 // errorLines passes lines on to the file of errors, once there is one.

@@ -2,11 +2,13 @@ package app
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"yett/internal/config"
 	"yett/internal/telemetry"
@@ -80,6 +82,29 @@ func TestOwnErrors(t *testing.T) {
 				t.Errorf("the file has %v\n%s", err, text)
 			}
 		})
+	}
+}
+
+// Both logs write times and levels in one way.
+func TestOwnLogIsLikeTheAccessLog(t *testing.T) {
+	var own, failed bytes.Buffer
+	log := newLog("debug", &own, &failed)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678999999, time.FixedZone("east", 3600))
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		r := slog.NewRecord(at, level, "m", 0)
+		r.Add("level", "mine", "n", 1)
+		if err := log.Handler().Handle(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(level string) string {
+		return `{"time":"2026-01-02T02:04:05.678Z","level":"` + level + `","msg":"m","level":"mine","n":1}` + "\n"
+	}
+	if want := line("debug") + line("info") + line("warn") + line("error"); own.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", own.String(), want)
+	}
+	if failed.String() != line("error") {
+		t.Errorf("errors have %s", failed.String())
 	}
 }
 

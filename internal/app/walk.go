@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"yett/internal/config"
 	"yett/internal/engine/http1"
 	"yett/internal/exchange"
 	"yett/internal/gateway"
@@ -42,6 +43,7 @@ type Request struct {
 // It works on one at a time.
 type Walker struct {
 	snap      *snapshot.Snapshot
+	unset     []string
 	gateway   *gateway.Gateway
 	log       *slog.Logger
 	sweeper   *sweep.Sweeper
@@ -52,13 +54,19 @@ type Walker struct {
 // NewWalker loads and compiles a configuration as Check does. Close has to
 // follow. Nothing goes over the network, unless somebody starts the snapshot's
 // verifier of tokens.
-func NewWalker(o Options) (*Walker, error) {
-	snap, err := Check(o)
+func NewWalker(o Options) (*Walker, error) { return newWalker(o, nil) }
+
+// NewKeylessWalker is NewWalker for tokens that are made by who walks: of the
+// configuration, secrets of issuers need not be there.
+func NewKeylessWalker(o Options) (*Walker, error) { return newWalker(o, new(config.Keyless)) }
+
+func newWalker(o Options, keyless *config.Keyless) (*Walker, error) {
+	snap, err := check(o, keyless)
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	w := &Walker{snap: snap, log: log, sweeper: sweep.New()}
+	w := &Walker{snap: snap, unset: keyless.Unset(), log: log, sweeper: sweep.New()}
 	w.gateway = gateway.New(nil, nil, w.log)
 	w.gateway.Swap(snap)
 	return w, nil
@@ -66,6 +74,10 @@ func NewWalker(o Options) (*Walker, error) {
 
 // Snapshot returns what requests are walked through.
 func (w *Walker) Snapshot() *snapshot.Snapshot { return w.snap }
+
+// Unset returns the variables that are not set, and for which something stood in
+// because no issuer's key is asked.
+func (w *Walker) Unset() []string { return w.unset }
 
 // Close ends what NewWalker began.
 func (w *Walker) Close() { w.sweeper.Close() }

@@ -17,6 +17,7 @@ All problems come at once, one to a line, as file:line:column. The exit code is 
 there is one.`,
 		Example: `  yett check
   yett check -c /etc/yett/yett.yaml && systemctl restart yett`,
+		Args: fileIsFlag,
 	}
 	file := p.configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

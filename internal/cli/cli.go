@@ -13,6 +13,7 @@ import (
 
 	"yett/internal/app"
 	"yett/internal/config"
+	"yett/internal/gateway"
 	"yett/internal/problem"
 )
 
@@ -46,18 +47,21 @@ func Main(ctx context.Context, p Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	// Whoever mistakes one place for another may have put a token there.
+	text := gateway.WithoutTokens(err.Error())
 	var refused refusal
 	var misused usage
 	switch {
-	case err == nil:
-		return exitOK
 	case errors.As(err, &refused):
-		fmt.Fprintln(p.Stderr, err)
+		fmt.Fprintln(p.Stderr, text)
 	case errors.As(err, &misused):
-		fmt.Fprintf(p.Stderr, "yett: %v\n%s\n", err, misused.help)
+		fmt.Fprintf(p.Stderr, "yett: %s\n%s\n", text, misused.help)
 		return exitUsage
 	default:
-		fmt.Fprintln(p.Stderr, "yett:", err)
+		fmt.Fprintln(p.Stderr, "yett:", text)
 	}
 	return exitFail
 }
@@ -130,6 +134,15 @@ func strictArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// fileIsFlag is the check of a command that takes no arguments, and whose file
+// is easily taken for one.
+func fileIsFlag(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the file is given by -c: %s -c %s", cmd.CommandPath(), printable(quote(args[0])))
 }
 
 // configFlag gives a verb the flag --config. The returned function tells the

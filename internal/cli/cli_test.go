@@ -94,7 +94,11 @@ func TestUsage(t *testing.T) {
 	}{
 		{"no such verb", []string{"chekc"}, []string{`there is no command "chekc"`, `did you mean "check"?`, "yett --help"}},
 		{"no such flag", []string{"check", "--colour"}, []string{"unknown flag: --colour", "yett check --help"}},
-		{"no arguments are taken", []string{"run", "yett.yaml"}, []string{`"yett.yaml"`, "yett run --help"}},
+		{"a file to run", []string{"run", "my gate.yaml"}, []string{"the file is given by -c: yett run -c 'my gate.yaml'\n", "yett run --help"}},
+		{"a file to check", []string{"check", "gate.yaml"}, []string{"the file is given by -c: yett check -c gate.yaml\n"}},
+		{"a file with routes", []string{"routes", "gate.yaml"}, []string{"the file is given by -c: yett routes -c gate.yaml\n"}},
+		{"a file to show", []string{"demo", "gate.yaml"}, []string{"the file is given by -c: yett demo -c gate.yaml\n"}},
+		{"a role to mint", []string{"token", "mint", "technician"}, []string{"a role is given by --role\n", "yett token mint --help"}},
 		{"a flag of another type", []string{"health", "--timeout", "soon"}, []string{`"soon"`, "yett health --help"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -108,6 +112,22 @@ func TestUsage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A token in the wrong place is not repeated.
+func TestUsageHidesTokens(t *testing.T) {
+	const token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+	name := file(t, issued)
+	for _, args := range [][]string{
+		{token}, {"check", token}, {"run", token}, {"version", token}, {"token", token}, {"token", "mint", token}, {"token", "mint", "--expires", token},
+		{"token", "mint", "--claim", token}, {"token", "mint", "-c", name, "--issuer", token}, {"explain", "-c", name, "GET", "/", "--as", token},
+		{"explain", "-c", name, "GET", "/", "--ip", token}, {"test", token},
+	} {
+		got := call(t, nil, args...)
+		if got.code == exitOK || got.stderr == "" || strings.Contains(got.stdout+got.stderr, "eyJ") {
+			t.Errorf("%q: %+v", args, got)
+		}
 	}
 }
 

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"os"
 	"strings"
 	"time"
 
@@ -23,18 +26,19 @@ func (p Process) decodeCommand() *cobra.Command {
 		Long: `Decode shows the header and the claims of a token, which is read from standard input when
 it is - or missing, so that it stays out of the shell's history.
 
-With --config, or YETT_CONFIG, it is also verified as the gateway would, and the exit code
-is 1 when it would not pass. The network is used only when that configuration fetches keys
-from a URL. Without a configuration nothing is verified: anybody can write such a token.`,
+It is also verified as the gateway of the configuration would, and the exit code is 1 when
+it would not pass. The network is used only when that configuration fetches keys from a
+URL. Without a configuration, which is when none is named and there is no yett.yaml,
+nothing is verified: anybody can write such a token.`,
 		Example: `  yett token decode - < token.txt
-  yett token decode -c yett.yaml "$TOKEN"`,
+  yett token decode -c /etc/yett/yett.yaml "$TOKEN"`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	file := p.configFlag(cmd)
-	cmd.Flags().Lookup("config").Usage = "configuration file to verify with (default $YETT_CONFIG, else nothing is verified)"
+	cmd.Flags().Lookup("config").Usage = "configuration file to verify with (default $YETT_CONFIG, else yett.yaml if it is there)"
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		raw, err := tokenFrom(strings.Join(append(args, "-")[:1], ""), cmd.InOrStdin())
@@ -45,14 +49,23 @@ from a URL. Without a configuration nothing is verified: anybody can write such 
 		if err != nil {
 			return err
 		}
-		if name, _ := p.Env("YETT_CONFIG"); name != "" || cmd.Flags().Changed("config") {
-			if err := d.verify(cmd.Context(), p.options(file()), raw); err != nil {
-				return explain(err, "nothing was verified")
-			}
+		var failed error
+		if name, _ := p.Env("YETT_CONFIG"); name != "" || cmd.Flags().Changed("config") || isThere(file()) {
+			failed = d.verify(cmd.Context(), p.options(file()), raw)
 		}
-		return d.show(cmd.OutOrStdout(), *asJSON)
+		err = d.show(cmd.OutOrStdout(), *asJSON)
+		if failed != nil { // which says more
+			err = explain(failed, "nothing was verified")
+		}
+		return err
 	}
 	return cmd
+}
+
+// isThere tells whether there is a file, or something that can't be looked at.
+func isThere(file string) bool {
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // decoded is what a token says.
@@ -145,9 +158,12 @@ func spoken(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
+// verify says what the gateway of a configuration makes of the token. The error
+// is that of a configuration which can't be used.
 func (d *decoded) verify(ctx context.Context, o app.Options, raw string) error {
 	snap, err := app.Check(o)
 	if err != nil {
+		d.Verified = &verdict{Config: o.File, Why: "it can't be used"}
 		return err
 	}
 	if jwksURL(snap.Config) {
@@ -200,7 +216,7 @@ func (d *decoded) print(w io.Writer) error {
 	p.under("verified")
 	switch v := d.Verified; {
 	case v == nil:
-		p.line("no: without a configuration (-c) nothing was verified, anybody could have written this")
+		p.line("no: without a configuration (-c, or a yett.yaml here) nothing was verified, anybody could have written this")
 	case v.Passes:
 		p.line("yes, by %s: issuer %s, key %s, algorithm %s", v.Config, v.Issuer, cmp.Or(v.Key, "without a name"), v.Algorithm)
 	default:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,7 @@ ends with Ctrl-C. Nothing is kept.
 		Example: `  yett demo
   PORT=8080 yett demo
   yett demo --config examples/psa/yett.yaml`,
+		Args: fileIsFlag,
 	}
 	file := cmd.Flags().StringP("config", "c", "", "configuration file instead of the one that is built in")
 	completeYAML(cmd)
@@ -117,5 +119,8 @@ func (p Process) demoOptions(file string, platform *services.Platform) app.Optio
 		}),
 		p.Env,
 		config.MapEnv(map[string]string{"LOG_LEVEL": "warn"}))
+	o.Waiting = func(grace time.Duration) {
+		fmt.Fprintf(p.Stderr, "stopping: requests still run, at most %s; Ctrl-C again ends at once\n", config.Duration(grace))
+	}
 	return o
 }

@@ -125,12 +125,19 @@ func (q *question) ask(ctx context.Context, o app.Options, method, url string) (
 		return nil, err // check has seen it
 	}
 	request := app.Request{Method: method, URL: url, Header: q.header, Body: []byte(q.body), Peer: peer, Listener: q.listener}
-	w, err := app.NewWalker(o)
+	open := app.NewWalker
+	if q.as != "" {
+		open = app.NewKeylessWalker
+	}
+	w, err := open(o)
 	if err != nil {
 		return nil, err
 	}
 	defer w.Close()
 	e := &explanation{Config: o.File}
+	if unset := w.Unset(); len(unset) > 0 {
+		e.Notes = append(e.Notes, stoodIn(unset))
+	}
 	raw, err := q.caller(w, table, e)
 	if err != nil {
 		return nil, err
@@ -153,7 +160,7 @@ func (q *question) table(o *app.Options) (*access.File, error) {
 	if q.tests == "" {
 		return nil, nil
 	}
-	table, err := access.Load(q.tests, o.Env)
+	table, err := loadTable(q.tests, o.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +195,11 @@ func (q *question) caller(w *app.Walker, table *access.File, e *explanation) (st
 		name = cmp.Or(strings.Join(c.Role, "-"), "somebody")
 	}
 	conf := w.Snapshot().Config
+	if _, err := access.Issuer(conf, c.Issuer); c.Token == "" {
+		if which, ok := errors.AsType[access.WhichIssuer](err); ok {
+			return "", fmt.Errorf("--as: %w; say which: --as %s", err, quote(ofIssuer(q.as, which[0])))
+		}
+	}
 	if err := c.Check(conf); err != nil {
 		return "", errors.New("--as: " + err.Error())
 	}
@@ -196,6 +208,27 @@ func (q *question) caller(w *app.Walker, table *access.File, e *explanation) (st
 		return "", err
 	}
 	return mint.Token(name, c, time.Now())
+}
+
+// ofIssuer writes a caller of --as with an issuer.
+func ofIssuer(as, issuer string) string {
+	inner := "role: " + as
+	if strings.HasPrefix(as, "{") {
+		inner = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(as[1:]), "}"))
+	}
+	if inner != "" {
+		inner += ", "
+	}
+	return "{" + inner + "issuer: " + issuer + "}"
+}
+
+// stoodIn says that variables are not set, and why that makes no difference.
+func stoodIn(unset []string) string {
+	verb := "is"
+	if len(unset) > 1 {
+		verb = "are"
+	}
+	return fmt.Sprintf("${%s} %s not set: something made up stood in, because no issuer's key is asked", strings.Join(unset, "}, ${"), verb)
 }
 
 // tokenFrom returns the token of a flag or argument: - is standard input.

@@ -161,7 +161,7 @@ func TestExplainMisused(t *testing.T) {
 		{[]string{"GET", "/", "--listener", "publik"}, exitFail, `there is no listener "publik"; did you mean "public"?`},
 		{[]string{"GET", "/", "--as", "technician"}, exitFail, "--as: issuer: the configuration has no issuers"},
 		{[]string{"GET", "/", "--as", "{rol: a}"}, exitFail, `unknown key "rol", did you mean "role"?`},
-		{[]string{"GET", "/", "--tests", "no.yaml"}, exitFail, "no such file"},
+		{[]string{"GET", "/", "--tests", "no.yaml"}, exitFail, "there is no table no.yaml; docs/testing-access.md says"},
 	} {
 		got := call(t, nil, append([]string{"explain", "-c", name}, tt.args...)...)
 		if got.code != tt.code || got.stdout != "" || !strings.Contains(got.stderr, tt.want) {
@@ -244,6 +244,60 @@ func TestTestNamesWhatToTry(t *testing.T) {
 	path := folder(t, map[string]string{"yett.yaml": small, "access.yaml": table})
 	got := call(t, nil, "explain", "--tests", path("access.yaml"), "--as", "anonymous", "-H", "Host: a.example.org", "GET", "/hi/it's?loud=1", "--expect", "pass 200 route:hi policy:respond")
 	if got.code != exitOK || !strings.Contains(got.stdout, "name = it's") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What is made up needs no secret of an issuer; what serves or verifies does, and
+// so does all else that is not set.
+func TestNoSecretIsNeeded(t *testing.T) {
+	needTokens(t)
+	text := strings.Replace(issued, "secret: 0123456789abcdef0123456789abcdef", `secret: "${JWT_SECRET}"`, 1)
+	path := folder(t, map[string]string{
+		"yett.yaml": text, "target.yaml": strings.Replace(text, "127.0.0.1:1", "${TARGET}", 1),
+		"access.yaml": "config: yett.yaml\ncallers: {tech: {role: technician}}\ntests: [{request: GET /admin, expect: {tech: 403, anonymous: 401}}]",
+	})
+	const note = "${JWT_SECRET} is not set: something made up stood in, because no issuer's key is asked\n"
+	if got := call(t, nil, "explain", "-c", path("yett.yaml"), "GET", "/admin", "--as", "tenant_admin", "--expect", "pass"); got.code != exitOK || !strings.Contains(got.stdout, "note       "+note) {
+		t.Errorf("%+v", got)
+	}
+	want := path("access.yaml") + ": " + note + path("access.yaml") + ": ok, 2 rows as expected of " + path("yett.yaml") + "\n"
+	if got := call(t, nil, "test", path("access.yaml")); got.code != exitOK || got.stdout != want {
+		t.Errorf("%+v", got)
+	}
+	secret := env{"JWT_SECRET": "0123456789abcdef0123456789abcdef"}
+	if got := call(t, secret, "test", path("access.yaml")); got.code != exitOK || strings.Contains(got.stdout, "JWT_SECRET") {
+		t.Errorf("%+v", got)
+	}
+	for _, args := range [][]string{
+		{"check", "-c", path("yett.yaml")}, {"routes", "-c", path("yett.yaml")}, {"token", "mint", "-c", path("yett.yaml")},
+		{"explain", "-c", path("yett.yaml"), "GET", "/admin"}, {"explain", "-c", path("yett.yaml"), "GET", "/admin", "--token", "a.b.c"},
+	} {
+		if got := call(t, nil, args...); got.code != exitFail || !strings.Contains(got.stderr, "${JWT_SECRET} is not set") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	var out output
+	if code := Main(cancelled(t), Process{Args: []string{"run", "-c", path("yett.yaml")}, Stdout: &out, Stderr: &out, Env: config.MapEnv(nil)}); code != exitFail {
+		t.Errorf("run: exit code %d: %s", code, out.String())
+	}
+	got := call(t, nil, "explain", "-c", path("target.yaml"), "GET", "/admin", "--as", "technician")
+	if got.code != exitFail || !strings.Contains(got.stderr, "${TARGET} is not set") || strings.Contains(got.stderr, "JWT_SECRET") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTestNeedsATable(t *testing.T) {
+	got := call(t, nil, "test", "nope.yaml")
+	if got.code != exitFail || got.stderr != "yett: there is no table nope.yaml; docs/testing-access.md says how one is written, a small one is "+smallTable+"\n" {
+		t.Errorf("%+v", got)
+	}
+	if _, err := loadTable(folder(t, map[string]string{"a.yaml": smallTable})("a.yaml"), nil); err != nil {
+		t.Error(err)
+	}
+	// Of a table that is there, the configuration is missing.
+	path := folder(t, map[string]string{"access.yaml": table})
+	if got := call(t, nil, "test", path("access.yaml")); got.code != exitFail || !strings.Contains(got.stderr, "name the file with --config") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -30,11 +30,17 @@ place where people develop.`,
 		Example: `  yett token mint --role technician --tenant t-1
   curl -H "Authorization: Bearer $(yett token mint --role tenant_admin)" localhost:3000/api/v1/customers
   yett token mint --subject u-1 --expires 1h --claim 'nbf=1767225600' --claim 'groups=["a","b"]'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return errors.New("a role is given by --role")
+			}
+			return nil
+		},
 	}
 	file := p.configFlag(cmd)
 	var m mint
 	flags := cmd.Flags()
-	flags.StringVar(&m.issuer, "issuer", "", "name of the issuer in the configuration (default the only one)")
+	flags.StringVar(&m.issuer, "issuer", "", "name of the issuer in the configuration (default the only one, or the only one with a secret)")
 	flags.StringVar(&m.id.Subject, "subject", "developer", "who it is")
 	flags.StringVar(&m.id.Email, "email", "", "email address")
 	flags.StringArrayVar(&m.id.Roles, "role", nil, "role; may be repeated")
@@ -68,7 +74,7 @@ func (m *mint) make(o app.Options, overrides map[string]any, out, warnings io.Wr
 	if err != nil {
 		return explain(err, "no token was made")
 	}
-	issuer, err := access.Issuer(snap.Config, m.issuer)
+	issuer, err := m.signer(snap.Config)
 	if err != nil {
 		return err
 	}
@@ -86,6 +92,25 @@ func (m *mint) make(o app.Options, overrides map[string]any, out, warnings io.Wr
 	}
 	_, err = fmt.Fprintln(out, raw)
 	return err
+}
+
+// signer returns the issuer whose token it is to be: the one that is named, or
+// the only one whose tokens can be made.
+func (m *mint) signer(c *config.Config) (string, error) {
+	var able []string
+	for _, e := range c.Issuers {
+		if hasSecret(&e.Value) {
+			able = append(able, e.Name)
+		}
+	}
+	if m.issuer == "" && len(able) == 1 {
+		return able[0], nil
+	}
+	name, err := access.Issuer(c, m.issuer)
+	if which, ok := errors.AsType[access.WhichIssuer](err); ok {
+		return "", fmt.Errorf("%w; say which: --issuer %s", err, append(able, which...)[0])
+	}
+	return name, err
 }
 
 // because says why something is refused.

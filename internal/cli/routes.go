@@ -25,6 +25,7 @@ func (p Process) routesCommand() *cobra.Command {
 of two that fit a request, the upper one takes it.`,
 		Example: `  yett routes
   yett routes -c examples/psa/yett.yaml --json`,
+		Args: fileIsFlag,
 	}
 	file := p.configFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")

@@ -27,6 +27,7 @@ With a mistake in the configuration nothing is started, and the exit code is 1.`
 		Example: `  yett run
   yett run -c /etc/yett/yett.yaml
   PORT=8080 yett run -c examples/psa/yett.yaml`,
+		Args: fileIsFlag,
 	}
 	file := p.configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

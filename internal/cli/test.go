@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"yett/internal/access"
 	"yett/internal/app"
+	"yett/internal/config"
 )
 
 func (p Process) testCommand() *cobra.Command {
@@ -58,7 +60,7 @@ difference.`,
 func runTables(files []string, o app.Options, usual string) ([]*access.Report, error) {
 	var reports []*access.Report
 	for _, name := range files {
-		table, err := access.Load(name, o.Env)
+		table, err := loadTable(name, o.Env)
 		if err != nil {
 			return nil, explain(err, name+" was not run")
 		}
@@ -75,6 +77,18 @@ func runTables(files []string, o app.Options, usual string) ([]*access.Report, e
 	return reports, nil
 }
 
+// smallTable is a table, to show how one is written.
+const smallTable = `{callers: {reader: {role: reader}}, tests: [{request: GET /, expect: {anonymous: 401, reader: pass}}]}`
+
+// loadTable reads a table.
+func loadTable(name string, env config.Env) (*access.File, error) {
+	table, err := access.Load(name, env)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no table %s; docs/testing-access.md says how one is written, a small one is %s", printable(name), smallTable)
+	}
+	return table, err
+}
+
 func printReports(w io.Writer, reports []*access.Report, all bool) error {
 	var b strings.Builder
 	for _, r := range reports {
@@ -86,6 +100,9 @@ func printReports(w io.Writer, reports []*access.Report, all bool) error {
 			case all:
 				fmt.Fprintf(&b, "%s:%d:%d: %s as %s: %s\n", r.File, row.Line, row.Column, printable(row.Request), row.Caller, row.Got)
 			}
+		}
+		if len(r.Unset) > 0 {
+			fmt.Fprintf(&b, "%s: %s\n", r.File, stoodIn(r.Unset))
 		}
 		if different == 0 {
 			fmt.Fprintf(&b, "%s: ok, %s as expected of %s\n", r.File, count(len(r.Rows), "row"), r.Config)

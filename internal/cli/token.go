@@ -15,7 +15,7 @@ func (p Process) tokenCommand() *cobra.Command {
 		Use:   "token",
 		Short: "Make a token for development, or read one",
 		Example: `  yett token mint --role technician --tenant t-1
-  yett token decode -c yett.yaml - < token.txt`,
+  yett token decode - < token.txt`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -27,11 +27,15 @@ func (p Process) tokenCommand() *cobra.Command {
 // configuration has the secret with which it signs.
 func withSecret(c *config.Config, issuer string) error {
 	conf, _ := c.Issuers.Get(issuer)
-	if slices.ContainsFunc(conf.Keys, func(k config.KeySource) bool { return k.Secret != "" }) {
+	if hasSecret(conf) {
 		return nil
 	}
 	return fmt.Errorf("the configuration has no secret of the issuer %s: it only knows keys that verify, so %s alone can make tokens; "+
 		"to try the configuration out without one, use yett explain --as, or yett test", issuer, issuer)
+}
+
+func hasSecret(i *config.Issuer) bool {
+	return slices.ContainsFunc(i.Keys, func(k config.KeySource) bool { return k.Secret != "" })
 }
 
 // jwksURL tells whether keys of some issuer are fetched.

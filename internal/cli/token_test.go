@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,6 +130,79 @@ func TestMintWhatDoesNotPass(t *testing.T) {
 		got = feed(t, got.stdout, "token", "decode", "-c", name, "-")
 		if got.code != exitFail || !strings.Contains(got.stdout, "verified   no, by "+name+": 401 ") || !strings.HasPrefix(got.stderr, "yett: the gateway would not let") {
 			t.Errorf("%q: %+v", flags, got)
+		}
+	}
+}
+
+// The configuration that stands where decode is called counts, as it does for
+// the other verbs.
+func TestDecodeByTheUsualFile(t *testing.T) {
+	needTokens(t)
+	path := folder(t, map[string]string{"yett.yaml": issued})
+	t.Chdir(path("."))
+	raw := strings.TrimSpace(call(t, nil, "token", "mint", "--role", "technician").stdout)
+	if got := call(t, nil, "token", "decode", raw); got.code != exitOK || !strings.Contains(got.stdout, "verified   yes, by yett.yaml: issuer auth") {
+		t.Errorf("%+v", got)
+	}
+	// When it can't be used, the token is shown all the same, and nobody takes
+	// it for a good one.
+	if err := os.WriteFile("yett.yaml", []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := call(t, nil, "token", "decode", raw)
+	if got.code != exitFail || !strings.Contains(got.stdout, `"role": "technician"`) || !strings.Contains(got.stdout, "verified   no, by yett.yaml: it can't be used\n") ||
+		!strings.HasSuffix(got.stderr, "2 problems; nothing was verified\n") {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, nil, "token", "decode", "-c", "none.yaml", raw); got.code != exitFail || !strings.Contains(got.stderr, "none.yaml") {
+		t.Errorf("%+v", got)
+	}
+	if err := os.Remove("yett.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, nil, "token", "decode", raw); got.code != exitOK || !strings.Contains(got.stdout, "nothing was verified") {
+		t.Errorf("%+v", got)
+	}
+}
+
+const issuers = `
+listeners: [{address: ":3000"}]
+issuers:
+  partner: {issuer: p, keys: [{jwks_url: "https://partner.example/keys"}]}
+  web: {issuer: w, keys: [{secret: 0123456789abcdef0123456789abcdef}]}
+  sso: {issuer: s, keys: [{%s}]}
+roles: {reader: {}}
+policies: {jwt: {}}
+routes: [{name: a, path: /, auth: required, policies: {respond: {text: a}}}]
+`
+
+// Which issuer is asked for only where it has to be, and the answer can be
+// copied.
+func TestWhichIssuer(t *testing.T) {
+	needTokens(t)
+	one := file(t, fmt.Sprintf(issuers, `jwks_url: "https://sso.example/keys"`))
+	two := file(t, fmt.Sprintf(issuers, "secret: fedcba9876543210fedcba9876543210"))
+	got := call(t, nil, "token", "mint", "-c", one)
+	if decoded := feed(t, got.stdout, "token", "decode", "-c", file(t, issued)); got.code != exitOK || !strings.Contains(decoded.stdout, `"iss": "w"`) {
+		t.Errorf("%+v, %+v", got, decoded)
+	}
+	if got := call(t, nil, "token", "mint", "-c", one, "--issuer", "partner"); got.code != exitFail || !strings.Contains(got.stderr, "no secret of the issuer partner") {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, nil, "token", "mint", "-c", two); got.stderr != "yett: which issuer? There are partner, web, sso; say which: --issuer web\n" {
+		t.Errorf("%+v", got)
+	}
+	for as, want := range map[string]string{
+		"reader":                           "{role: reader, issuer: partner}",
+		"{}":                               "{issuer: partner}",
+		"{role: reader, claims: {a: 1} } ": "{role: reader, claims: {a: 1}, issuer: partner}",
+	} {
+		got := call(t, nil, "explain", "-c", one, "GET", "/", "--as", as)
+		if got.code != exitFail || got.stderr != "yett: --as: which issuer? There are partner, web, sso; say which: --as '"+want+"'\n" {
+			t.Errorf("%q: %+v", as, got)
+		}
+		if got := call(t, nil, "explain", "-c", one, "GET", "/", "--as", want, "--expect", "pass"); got.code != exitOK {
+			t.Errorf("%q: %+v", want, got)
 		}
 	}
 }

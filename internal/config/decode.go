@@ -198,6 +198,10 @@ func (d *decoder) mapping(e *element, path string, v reflect.Value, r rules) {
 		entry := entries.Index(i)
 		entry.Field(0).SetString(f.name)
 		setDefaults(entry.Field(1))
+		if f.value.kind == null && optional(entry.Field(1).Type()) {
+			d.add(f.value.at, join(path, f.name), "is empty", "write {} for one without settings")
+			continue
+		}
 		d.value(f.value, join(path, f.name), entry.Field(1), r)
 	}
 	v.Set(entries)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +40,15 @@ func fieldsOf(t reflect.Type) []fieldInfo {
 		fields = append(fields, info)
 	}
 	return fields
+}
+
+// optional tells whether a type is a mapping in which no key has to be there.
+func optional(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	fields := fieldsOf(t)
+	return len(fields) > 0 && !slices.ContainsFunc(fields, func(f fieldInfo) bool { return f.rules.required })
 }
 
 // names returns the keys alone.

@@ -35,6 +35,8 @@ type expansion struct {
 	// one, behind which nothing is read.
 	mistakes  []mistake
 	malformed bool
+	// unset are those variables that are not set.
+	unset []string
 }
 
 // expand returns what a text becomes.
@@ -85,6 +87,7 @@ func (x *expansion) fail(what, hint string) {
 
 // missing notes a variable that is not set.
 func (x *expansion) missing(name, hint string) {
+	x.unset = append(x.unset, name)
 	x.mistakes = append(x.mistakes, mistake{fmt.Sprintf("${%s} is not set", name), hint})
 }
 

@@ -19,7 +19,10 @@ const minimal = `{listeners: [{address: ":8080"}], services: {app: {targets: ["h
 // problem.List of everything that is wrong in both files, or says what could
 // not be read. With problems, the configuration is what could be made out: good
 // for finding more of them, and for nothing else. It may be nil.
-func Load(path string, env Env) (*Config, error) {
+func Load(path string, env Env) (*Config, error) { return (*Keyless)(nil).Load(path, env) }
+
+// Load is as the function of that name, but for what Keyless says.
+func (k *Keyless) Load(path string, env Env) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
@@ -30,7 +33,7 @@ func Load(path string, env Env) (*Config, error) {
 		return nil, fmt.Errorf("read the variables of the configuration: %w", err)
 	}
 	variables, problems := parseDotenv(dotenvPath, string(text))
-	c, more := parseConfig(path, data, Overlay(env, MapEnv(variables)))
+	c, more := parseConfig(path, data, Overlay(env, MapEnv(variables)), k)
 	return answer(c, append(problems, more...))
 }
 
@@ -39,13 +42,18 @@ func Load(path string, env Env) (*Config, error) {
 // everything that is wrong, in the order of the file; the configuration is then
 // as Load says. Nothing but data and env is read.
 func Parse(name string, data []byte, env Env) (*Config, error) {
-	return answer(parseConfig(name, data, env))
+	return (*Keyless)(nil).Parse(name, data, env)
+}
+
+// Parse is as the function of that name, but for what Keyless says.
+func (k *Keyless) Parse(name string, data []byte, env Env) (*Config, error) {
+	return answer(parseConfig(name, data, env, k))
 }
 
 // ParseNode reads a document that is only a part of a configuration, such as
 // that of one policy.
 func ParseNode(name string, data []byte, env Env) (Node, error) {
-	root, problems := read(name, data, env)
+	root, problems := read(name, data, env, nil)
 	if len(problems) > 0 {
 		problems.Sort()
 		return Node{}, problems
@@ -53,8 +61,8 @@ func ParseNode(name string, data []byte, env Env) (Node, error) {
 	return Node{source: newSource(name, root), value: root}, nil
 }
 
-func parseConfig(name string, data []byte, env Env) (*Config, problem.List) {
-	root, problems := read(name, data, env)
+func parseConfig(name string, data []byte, env Env, keyless *Keyless) (*Config, problem.List) {
+	root, problems := read(name, data, env, keyless)
 	if root == nil {
 		return nil, problems
 	}

@@ -21,15 +21,15 @@ const maxVariables = 16 << 20
 // read turns a document into an element, with every problem that can be told
 // without knowing what is wanted. The element is nil when there is nothing to
 // look at further.
-func read(name string, data []byte, env Env) (*element, problem.List) {
-	root, problems := readDocument(data, env)
+func read(name string, data []byte, env Env, keyless *Keyless) (*element, problem.List) {
+	root, problems := readDocument(data, env, keyless)
 	for i := range problems {
 		problems[i].File = name
 	}
 	return root, problems
 }
 
-func readDocument(data []byte, env Env) (*element, problem.List) {
+func readDocument(data []byte, env Env, keyless *Keyless) (*element, problem.List) {
 	if len(data) > maxFile {
 		return nil, problem.List{{Line: 1, Column: 1, What: "the file is larger than 1MB", Hint: "split what it serves over several gateways"}}
 	}
@@ -45,7 +45,7 @@ func readDocument(data []byte, env Env) (*element, problem.List) {
 	if body == nil {
 		return &element{kind: null, at: place{1, 1}, size: 1, height: 1}, nil
 	}
-	r := reader{env: env, anchors: make(map[string]*element)}
+	r := reader{env: env, keyless: keyless, anchors: make(map[string]*element)}
 	root := r.read(body, "")
 	return root, r.problems
 }
@@ -109,6 +109,7 @@ func syntaxProblem(err error, data []byte) problem.Problem {
 // reader turns the library's nodes into elements.
 type reader struct {
 	env      Env
+	keyless  *Keyless
 	problems problem.List
 	// anchors holds what each name stands for; nil while that is being read.
 	anchors map[string]*element
@@ -297,6 +298,10 @@ func (r *reader) word(text string, at place, path string, quoted bool) *element 
 	e := &element{kind: word, at: at, text: text, quoted: quoted}
 	if strings.Contains(text, "${") {
 		x := expand(text, r.env)
+		if text, ok := r.keyless.standIn(path, x); ok {
+			e.text, e.secret, e.quoted = text, x.unset[0], false
+			return e.seal()
+		}
 		for _, m := range x.mistakes {
 			e = r.add(at, path, m.what, m.hint)
 		}

@@ -21,6 +21,9 @@ func public(text string) string {
 	return tokenShape.ReplaceAllString(strings.Clone(text), hidden)
 }
 
+// WithoutTokens copies a text without what looks like a token in it.
+func WithoutTokens(text string) string { return public(text) }
+
 // publicValue copies a field's value without what only its receiver may know.
 // What kind of credentials it held, and the names of cookies, are left.
 func publicValue(name, value string) string {

@@ -33,6 +33,15 @@ func TestCompileProblems(t *testing.T) {
 		{"no path", rules(Rule{}), []string{"routes[0].path: the route has no path"}},
 		{"relative path", rules(paths("a")), []string{`routes[0].path[0]: path "a" does not start with /, write "/a"`}},
 		{"empty path", rules(paths("")), []string{`routes[0].path[0]: path "" does not start with /`}},
+		{"other notations", rules(paths("^~ /d", `~ /x.*`, "PathPrefix(`/d`)", `^/d/\d+$`)), []string{
+			`routes[0].path[0]: path "^~ /d" does not start with /, paths have {name} and /**, no regular expressions`,
+			`routes[0].path[1]: path "~ /x.*" does not start with /, paths have`,
+			"routes[0].path[2]: path \"PathPrefix(`/d`)\" does not start with /, paths have",
+			`routes[0].path[3]: path "^/d/\\d+$" does not start with /, paths have`}},
+		{"colon in front", rules(paths("/d/:user_id", `/:id(\d+)/x`, "/:")), []string{
+			`routes[0].path[0]: path "/d/:user_id": ":user_id" begins with a colon, write {user_id}; a literal colon at the front is %3A`,
+			`routes[0].path[1]: path "/:id(\\d+)/x": ":id(\\d+)" begins with a colon, write {id}; `,
+			`routes[0].path[2]: path "/:": ":" begins with a colon, write {name}; `}},
 		{"query in path", rules(paths("/a?b=1")), []string{`routes[0].path[0]: path "/a?b=1" has a query, conditions on the query go under query`}},
 		{"rest in the middle", rules(paths("/a/**/b")), []string{`routes[0].path[0]: path "/a/**/b": ** is not at the end`}},
 		{"rest before slash", rules(paths("/a/**/")), []string{`routes[0].path[0]: path "/a/**/": ** is not at the end`}},

@@ -73,6 +73,7 @@ func TestMatchPath(t *testing.T) {
 		Rule{Name: "root", Paths: []string{"/"}},
 		Rule{Name: "star", Paths: []string{"*"}},
 		Rule{Name: "braces", Paths: []string{"/%7Bid%7D"}},
+		Rule{Name: "colon", Paths: []string{"/%3Aid", "/do:it"}},
 	), []match{
 		{request: "GET h/health", want: "health"},
 		{request: "GET h/health/", want: "no_route"},
@@ -98,6 +99,9 @@ func TestMatchPath(t *testing.T) {
 		{request: "GET h/api/x/y/", want: `api **="x/y/"`},
 		{request: "GET h/api/%40x%20/%3B", want: `api **="%40x%20/%3B"`},
 		{request: "GET h/apix", want: "no_route"},
+		{request: "GET h/:id", want: "colon"},
+		{request: "GET h/%3aid", want: "colon"},
+		{request: "GET h/do:it", want: "colon"},
 		{request: "GET h/t/a", want: `tenant tenant="a" **=""`},
 		{request: "GET h/t/a%40b/c%40/d", want: `tenant tenant="a@b" **="c%40/d"`},
 		{request: "GET h/t/", want: "no_route"},

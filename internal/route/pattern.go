@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func parsePattern(text string) (pattern, *fault) {
 	case text == "*":
 		return pattern{}, nil
 	case !strings.HasPrefix(text, "/"):
-		return pattern{}, &fault{fmt.Sprintf("path %q does not start with /", text), fmt.Sprintf("write %q", "/"+text)}
+		return pattern{}, &fault{fmt.Sprintf("path %q does not start with /", text), slashHint(text)}
 	case strings.Contains(text, "?"):
 		return pattern{}, &fault{fmt.Sprintf("path %q has a query", text), "conditions on the query go under query; a literal ? is %3F"}
 	}
@@ -52,6 +53,16 @@ func parsePattern(text string) (pattern, *fault) {
 	return p, nil
 }
 
+// slashHint is the remedy for a path without a slash in front. What holds
+// characters of regular expressions, or of the rules of other gateways, needs
+// more than that.
+func slashHint(text string) string {
+	if strings.ContainsAny(text, " ~^=|+*$()[]\\`") {
+		return "paths have {name} and /**, no regular expressions"
+	}
+	return fmt.Sprintf("write %q", "/"+text)
+}
+
 func (p *pattern) add(piece string, last bool) *fault {
 	switch {
 	case piece == restName:
@@ -64,6 +75,8 @@ func (p *pattern) add(piece string, last bool) *fault {
 	case strings.ContainsAny(piece, "{}*"):
 		return &fault{fmt.Sprintf("%q mixes a wildcard with other characters", piece),
 			"a wildcard is a whole segment: {name}, or ** at the end; literally, {, } and * are %7B, %7D and %2A"}
+	case strings.HasPrefix(piece, ":"):
+		return &fault{fmt.Sprintf("%q begins with a colon", piece), fmt.Sprintf("write {%s}; a literal colon at the front is %%3A", nameIn(piece[1:]))}
 	case piece == "" && !last:
 		return &fault{"a slash is doubled", "requests never have that after normalisation"}
 	default:
@@ -91,6 +104,16 @@ func (p *pattern) addLiteral(piece string) *fault {
 	}
 	p.segments = append(p.segments, segment{string(appendMatchForm(nil, string(normal[1:]))), false})
 	return nil
+}
+
+// nameIn returns the name of a value that a text begins with, and some name
+// when it begins with none.
+func nameIn(text string) string {
+	n := len(text)
+	for n > 0 && !validName(text[:n]) {
+		n--
+	}
+	return cmp.Or(text[:n], "name")
 }
 
 func validName(name string) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"yett/internal/catalog"
 	"yett/internal/config"
@@ -322,7 +323,7 @@ func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*
 		return
 	}
 	if !has(chain, broken, func(k *policy.Kind) bool { return k.Authenticates }) {
-		b.fail(at+".auth", "add a policy that verifies callers, or write auth: none", "auth: %s, but no policy on this route verifies callers", r.Auth)
+		b.fail(at+".auth", fmt.Sprintf("add %s under policies, or write auth: none", authenticators()), "auth: %s, but no policy on this route verifies callers", r.Auth)
 	}
 	if r.Auth != "optional" {
 		return
@@ -333,6 +334,17 @@ func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*
 				"auth: optional lets callers pass whom nobody knows, and %s would refuse them", l.Kind.Name)
 		}
 	}
+}
+
+// authenticators names the policies that find out who calls.
+func authenticators() string {
+	var names []string
+	for _, k := range catalog.Kinds() {
+		if k.Authenticates {
+			names = append(names, k.Name)
+		}
+	}
+	return strings.Join(names, " or ")
 }
 
 // guarded refuses a page of the gateway that only some may use where anybody

@@ -152,7 +152,7 @@ routes:
 		`yett.yaml:22:49: routes[0].service: there is no service "goood", did you mean "good"?`,
 		`yett.yaml:23:5: routes[1]: nothing answers on this route, add service, endpoint, or a policy that answers, such as respond`,
 		`yett.yaml:24:5: routes[2]: more than one of service, endpoint and an answering policy, keep one`,
-		`yett.yaml:25:34: routes[3].auth: auth: required, but no policy on this route verifies callers, add a policy that verifies callers, or write auth: none`,
+		`yett.yaml:25:34: routes[3].auth: auth: required, but no policy on this route verifies callers, add jwt under policies, or write auth: none`,
 		`yett.yaml:26:35: routes[4].auth: auth: optional, but no policy `,
 		`yett.yaml:27:71: routes[5].forward.host: "a b" is not a host, `,
 		`yett.yaml:28:68: routes[6].policies.request_ids: there is no policy "request_ids", did you mean "request_id"?`,

@@ -188,7 +188,7 @@ func TestContractLogLevel(t *testing.T) {
 		}
 		p.signal(sigterm) // before it serves, this ends it as well
 		p.exit()
-		if got := strings.Contains(p.stderr.String(), `"level":"INFO"`); got != want {
+		if got := strings.Contains(p.stderr.String(), `"level":"info"`); got != want {
 			t.Errorf("LOG_LEVEL=%s: %s", level, p.stderr)
 		}
 	}

@@ -207,7 +207,7 @@ func TestD43RefusedOriginsAreNo500(t *testing.T) {
 			t.Errorf("the gateway's own page is answered with %q", got)
 		}
 		s.ask(t, "OPTIONS", "/api/v1/customers", "", "Origin", s.url, "Access-Control-Request-Method", "PUT").want(t, 204)
-		if strings.Contains(s.stderr.String(), "ERROR") {
+		if strings.Contains(s.stderr.String(), `"level":"error"`) {
 			t.Errorf("the log has %s", s.stderr)
 		}
 	}

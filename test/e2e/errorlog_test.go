@@ -57,7 +57,7 @@ func TestErrorsHaveAFile(t *testing.T) {
 					t.Errorf("%s has %q, want %q", filepath.Base(file), got, want)
 				}
 			}
-			if strings.Contains(g.stderr.String(), `"level":"ERROR"`) {
+			if strings.Contains(g.stderr.String(), `"level":"error"`) {
 				t.Errorf("stderr has\n%s", g.stderr)
 			}
 		})

@@ -144,6 +144,29 @@ func TestDemoCommandsWork(t *testing.T) {
 	}
 }
 
+// When the demo is stopped while something runs, it says for what it waits, and
+// how to wait no longer.
+func TestDemoSaysThatRequestsRun(t *testing.T) {
+	backend := startApp(t)
+	p := start(t, []string{"AUTH_PORT=0", "CRM_PORT=0", "TICKETS_PORT=0", "APP=" + backend.URL, "GRACE=10m"}, "demo", "-c", write(t, "yett.yaml", appConfig))
+	_, port, _ := strings.Cut(p.stdout.wait(t, "the gateway's address", func(line string) bool { return strings.HasPrefix(line, "  gateway ") }), "localhost:")
+	client := newClient(t)
+	go func() { // until the connection breaks
+		if resp, err := client.Get("http://127.0.0.1:" + port + "/wait/stream"); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	receive(t, backend.arrived, "the request at the service")
+	p.signal(syscall.SIGINT)
+	p.stderr.wait(t, "what is waited for", func(line string) bool {
+		return line == "stopping: requests still run, at most 10m; Ctrl-C again ends at once"
+	})
+	p.signal(syscall.SIGINT)
+	if code := p.exit(); code != 1 || !strings.Contains(p.stderr.String(), "second signal") {
+		t.Errorf("exit code %d, %s", code, p.stderr)
+	}
+}
+
 // A file .env beside the configuration counts, and real variables win.
 func TestDotenv(t *testing.T) {
 	config := write(t, "yett.yaml", strings.Replace(appConfig, "127.0.0.1:${PORT:-0}", "${HOST:?name it}:0", 1))
