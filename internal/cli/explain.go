@@ -231,7 +231,8 @@ func stoodIn(unset []string) string {
 	return fmt.Sprintf("${%s} %s not set: something made up stood in, because no issuer's key is asked", strings.Join(unset, "}, ${"), verb)
 }
 
-// tokenFrom returns the token of a flag or argument: - is standard input.
+// tokenFrom returns the token of a flag or argument, without what is around it
+// in a header: - is standard input.
 func tokenFrom(word string, stdin io.Reader) (string, error) {
 	if word == "-" {
 		const most = 1 << 20

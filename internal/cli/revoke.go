@@ -113,8 +113,8 @@ func (f revokeFlags) revocation(stdin io.Reader, now time.Time) (r admin.Revocat
 	}
 	r = admin.Revocation{Token: f.token, ID: f.id, Sum: f.sum, Subject: f.subject}
 	if f.token != "" {
-		if r.Token, err = readToken(f.token, stdin); err != nil {
-			return r, err
+		if r.Token, err = tokenFrom(f.token, stdin); err != nil {
+			return r, fmt.Errorf("--token: %w", err)
 		}
 	}
 	if r.IssuedBefore, err = readTime("--before", f.before, now); err != nil {
@@ -148,33 +148,6 @@ func (f revokeFlags) named(err error) error {
 		return fmt.Errorf("--before %s %s", f.before, m.What)
 	}
 	return err
-}
-
-// readToken returns a token as it stands in a header, without what is around
-// it.
-func readToken(given string, stdin io.Reader) (string, error) {
-	if given == "-" {
-		if stdin == nil {
-			return "", errors.New("--token -: there is no standard input")
-		}
-		b, err := io.ReadAll(io.LimitReader(stdin, 16<<10))
-		if err != nil {
-			return "", fmt.Errorf("--token -: read the standard input: %w", err)
-		}
-		given = string(b)
-		if strings.TrimSpace(given) == "" {
-			return "", errors.New("--token -: there is no token on the standard input")
-		}
-	}
-	given = strings.TrimSpace(given)
-	const scheme = "bearer "
-	if len(given) > len(scheme) && strings.EqualFold(given[:len(scheme)], scheme) {
-		given = strings.TrimSpace(given[len(scheme):])
-	}
-	if given == "" {
-		return "", errors.New("--token is empty")
-	}
-	return given, nil
 }
 
 // readTime takes a time, seconds since 1970, or how long from now. Nothing is

@@ -185,8 +185,8 @@ func TestRevokeMisused(t *testing.T) {
 		{[]string{"--sha256", "abc"}, "yett: --sha256 is not 64 hexadecimal digits\n"},
 		{[]string{"--sha256", strings.Repeat("x", 64)}, "yett: --sha256 is not 64 hexadecimal digits\n"},
 		{[]string{"--token", "hunter2"}, "yett: --token is not a whole JWT\n"},
-		{[]string{"--token", " "}, "yett: --token is empty\n"},
-		{[]string{"--token", "-"}, "yett: --token -: there is no token on the standard input\n"},
+		{[]string{"--token", " "}, "yett: --token: there is no token\n"},
+		{[]string{"--token", "-"}, "yett: --token: there is no token\n"},
 		{[]string{"hunter2"}, "yett: a token is given by --token -, which reads it from standard input\n"},
 	} {
 		got := callWith(t, " \n", nil, append([]string{"revoke"}, test.args...)...)

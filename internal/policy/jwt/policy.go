@@ -45,22 +45,12 @@ func build(c Config, deps policy.Deps) (policy.Policy, problem.List) {
 	p := &jwt{
 		tokens: deps.Tokens, required: deps.Route.Auth == "required", finder: finder{c.Cookie, c.Query},
 		maxSize: int(c.MaxSize), strip: !c.ForwardToken,
-		challenges: challenges(cmp.Or(c.Realm, realm(deps.Gateway))),
+		challenges: challenges(cmp.Or(c.Realm, policy.Realm(deps.Gateway))),
 	}
 	for _, name := range deps.Tokens.Names() {
 		p.believed = append(p.believed, len(c.Issuers) == 0 || slices.Contains(c.Issuers, name))
 	}
 	return p, nil
-}
-
-// realm makes a quoted string of a name (RFC 9110 section 5.6.4).
-func realm(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, name)
 }
 
 // challenges says for each reason what the caller reads. One without a token

@@ -237,7 +237,7 @@ func describeGrants(what string, all, anyOf []string) string {
 }
 
 // challenge is what a caller is told who is not known.
-func challenge(gateway string) string { return `Bearer realm="` + realm(gateway) + `"` }
+func challenge(gateway string) string { return `Bearer realm="` + policy.Realm(gateway) + `"` }
 
 // insufficientScope is what a caller is told whose token grants too little (RFC
 // 6750 section 3.1). It names the scopes with which a token would do. There is
@@ -250,15 +250,4 @@ func insufficientScope(gateway string, all, anyOf []string) string {
 		}
 	}
 	return challenge(gateway) + `, error="insufficient_scope", scope="` + strings.Join(scopes, " ") + `"`
-}
-
-// realm makes a text that can stand between quotes as it is (RFC 9110 section
-// 5.6.4). It is the realm that the policy jwt names by default.
-func realm(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, name)
 }
