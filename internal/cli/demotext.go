@@ -32,13 +32,21 @@ TOKEN=$(curl -s {{.Gateway}}/api/v1/auth/login -H 'Content-Type: application/jso
 curl -s {{.Gateway}}/api/v1/customers -H "Authorization: Bearer $TOKEN"
 curl -s {{.Gateway}}/api/v1/tickets -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d {{.Ticket}}
 
-# Be refused: no token (401), no such page (404), not with this method (405).
+# Who am I to the gateway, and to the services behind it?
+curl -s {{.Gateway}}/api/v1/protected/profile -H "Authorization: Bearer $TOKEN"
+
+# Be refused: no token (401), not the role (403), no such page (404), not with this method (405).
 curl -si {{.Gateway}}/api/v1/customers
+curl -si {{.Gateway}}/api/v1/protected/admin -H "Authorization: Bearer $TOKEN"
 curl -si {{.Gateway}}/nowhere
 curl -si -X DELETE {{.Gateway}}/health
 
 # How is the gateway?
 curl -s {{.Gateway}}/health/detailed
+
+# Log out: the gateway takes the token no more (401).
+curl -s -X POST {{.Gateway}}/api/v1/auth/logout -H "Authorization: Bearer $TOKEN"
+curl -si {{.Gateway}}/api/v1/protected/profile -H "Authorization: Bearer $TOKEN"
 
 Ctrl-C stops everything. Requests are logged here:
 
