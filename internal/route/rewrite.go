@@ -103,6 +103,10 @@ func (c *rewriteCompiler) startsSomePattern(prefix pattern) bool {
 
 func (c *rewriteCompiler) replacement(text string) []part {
 	c.checkUnchanged(replaceField)
+	if _, name, found := strings.Cut(text, "/:"); found {
+		name, _, _ = strings.Cut(name, "/")
+		c.bad(replaceField, fmt.Sprintf("%q begins with a colon", ":"+name), fmt.Sprintf("write {%s}; a literal colon at the front is %%3A", nameIn(name)))
+	}
 	var parts []part
 	sample, rest := "", text
 	for rest != "" {

@@ -93,6 +93,7 @@ func TestRewriteProblems(t *testing.T) {
 		{"empty name", "", "/{}", false, []string{"/{id}"}, []string{`forward.replace: "" is no name of a value`}},
 		{"unknown name", "", "/{usr_id}", false, []string{"/{user_id}/{b}"}, []string{`forward.replace: path "/{user_id}/{b}" has no value {usr_id}, did you mean "user_id"?`}},
 		{"name of one path only", "", "/{id}", false, []string{"/{id}", "/b"}, []string{`forward.replace: path "/b" has no value {id}, that path has no values`}},
+		{"colon", "", "/v2/:id/x", false, []string{"/{id}"}, []string{`forward.replace: ":id" begins with a colon, write {id}; a literal colon at the front is %3A`}},
 		{"no rest", "", "/{**}", false, []string{"/{id}"}, []string{`forward.replace: path "/{id}" has no value {**}`}},
 		{"rest not last", "", "/{**}/b", false, []string{"/a/**"}, []string{"forward.replace: {**} is not the last segment"}},
 		{"rest no segment", "", "/b{**}", false, []string{"/a/**"}, []string{"forward.replace: {**} is not the last segment"}},
