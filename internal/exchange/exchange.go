@@ -158,7 +158,8 @@ type Exchange struct {
 	RequestID string
 
 	// PassPreflight tells that this is a CORS preflight which the service is to
-	// answer. It can't say who calls, so whoever asks for that lets it pass.
+	// answer, where there is one. It can't say who calls, so whoever asks for that
+	// lets it pass to a service.
 	PassPreflight bool
 
 	// Status is the answer's status. Reason is set when the gateway answered

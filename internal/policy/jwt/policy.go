@@ -31,6 +31,7 @@ type jwt struct {
 	tokens   *token.Verifier
 	believed []bool // by place of the issuer
 	required bool
+	service  bool // the route has one, which can answer a preflight
 	finder   finder
 	maxSize  int
 	strip    bool
@@ -43,7 +44,7 @@ func build(c Config, deps policy.Deps) (policy.Policy, problem.List) {
 		return nil, problems
 	}
 	p := &jwt{
-		tokens: deps.Tokens, required: deps.Route.Auth == "required", finder: finder{c.Cookie, c.Query},
+		tokens: deps.Tokens, required: deps.Route.Auth == "required", service: deps.Route.Service != "", finder: finder{c.Cookie, c.Query},
 		maxSize: int(c.MaxSize), strip: !c.ForwardToken,
 		challenges: challenges(cmp.Or(c.Realm, policy.Realm(deps.Gateway))),
 	}
@@ -69,7 +70,7 @@ func challenges(realm string) map[*exchange.Reason]string {
 func (p *jwt) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict {
 	raw, reason := p.finder.find(x)
 	switch {
-	case x.PassPreflight:
+	case x.PassPreflight && p.service:
 		return exchange.Continue
 	case reason != nil:
 		return p.refuse(x, reason, "")

@@ -30,6 +30,7 @@ type rbac struct {
 	policy.Base
 	roles     *role.Set
 	demands   []demand
+	service   bool   // the route has one, which can answer a preflight
 	challenge string // for a caller whom nobody knows
 }
 
@@ -54,12 +55,12 @@ func build(c Config, deps policy.Deps) (policy.Policy, problem.List) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &rbac{roles: deps.Roles, demands: demands, challenge: challenge(deps.Gateway)}, nil
+	return &rbac{roles: deps.Roles, demands: demands, service: deps.Route.Service != "", challenge: challenge(deps.Gateway)}, nil
 }
 
 // Request refuses who does not keep every rule.
 func (p *rbac) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict {
-	if x.PassPreflight {
+	if x.PassPreflight && p.service {
 		return exchange.Continue
 	}
 	if !x.Identity.Known() {
