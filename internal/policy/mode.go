@@ -18,9 +18,6 @@ const (
 //	Mode policy.Mode `yaml:"mode" enum:"enforce,observe" doc:"..."`
 type Moded interface{ PolicyMode() Mode }
 
-// ModeDoc is the documentation of that field.
-const ModeDoc = "enforce refuses; observe only logs and counts what would have been refused, and lets it pass."
-
 // observed is a policy whose refusals are noted and not meant.
 type observed struct{ Policy }
 

@@ -83,10 +83,3 @@ func (c *cache) put(t *Verified, generation uint64, now time.Time) {
 	}
 	set[best].Store(e)
 }
-
-// forget drops what is remembered, for tests.
-func (c *cache) forget() {
-	for i := range c.slots {
-		c.slots[i].Store(nil)
-	}
-}

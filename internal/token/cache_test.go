@@ -142,3 +142,10 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// forget drops what is remembered.
+func (c *cache) forget() {
+	for i := range c.slots {
+		c.slots[i].Store(nil)
+	}
+}

@@ -18,12 +18,11 @@ var errSegments = errors.New("there are not three segments")
 
 // parsed is a token taken apart. Nothing of it has been verified.
 type parsed struct {
-	raw     string
-	signed  string // header and payload as they are signed
-	sig     []byte
-	header  header
-	claims  map[string]any
-	payload []byte
+	raw    string
+	signed string // header and payload as they are signed
+	sig    []byte
+	header header
+	claims map[string]any
 }
 
 // header is what counts of a token's header (RFC 7515 section 4.1). What
@@ -42,14 +41,14 @@ func parse(raw string) (*parsed, error) {
 		return nil, errSegments
 	}
 	p := &parsed{raw: raw, signed: raw[:len(head)+1+len(body)]}
-	fields, _, err := decodeObject(head)
+	fields, err := decodeObject(head)
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	if p.header, err = readHeader(fields); err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
-	if p.claims, p.payload, err = decodeObject(body); err != nil {
+	if p.claims, err = decodeObject(body); err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
 	if iss, there := p.claims["iss"]; there {
@@ -81,23 +80,23 @@ func decodeSegment(s string) ([]byte, error) {
 
 // decodeObject reads a segment that is a JSON object. The decoder refuses
 // names that occur twice, which two readers could understand differently.
-func decodeObject(segment string) (map[string]any, []byte, error) {
+func decodeObject(segment string) (map[string]any, error) {
 	b, err := decodeSegment(segment)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !utf8.Valid(b) {
-		return nil, nil, errors.New("it is no UTF-8")
+		return nil, errors.New("it is no UTF-8")
 	}
 	var v any
 	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, nil, errors.New("it is no JSON, or has a name twice")
+		return nil, errors.New("it is no JSON, or has a name twice")
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return nil, nil, errors.New("it is no JSON object")
+		return nil, errors.New("it is no JSON object")
 	}
-	return object, b, nil
+	return object, nil
 }
 
 // readHeader takes out what counts. An extension that a reader has to
@@ -131,6 +130,6 @@ func Decode(raw string) (header, claims map[string]any, err error) {
 		return nil, nil, err
 	}
 	head, _, _ := strings.Cut(raw, ".")
-	header, _, err = decodeObject(head)
+	header, err = decodeObject(head)
 	return header, p.claims, err
 }
