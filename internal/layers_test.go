@@ -17,16 +17,17 @@ import (
 var rows = map[string]int{
 	"exchange": 0, "jsontext": 0, "problem": 0, "sock": 0, "store": 0, "sweep": 0,
 	"wire": 1, "config": 1, "telemetry": 1, "store/*": 1, "revocation": 1,
-	"route": 2, "manners": 2, "upstream": 2, "token": 2, "role": 2, "assertion": 2,
-	"policy":   3,
-	"policy/*": 4,
-	"catalog":  5,
-	"snapshot": 6,
-	"gateway":  7,
-	"engine":   8, "engine/*": 8, "admin": 8,
-	"app":    9,
-	"access": 10,
-	"cli":    11,
+	"route": 2, "manners": 2, "upstream": 2, "token": 2, "role": 2, "assertion": 2, "meter": 2,
+	"limit":    3,
+	"policy":   4,
+	"policy/*": 5,
+	"catalog":  6,
+	"snapshot": 7,
+	"gateway":  8,
+	"engine":   9, "engine/*": 9, "admin": 9,
+	"app":    10,
+	"access": 11,
+	"cli":    12,
 }
 
 const module = "yett/internal/"

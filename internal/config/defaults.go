@@ -39,6 +39,9 @@ func (c *Config) SetDefaults() {
 	c.IdentityHeaders = []string{"X-User-ID", "X-User-Email", "X-User-Role", "X-Tenant-ID"}
 }
 
+// SetDefaults tells clients what is left of their limits in the form that most of them know.
+func (l *Listener) SetDefaults() { l.RateLimit = "legacy" }
+
 // SetDefaults allows TLS from version 1.2.
 func (t *TLS) SetDefaults() { t.MinVersion = "1.2" }
 

@@ -4,19 +4,24 @@ import "time"
 
 // Store says where shared state is kept.
 type Store struct {
-	Redis    Redis `yaml:"redis" doc:"A Redis or Valkey server."`
-	Required bool  `yaml:"required" doc:"Whether the gateway refuses to start when the store can't be reached. Once it runs, it goes on without the store in any case."`
+	Redis    Redis       `yaml:"redis" doc:"A Redis or Valkey server, a group of them under Sentinel, or a cluster. At most one of host, socket, sentinel and cluster."`
+	Memory   StoreMemory `yaml:"memory" doc:"What each node keeps by itself: all, where there is no Redis, and what it needs to go on without one."`
+	Required bool        `yaml:"required" doc:"Whether the gateway refuses to start when the store can't be reached. Once it runs, it goes on without the store in any case."`
 }
 
 // Redis says how a Redis or Valkey server is reached.
 type Redis struct {
-	Host     string    `yaml:"host" doc:"Host name or address; the store is in memory when empty."`
-	Port     int       `yaml:"port" min:"1" max:"65535" doc:"Port."`
-	Username string    `yaml:"username" doc:"User of the access control list; the default user when empty."`
-	Password string    `yaml:"password" doc:"Password, none when empty."`
-	Database int       `yaml:"database" min:"0" max:"1000000" doc:"Number of the database."`
-	TLS      *StoreTLS `yaml:"tls" doc:"Connect with TLS."`
-	Prefix   string    `yaml:"prefix" doc:"What the names of all keys begin with."`
+	Host     string     `yaml:"host" doc:"Host name or address; the store is in memory when empty."`
+	Socket   string     `yaml:"socket" doc:"Path of the server's Unix socket, instead of host and port."`
+	Sentinel *Sentinel  `yaml:"sentinel" doc:"Find the primary by asking sentinels, instead of host and port."`
+	Cluster  StringList `yaml:"cluster" doc:"host:port of nodes of a cluster, instead of host and port; one that answers is enough."`
+	Timeout  Duration   `yaml:"timeout" min:"1ms" max:"1s" doc:"How long a request may wait for the store to count it. After that, limits do what on_store_failure says."`
+	Port     int        `yaml:"port" min:"1" max:"65535" doc:"Port."`
+	Username string     `yaml:"username" doc:"User of the access control list; the default user when empty."`
+	Password string     `yaml:"password" doc:"Password, none when empty."`
+	Database int        `yaml:"database" min:"0" max:"1000000" doc:"Number of the database."`
+	TLS      *StoreTLS  `yaml:"tls" doc:"Connect with TLS."`
+	Prefix   string     `yaml:"prefix" doc:"What the names of all keys begin with."`
 }
 
 // StoreTLS says how the store's certificate is verified.
@@ -45,6 +50,7 @@ type ClaimNames struct {
 	Role        string `yaml:"role" doc:"Role: a text, or a list of texts."`
 	Tenant      string `yaml:"tenant" doc:"Tenant: a text."`
 	Permissions string `yaml:"permissions" doc:"Permissions: an object of names with true or false, a list of texts, or a text with blanks between."`
+	Plan        string `yaml:"plan" doc:"Plan that the caller pays for: a text. Limits may ask for it."`
 	Scopes      string `yaml:"scopes" doc:"Scopes: a text with blanks between (RFC 8693 section 4.2), or a list of texts."`
 }
 
@@ -81,7 +87,7 @@ type Assertion struct {
 func (s *Store) SetDefaults() { s.Required = true }
 
 // SetDefaults names the usual port.
-func (r *Redis) SetDefaults() { *r = Redis{Port: 6379, Prefix: "yett:"} }
+func (r *Redis) SetDefaults() { *r = Redis{Port: 6379, Prefix: "yett:", Timeout: defaultStoreTimeout} }
 
 // SetDefaults forgives an issuer's clock, and no token that has ended.
 func (i *Issuer) SetDefaults() { i.Skew = seconds(5) }
@@ -90,7 +96,7 @@ func (i *Issuer) SetDefaults() { i.Skew = seconds(5) }
 func (c *ClaimNames) SetDefaults() {
 	*c = ClaimNames{
 		Subject: "sub", Email: "email", Role: "role", Tenant: "tenantId",
-		Permissions: "permissions", Scopes: "scope",
+		Permissions: "permissions", Plan: "plan", Scopes: "scope",
 	}
 }
 

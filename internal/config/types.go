@@ -11,6 +11,7 @@ type Config struct {
 	Store           Store            `yaml:"store" doc:"State that all nodes of this gateway share. Without redis each node keeps its own, in memory."`
 	Issuers         Mapping[Issuer]  `yaml:"issuers" doc:"Who signs the tokens that callers bring, by a name of your choice. The policy jwt believes them."`
 	Roles           Mapping[Role]    `yaml:"roles" doc:"Roles of callers, by the name that stands in their tokens. The policy rbac asks for them."`
+	Limits          Mapping[Limit]   `yaml:"limits" doc:"Rate limits, by a name of your choice. The policy ratelimit says where they count."`
 	Assertion       *Assertion       `yaml:"assertion" doc:"With what the gateway signs who calls, where a policy identity says assertion. The endpoint jwks serves the public key."`
 	Forwarded       Forwarded        `yaml:"forwarded" doc:"What a service is told about the client's side."`
 	Shutdown        Shutdown         `yaml:"shutdown" doc:"What happens on SIGTERM and SIGINT."`
@@ -31,6 +32,7 @@ type Listener struct {
 	TLS       *TLS             `yaml:"tls" doc:"Certificates; without it the listener is plain."`
 	Limits    ListenerLimits   `yaml:"limits" doc:"What a request may be at most."`
 	Timeouts  ListenerTimeouts `yaml:"timeouts" doc:"How long a client may take."`
+	RateLimit string           `yaml:"ratelimit_fields" enum:"legacy,structured,off" doc:"How answers tell what is left of rate limits. legacy: RateLimit-Policy, -Limit, -Remaining and -Reset, of the limit nearest to its end (draft-ietf-httpapi-ratelimit-headers-06). structured: RateLimit-Policy and RateLimit with all limits (the same draft from its version 08 on). off: nothing but Retry-After."`
 }
 
 // TLS holds the certificates of a listener.
@@ -142,7 +144,7 @@ type Route struct {
 	Query        map[string]string `yaml:"query" doc:"Query parameters that must be there, by name; * is any value."`
 	Auth         string            `yaml:"auth" required:"true" enum:"none,optional,required" doc:"Who may pass. There is no default: a public route says none."`
 	Service      string            `yaml:"service" doc:"Service that gets the request."`
-	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations" doc:"Page of the gateway itself that answers, instead of a service."`
+	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits" doc:"Page of the gateway itself that answers, instead of a service."`
 	Forward      Forward           `yaml:"forward" doc:"What the service sees."`
 	Limits       RouteLimits       `yaml:"limits" doc:"Limits of this route instead of the listener's."`
 	Timeouts     RouteTimeouts     `yaml:"timeouts" doc:"Timeouts of this route instead of the listener's and the service's."`

@@ -63,6 +63,8 @@ type Param struct{ Name, Value string }
 type Identity struct {
 	// Subject is never empty for a known caller.
 	Subject, Email, Tenant string
+	// Plan is what the caller pays for, where a token says so.
+	Plan string
 	// Role is how the caller's roles are shown: the only one, or all of them
 	// with commas between. Roles are what decides.
 	Role  string
@@ -171,6 +173,9 @@ type Exchange struct {
 	Allow string
 	// RetryAfter in seconds goes into the answer of a refusal when positive.
 	RetryAfter int
+	// Limits is what the parts of the policy ratelimit share, which stand at several
+	// places of the chain. It is theirs alone.
+	Limits any
 	// Challenge is the WWW-Authenticate field of a refusal, "" for none.
 	Challenge string
 
