@@ -61,7 +61,10 @@ type Claim struct {
 	// how long until what did not fit would.
 	More, Wait time.Duration
 
+	id   id
 	held bool // a place among those that run
+	// skip tells that nobody is asked about it, lenient that it refuses nothing.
+	skip, lenient bool
 }
 
 // Verdict is what came of a Claim.
@@ -79,7 +82,9 @@ const (
 )
 
 // Refuses tells whether the claim refuses its request.
-func (c *Claim) Refuses() bool { return !c.Soft && (c.Verdict == Exceeded || c.Verdict == Lost) }
+func (c *Claim) Refuses() bool {
+	return !c.Soft && !c.lenient && (c.Verdict == Exceeded || c.Verdict == Lost)
+}
 
 // Waiter is who asks: its context ends when it need not wait any longer. It is
 // asked for the context only when there is something to wait for.

@@ -2,16 +2,78 @@ package meter
 
 import (
 	"context"
+	"crypto/rand"
+	"log/slog"
 	"sync"
 	"time"
 
 	"yett/internal/store"
 )
 
+// Options is what a Meter is made from.
+type Options struct {
+	// Here keeps what this node counts by itself: all, until Share names a store that
+	// others use too.
+	Here store.Store
+	// Log is told when that store is lost and found.
+	Log *slog.Logger
+	// Peek makes a Meter that only looks: what it takes is not counted.
+	Peek bool
+}
+
 // Meter counts. Its methods may be called from many goroutines.
 type Meter struct {
+	Options
 	calls sync.Pool
 	ids   ids
+
+	// shared is nil where nobody shares anything.
+	shared  store.Store
+	guard   guard
+	nodes   *nodes
+	debts   *debts
+	leases  *leases
+	known   *known
+	gates   *gates
+	flights *flights
+	top     *top
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New returns a Meter that counts here. Close has to follow.
+func New(o Options) *Meter {
+	m := &Meter{
+		Options: o, ids: newIDs(), nodes: newNodes(rand.Text()), debts: newDebts(), leases: newLeases(), known: newKnown(),
+		gates: newGates(), flights: newFlights(), top: newTop(),
+	}
+	m.guard.ctx, m.stop = context.WithCancel(context.Background())
+	m.guard.changed, m.guard.probe = m.changed, m.probe
+	m.guard.since = time.Now()
+	return m
+}
+
+// Share makes the Meter count in a store that other nodes use too, from before it is
+// used for the first time. lost is why the store can't be asked as yet, or nil.
+func (m *Meter) Share(s store.Store, lost error) {
+	m.shared = s
+	if lost != nil {
+		m.guard.lose(lost)
+	}
+	if m.Peek {
+		return
+	}
+	forgetter := &forgetter{forget: m.forgetHere, done: make(map[string]time.Time)}
+	m.running.Go(func() { m.nodes.follow(m.guard.ctx, s) })
+	m.running.Go(func() { s.Follow(m.guard.ctx, forgottenSet, forgetter) })
+}
+
+// Close ends what the Meter has running. It leaves the stores alone.
+func (m *Meter) Close() {
+	m.stop()
+	m.running.Wait()
+	m.guard.probing.Wait()
 }
 
 // Call returns an empty Call, which End gives back.
@@ -24,28 +86,72 @@ func (m *Meter) Call() *Call {
 	return c
 }
 
-// Look finds claims that are exceeded as far as this node knows, without asking
-// anybody over the network: those get their verdict, the others stay Unknown where
-// that is not known here. Nothing is counted.
-func (m *Meter) Look(c *Call, now time.Time) {}
+// End gives back what a call still holds, and the call itself. Its keys are views no
+// longer.
+func (m *Meter) End(c *Call) {
+	m.leave(c, true)
+	clear(c.Claims)
+	clear(c.takes[:])
+	c.Claims, c.Keys = c.claims[:0], c.Keys[:0]
+	m.calls.Put(c)
+}
 
-// Take counts all claims, or none when one of them refuses. It waits for the store
-// within its budget, and for other requests of the same caller where an After has to.
-func (m *Meter) Take(w Waiter, c *Call, now time.Time) {}
+// probe tells whether the store is back: it takes what it is given within the budget, and
+// counts what was spent without it.
+func (m *Meter) probe(ctx context.Context) error {
+	if err := m.shared.Ping(ctx); err != nil {
+		return err
+	}
+	take := []store.Take{{Name: "probe", Key: "probe", Rule: store.Rule{Limit: 1, Window: time.Second}, Action: store.Look, Cost: 1}}
+	if err := m.shared.Take(ctx, time.Now(), take); err != nil {
+		return err
+	}
+	return m.debts.pay(ctx, m.shared)
+}
 
-// Count counts the claims of Kind Rate that Take has not seen, as far as they fit, for
-// a request that was refused by somebody else already.
-func (m *Meter) Count(c *Call, now time.Time) {}
-
-// Settle counts the claims of Kind After whose answer Counts, and lets those pass that
-// wait for it.
-func (m *Meter) Settle(c *Call, now time.Time) {}
-
-// End gives back what a call still holds, and the call itself, once. Its keys are views
-// no longer.
-func (m *Meter) End(c *Call) {}
+// changed is told by guard when the store is lost and found.
+func (m *Meter) changed(lost bool, why error, lasted time.Duration) {
+	if lost {
+		m.Log.Warn("limits count on this node alone: the store does not take what is spent",
+			"store", m.shared.Name(), "error", why.Error(), "nodes", m.nodes.live())
+		return
+	}
+	m.Log.Info("limits count in the store again", "store", m.shared.Name(), "alone_for", lasted.Round(time.Millisecond).String())
+	m.running.Go(func() { _ = m.debts.pay(m.guard.ctx, m.shared) }) // what was spent since the probe
+}
 
 // Forget lets a limit forget what it has counted under a key, on all nodes.
-func (m *Meter) Forget(ctx context.Context, name, key string) error { return nil }
+func (m *Meter) Forget(ctx context.Context, name, key string) error {
+	m.forgetHere(name, key)
+	if m.shared == nil {
+		return nil
+	}
+	return Forget(ctx, m.shared, name, key)
+}
 
-var _ store.Rule
+func (m *Meter) forgetHere(name, key string) {
+	id := m.ids.of(name, key)
+	_ = m.Here.Forget(m.guard.ctx, name, key) // memory has no errors
+	m.leases.forget(id)
+	m.known.forget(id)
+	m.debts.forget(name, key)
+	m.top.forget(name, key)
+}
+
+// State is how the Meter is.
+type State struct {
+	// Shared tells that there is a store that nodes share, Lost that it can't be asked,
+	// and this node counts alone.
+	Shared, Lost bool
+	Since        time.Time
+	// Losses is how often it was lost, Nodes how many nodes share it.
+	Losses, Nodes int64
+	Limits        []LimitState
+}
+
+// State returns how the Meter is.
+func (m *Meter) State() State {
+	s := State{Shared: m.shared != nil, Nodes: m.nodes.live(), Limits: m.top.list()}
+	s.Lost, s.Since, _, s.Losses = m.guard.state()
+	return s
+}

@@ -1,0 +1,112 @@
+package meter
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// tolerated is how many calls in a row may come too late before the store counts
+	// as lost: a single one may be the network's hiccup. Any other failure counts at
+	// once.
+	tolerated = 3
+	// firstProbe and lastProbe are how often a lost store is asked whether it is back,
+	// at first, and when it was lost again soon after it had come back.
+	firstProbe = 100 * time.Millisecond
+	lastProbe  = time.Second
+	// calm is how long the store has to be there until a loss is a new one.
+	calm = 10 * time.Second
+)
+
+// guard knows whether the store can be asked. It opens like a breaker: while the store is
+// lost, nobody waits for it.
+type guard struct {
+	isLost atomic.Bool
+	late   atomic.Int32
+
+	mu      sync.Mutex // guards what follows
+	since   time.Time
+	why     error
+	losses  int64
+	pause   time.Duration // between probes
+	changed func(lost bool, why error, lasted time.Duration)
+	probe   func(ctx context.Context) error
+	ctx     context.Context
+	probing sync.WaitGroup
+}
+
+func (g *guard) lost() bool { return g.isLost.Load() }
+
+// worked is told of each call that the store has answered.
+func (g *guard) worked() {
+	if g.late.Load() != 0 {
+		g.late.Store(0)
+	}
+}
+
+// failed is told of each call that it has not.
+func (g *guard) failed(err error) {
+	if errors.Is(err, context.DeadlineExceeded) && g.late.Add(1) < tolerated {
+		return
+	}
+	g.lose(err)
+}
+
+// lose makes the store lost, and starts to look for it.
+func (g *guard) lose(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.isLost.Load() || g.ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
+	if g.pause = min(2*g.pause, lastProbe); g.pause == 0 || now.Sub(g.since) > calm {
+		g.pause = firstProbe
+	}
+	lasted := now.Sub(g.since)
+	g.since, g.why = now, err
+	g.losses++
+	g.isLost.Store(true)
+	g.changed(true, err, lasted)
+	pause := g.pause
+	g.probing.Go(func() { g.look(pause) })
+}
+
+// look asks the store until it is back.
+func (g *guard) look(pause time.Duration) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-g.ctx.Done():
+			return
+		case <-ticker.C:
+			if g.probe(g.ctx) == nil {
+				g.find()
+				return
+			}
+		}
+	}
+}
+
+// find ends the loss.
+func (g *guard) find() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	lasted := now.Sub(g.since)
+	g.since, g.why = now, nil
+	g.late.Store(0)
+	g.isLost.Store(false)
+	g.changed(false, nil, lasted)
+}
+
+// state returns since when the store is lost or there, why, and how often it was lost.
+func (g *guard) state() (lost bool, since time.Time, why error, losses int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.isLost.Load(), g.since, g.why, g.losses
+}

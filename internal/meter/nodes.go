@@ -1,0 +1,125 @@
+package meter
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"yett/internal/store"
+)
+
+const (
+	// nodesSet is the set of nodes that live.
+	nodesSet = "nodes"
+	// beat is how often a node says that it lives, and silence how long another one may
+	// say nothing until it counts as gone.
+	beat    = time.Second
+	silence = 4 * time.Second
+)
+
+// nodes counts the nodes that share the store. What others say about time is not
+// believed: a node lives when something new was heard of it lately. While the
+// store is lost the number stays what it was.
+type nodes struct {
+	own   string
+	count atomic.Int64
+
+	mu    sync.Mutex // guards what follows
+	heard map[string]heartbeat
+	lost  bool
+	// steady is from when on nodes may count as gone: those that live need time to say
+	// so, to a store that has come back empty.
+	steady time.Time
+}
+
+// heartbeat is the last that was heard of a node.
+type heartbeat struct{ until, at time.Time }
+
+func newNodes(own string) *nodes {
+	n := &nodes{own: own, heard: make(map[string]heartbeat), lost: true}
+	n.count.Store(1)
+	return n
+}
+
+// live returns how many nodes there are, this one included.
+func (n *nodes) live() int64 { return n.count.Load() }
+
+// follow keeps count until ctx ends.
+func (n *nodes) follow(ctx context.Context, s store.Store) {
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		ticker := time.NewTicker(beat)
+		defer ticker.Stop()
+		for n.beat(ctx, s); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				n.beat(ctx, s)
+				n.recount(time.Now())
+			}
+		}
+	})
+	s.Follow(ctx, nodesSet, n)
+	beating.Wait()
+}
+
+// beat says that this node lives. When the store can't be told it is told next time.
+func (n *nodes) beat(ctx context.Context, s store.Store) {
+	_ = s.Add(ctx, nodesSet, store.Entry{Member: n.own, Until: time.Now().Add(silence)})
+}
+
+// Added implements store.Follower. What has been told before is no sign of life.
+func (n *nodes) Added(e store.Entry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := time.Now(); e.Until.After(n.heard[e.Member].until) {
+		n.heard[e.Member] = heartbeat{e.Until, now}
+	}
+}
+
+// Synced implements store.Follower.
+func (n *nodes) Synced() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lost {
+		n.lost, n.steady = false, time.Now().Add(silence)
+	}
+	n.countLocked(time.Now())
+}
+
+// Lost implements store.Follower.
+func (n *nodes) Lost(error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lost = true
+}
+
+func (n *nodes) recount(now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.countLocked(now)
+}
+
+// countLocked counts anew, unless nothing can be known. A node that was never heard of
+// again after its first word, read from the set at the start, goes with the silence.
+func (n *nodes) countLocked(now time.Time) {
+	if n.lost {
+		return
+	}
+	live := int64(0)
+	for name, h := range n.heard {
+		switch {
+		case name == n.own:
+		case now.Sub(h.at) < silence:
+			live++
+		case !now.Before(n.steady):
+			delete(n.heard, name)
+		}
+	}
+	live++
+	if live >= n.count.Load() || !now.Before(n.steady) {
+		n.count.Store(live)
+	}
+}
