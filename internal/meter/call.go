@@ -61,8 +61,9 @@ type Claim struct {
 	// how long until what did not fit would.
 	More, Wait time.Duration
 
-	id   id
-	held bool // a place among those that run
+	id    id
+	lease spending
+	held  bool // a place among those that run
 	// skip tells that nobody is asked about it, lenient that it refuses nothing.
 	skip, lenient bool
 }

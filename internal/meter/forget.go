@@ -13,8 +13,8 @@ import (
 const (
 	// forgottenSet is the set of what was forgotten lately.
 	forgottenSet = "forgotten"
-	// told is how long it is told, so that nodes hear of it which could not at once.
-	told = 10 * time.Second
+	// toldFor is how long it is told, so that nodes hear of it which could not at once.
+	toldFor = 10 * time.Second
 )
 
 // Forget lets a limit forget in the store what it has counted under a key, and tells the
@@ -24,7 +24,7 @@ func Forget(ctx context.Context, s store.Store, name, key string) error {
 	if err := s.Forget(ctx, name, key); err != nil {
 		return fmt.Errorf("forget what limit %s has counted under %s: %w", name, key, err)
 	}
-	e := store.Entry{Member: rand.Text() + " " + name + " " + key, Until: time.Now().Add(told)}
+	e := store.Entry{Member: rand.Text() + " " + name + " " + key, Until: time.Now().Add(toldFor)}
 	if err := s.Add(ctx, forgottenSet, e); err != nil {
 		return fmt.Errorf("tell the nodes to forget what limit %s has counted under %s: %w", name, key, err)
 	}
@@ -48,7 +48,7 @@ func (f *forgetter) Added(e store.Entry) {
 	if _, known := f.done[e.Member]; known {
 		return
 	}
-	f.done[e.Member] = now.Add(told + 2*store.Skew)
+	f.done[e.Member] = now.Add(toldFor + 2*store.Skew)
 	if _, what, ok := strings.Cut(e.Member, " "); ok {
 		if name, key, ok := strings.Cut(what, " "); ok {
 			f.forget(name, key)

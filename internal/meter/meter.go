@@ -21,6 +21,9 @@ type Options struct {
 	Peek bool
 }
 
+// maxLeases is of how many callers tokens are held in advance.
+const maxLeases = 100_000
+
 // Meter counts. Its methods may be called from many goroutines.
 type Meter struct {
 	Options
@@ -45,7 +48,7 @@ type Meter struct {
 // New returns a Meter that counts here. Close has to follow.
 func New(o Options) *Meter {
 	m := &Meter{
-		Options: o, ids: newIDs(), nodes: newNodes(rand.Text()), debts: newDebts(), leases: newLeases(), known: newKnown(),
+		Options: o, ids: newIDs(), nodes: newNodes(rand.Text()), debts: newDebts(), leases: newLeases(maxLeases), known: newKnown(),
 		gates: newGates(), flights: newFlights(), top: newTop(),
 	}
 	m.guard.ctx, m.stop = context.WithCancel(context.Background())
@@ -89,7 +92,7 @@ func (m *Meter) Call() *Call {
 // End gives back what a call still holds, and the call itself. Its keys are views no
 // longer.
 func (m *Meter) End(c *Call) {
-	m.leave(c, true)
+	m.leave(c)
 	clear(c.Claims)
 	clear(c.takes[:])
 	c.Claims, c.Keys = c.claims[:0], c.Keys[:0]
@@ -135,7 +138,7 @@ func (m *Meter) forgetHere(name, key string) {
 	m.leases.forget(id)
 	m.known.forget(id)
 	m.debts.forget(name, key)
-	m.top.forget(name, key)
+	m.top.forget(name, id)
 }
 
 // State is how the Meter is.
@@ -151,7 +154,7 @@ type State struct {
 
 // State returns how the Meter is.
 func (m *Meter) State() State {
-	s := State{Shared: m.shared != nil, Nodes: m.nodes.live(), Limits: m.top.list()}
+	s := State{Shared: m.shared != nil, Nodes: m.nodes.live(), Limits: m.top.list(time.Now())}
 	s.Lost, s.Since, _, s.Losses = m.guard.state()
 	return s
 }
