@@ -23,9 +23,11 @@ import (
 	"yett/internal/engine/nethttp"
 	"yett/internal/exchange"
 	"yett/internal/gateway"
+	"yett/internal/meter"
 	"yett/internal/policy"
 	"yett/internal/revocation"
 	"yett/internal/snapshot"
+	"yett/internal/store/memory"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
 	"yett/internal/token"
@@ -67,6 +69,8 @@ type App struct {
 	servers   []*engine.Server
 	ready     atomic.Bool
 	revoked   *revocation.List
+	here      *memory.Store // what this node keeps by itself
+	meter     *meter.Meter
 	shared    *shared // nil before Start
 	waiting   func(grace time.Duration)
 }
@@ -80,7 +84,7 @@ func check(o Options, keyless *config.Keyless) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(conf, o, upstream.Deps{}, pages{}, nil)
+	return compile(conf, o, upstream.Deps{}, pages{}, nil, nil)
 }
 
 // pages are the gateway's own.
@@ -90,9 +94,9 @@ type pages struct {
 	keys        admin.Keys
 }
 
-func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, log *slog.Logger) (*snapshot.Snapshot, error) {
+func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
-		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version},
+		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version, Meter: m},
 		Upstream: deps,
 		Revoked:  p.revocations.List,
 		Log:      log,
@@ -123,12 +127,16 @@ func New(o Options) (*App, error) {
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return nil, err
 	}
+	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
+	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own, a.log)
+	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own, a.meter, a.log)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)
 	}
 	if err != nil {
+		a.meter.Close()
+		a.here.Close()
 		a.sweeper.Close()
 		a.lot.Close()
 		return nil, err
@@ -287,7 +295,9 @@ func (a *App) drain(until time.Time) {
 
 // Close ends what New and Start have made. It is part of Stop.
 func (a *App) Close() error {
+	a.meter.Close()
 	a.shared.close()
+	a.here.Close()
 	a.snap.Retire(nil)
 	a.sweeper.Close()
 	a.lot.Close()

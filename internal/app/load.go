@@ -24,7 +24,7 @@ func load(o Options, keyless *config.Keyless) (*config.Config, error) {
 		return conf, err
 	}
 	if conf != nil {
-		_, err = compile(conf, o, upstream.Deps{}, pages{}, nil)
+		_, err = compile(conf, o, upstream.Deps{}, pages{}, nil, nil)
 		errors.As(err, &more)
 	}
 	found = append(found, sound(more, found)...)

@@ -92,9 +92,12 @@ func remedy(err error) string {
 // When that fails, and the configuration doesn't require the store, the gateway
 // starts without, and finds it later.
 func (a *App) openStore(ctx context.Context) error {
-	s, err := OpenStore(ctx, a.snap.Store)
-	if s == nil {
-		return err
+	var s store.Store = a.here
+	var err error
+	if a.snap.Store != nil {
+		if s, err = OpenStore(ctx, a.snap.Store); s == nil {
+			return err
+		}
 	}
 	a.shared = follow(s, a.revoked, a.log, err)
 	if err == nil {
@@ -106,6 +109,9 @@ func (a *App) openStore(ctx context.Context) error {
 		return fmt.Errorf("%w; store.required: false starts without it", err)
 	}
 	a.shared.speak(err)
+	if a.snap.Store != nil {
+		a.meter.Share(s, err)
+	}
 	return nil
 }
 
