@@ -30,13 +30,13 @@ type leases struct {
 
 const leaseShards = 64
 
-// newLeases returns leases for up to about max keys. Where there are more, those go
-// first that are of no use any longer.
-func newLeases(max int) *leases {
+// newLeases returns leases for about that many keys. When there are more, those go first
+// that are of no use any longer.
+func newLeases(keys int) *leases {
 	l := &leases{start: time.Now()}
 	for i := range l.shards {
 		l.shards[i].index = make(map[id]int32)
-		l.shards[i].max = (max + leaseShards - 1) / leaseShards
+		l.shards[i].max = max(1, (keys+leaseShards-1)/leaseShards)
 	}
 	return l
 }
@@ -110,7 +110,7 @@ func (l *leases) spend(id id, rule store.Rule, cost int64, now time.Time, nodes 
 		if k.live(t) {
 			return k.askBeside(rule, cost)
 		}
-		k.adopt(rule)
+		k.adopt(rule, t)
 	}
 	have := k.have()
 	switch {
@@ -297,7 +297,7 @@ func (s *leaseShard) add(id id, rule store.Rule, t int64) *lease {
 	s.index[id] = int32(len(s.keys))
 	s.keys = append(s.keys, lease{id: id, born: s.next()})
 	k := &s.keys[len(s.keys)-1]
-	k.adopt(rule)
+	k.adopt(rule, t)
 	return k
 }
 
@@ -337,6 +337,7 @@ func (s *leaseShard) remove(i int32) {
 // begin makes the caller the one who asks.
 func (s *leaseShard) begin(k *lease, batch, want, t int64) {
 	k.batch, k.lot = batch, want
-	k.asked, k.demand, k.waiting = t, 0, 0
+	k.asked, k.waiting = t, 0
+	k.observe(t)
 	k.flight, k.flying = s.next(), true
 }

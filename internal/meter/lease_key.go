@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"math"
 	"time"
 
 	"yett/internal/store"
@@ -46,10 +47,12 @@ type lease struct {
 	life  time.Duration // leaseLife
 	parts [2]leasePart  // what is left, the first to end first; empty ones last
 
-	lot    int64 // how much was asked for the last time
-	batch  int64 // how much of it was for later requests, if the store had enough
-	asked  int64 // when
-	demand int64 // what requests have wanted since then, spent or not
+	lot   int64 // how much was asked for the last time
+	batch int64 // how much of it was for later requests, if the store had enough
+	asked int64 // when
+
+	since  int64   // since when demand is counted
+	demand float64 // what requests have wanted since then, spent or not
 
 	flying  bool // somebody asks
 	flight  uint64
@@ -71,9 +74,9 @@ type leasePart struct{ n, until int64 }
 type leaseRefusal struct{ cost, until, believed int64 }
 
 // adopt begins anew, with another rule.
-func (k *lease) adopt(r store.Rule) {
+func (k *lease) adopt(r store.Rule, t int64) {
 	k.land()
-	*k = lease{id: k.id, born: k.born, rule: r, life: leaseLife(r), batch: 1}
+	*k = lease{id: k.id, born: k.born, rule: r, life: leaseLife(r), batch: 1, since: t}
 }
 
 // live tells whether the key is in use with its rule.
@@ -144,7 +147,7 @@ func (k *lease) putBack(n, until int64) {
 
 // count notes what a request wants, whatever came of it.
 func (k *lease) count(cost int64) {
-	k.demand += cost
+	k.demand += float64(cost)
 	k.waiting = max(0, k.waiting-cost)
 }
 
@@ -159,14 +162,22 @@ func (k *lease) low(t int64) bool {
 // from others, or of what a share of little is: the last is asked for in small pieces
 // otherwise. Those who wait are there already, and get theirs whatever that is.
 func (k *lease) plan(cost, t int64, nodes int) (batch, want int64) {
-	since := max(t-k.asked, 1)
-	wanted := float64(k.demand) * float64(k.life/2) / float64(since)
+	wanted := k.demand * float64(k.life/2) / float64(max(t-k.since, 1))
+	wanted -= math.Sqrt(wanted) // the next time it may be so much less by chance
 	batch = max(1, min(int64(min(wanted, 1e9)), 2*k.batch))
 	share := 8 * int64(max(nodes, 1))
-	want = min(batch, max(k.left/share, k.rule.Size()/(8*share)))
+	want = min(batch, max(k.left/share, k.rule.Size()/(4*share)))
 	want = max(want, k.waiting)
 	want -= want % cost
 	return batch, min(max(want, cost), k.rule.Size())
+}
+
+// observe goes on watching what is wanted, and makes less of what it has seen.
+func (k *lease) observe(t int64) {
+	all := max(t-k.since, 1)
+	kept := min(all, int64(k.life)) / 2
+	k.demand *= float64(kept) / float64(all)
+	k.since = t - kept
 }
 
 // ahead is by how much a Spend is to be counted later than it comes. What is used at
@@ -235,9 +246,9 @@ func (k *lease) learn(a *store.Take, from, t int64) {
 	}
 	switch {
 	case !a.Fits:
-		k.refuse(a.Least, from+int64(a.Wait), from)
+		k.refuse(a.Least, from+int64(a.Wait), from, t)
 	case a.More > 0:
-		k.refuse(k.left+1, k.more, from)
+		k.refuse(k.left+1, k.more, from, t)
 	}
 	// Where other limits refuse, those who wait for this one would ask one after
 	// another in vain. And where the store is slow, what it grants has ended when it comes.
@@ -252,14 +263,24 @@ func (k *lease) rim() int64 {
 	return int64(float64(k.life) * float64(k.rule.Limit) / float64(k.rule.Window))
 }
 
-// refuse notes what does not fit. Where many ask, nobody does for a while: what has
-// become free by then is got at once, instead of one by one.
-func (k *lease) refuse(cost, until, from int64) {
+// refuse notes what does not fit, said to a call sent at from and answered at t. Where
+// many ask, nobody does for a while: what has become free by then is got at once,
+// instead of one by one, and those who have waited for the answer do not wait again.
+func (k *lease) refuse(cost, until, from, t int64) {
 	believed := min(until, from+int64(leaseLongest))
 	if k.batch > 1 {
-		believed = max(believed, from+int64(k.life/8))
+		believed = max(believed, t+k.pause())
 	}
 	k.refused = leaseRefusal{cost, until, believed}
+}
+
+// pause is how long to leave a limit alone of which nothing is left. A bucket fills
+// meanwhile, and nothing is lost.
+func (k *lease) pause() int64 {
+	if k.rule.Algorithm == store.TokenBucket {
+		return int64(k.life / 2)
+	}
+	return int64(k.life / 8)
 }
 
 func (k *lease) refuses(cost, t int64) bool {
