@@ -112,9 +112,8 @@ func (l *leases) spend(id id, rule store.Rule, cost int64, now time.Time, nodes 
 		}
 		k.adopt(rule, t)
 	}
-	have := k.have()
 	switch {
-	case have >= cost:
+	case k.have() >= cost:
 		return s.spent(k, cost, t, nodes)
 	case k.refuses(cost, t):
 		return k.exceeded(cost, t)
@@ -131,9 +130,8 @@ func (l *leases) spend(id id, rule store.Rule, cost int64, now time.Time, nodes 
 }
 
 // spent takes from the lease, and begins a refill when it gets low.
-func (s *leaseShard) spent(k *lease, cost, t int64, nodes int) spending {
-	until := k.take(cost)
-	out := spending{state: leaseSpent, cost: cost, until: until, born: k.born}
+func (s *leaseShard) spent(k *lease, cost, t int64, nodes int) (out spending) {
+	out.state, out.cost, out.until, out.born = leaseSpent, cost, k.take(cost), k.born
 	if k.low(t) {
 		if batch, want := k.plan(cost, t, nodes); want > cost {
 			s.begin(k, batch, want, t)
