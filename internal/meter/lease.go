@@ -177,8 +177,10 @@ func (l *leases) fill(id id, s spending, t *store.Take, asked, now time.Time) sp
 	}
 	k.expire(at)
 	k.learn(t, from, at)
-	if s.flight != 0 && s.flight == k.flight {
-		k.land()
+	if s.flight != 0 {
+		if s.flight == k.flight { // nobody else has begun to ask since
+			k.land()
+		}
 		k.lost = false
 		out.until = from + k.lasts(&s, t)
 		if more := t.Granted - s.used(); more > 0 && out.until > at {

@@ -262,6 +262,7 @@ func TestLeaseOutlivesItsAsker(t *testing.T) {
 	waiter := l.spend(1)
 	l.expect(waiter, leaseWait)
 	l.failed(leaseKey, dead)
+	l.answer(dead)
 	l.closed(waiter.done, false)
 	l.answer(next)
 	l.closed(waiter.done, true)
@@ -373,6 +374,23 @@ func TestLeaseOfAnotherRule(t *testing.T) {
 	l.spend(1)
 	if l.key().rule != l.rule {
 		t.Error("the old rule stays")
+	}
+}
+
+func TestLeaseOfAnotherRuleThatComesLate(t *testing.T) {
+	l := newLeaseTest(t, leaseMinute)
+	l.answer(l.spend(1))
+	l.spend(1)
+	l.spend(30) // waits, so that the next takes more than it needs
+	l.wait(leaseGivenUp)
+	late, old := l.spend(1), l.rule
+	l.expect(late, leaseAsk)
+	l.wait(leaseGivenUp)
+	l.rule.Limit = 10
+	l.spend(1)
+	l.fill(leaseKey, late, &store.Take{Rule: old, Fits: true, Granted: late.want}, l.now, l.now)
+	if late.want < 30 || l.key().have() != 0 {
+		t.Errorf("%d of the old rule's %d are used", l.key().have(), late.want)
 	}
 }
 
@@ -499,6 +517,53 @@ func TestLeaseForgets(t *testing.T) {
 	}
 }
 
+func TestLeaseForgetsWhatIsSaidLate(t *testing.T) {
+	l := newLeaseTest(t, store.Rule{Limit: 60, Window: 100 * time.Millisecond}) // not leased
+	refused := l.spend(1)
+	l.forget(leaseKey)
+	s := l.spend(1)
+	l.fill(leaseKey, refused, &store.Take{Rule: l.rule, Least: 1, Wait: time.Second}, l.now, l.now)
+	l.expect(l.spend(1), leaseAsk)
+	l.answer(s)
+
+	l = newLeaseTest(t, leaseMinute)
+	l.warm(20)
+	s = l.spend(5)
+	l.forget(leaseKey)
+	l.spend(1)
+	l.giveBack(leaseKey, s, l.now)
+	if n := l.key().have(); n != 0 {
+		t.Errorf("%d from before", n)
+	}
+}
+
+// What is left here and there is not enough when neither is: it must not look so.
+func TestLeaseRefusesMoreThanItShows(t *testing.T) {
+	l := newLeaseTest(t, leaseMinute)
+	l.warm(3)
+	for l.key().have() > 3 {
+		l.spend(1)
+	}
+	s := l.spend(5)
+	if s.state != leaseAsk {
+		l.wait(leaseGivenUp)
+		s = l.spend(5)
+	}
+	out := l.fill(leaseKey, s, &store.Take{Rule: l.rule, Least: 5, Left: 3, Wait: time.Second, More: time.Second}, l.now, l.now)
+	l.expect(out, leaseExceeded)
+	if out.left != 4 {
+		t.Errorf("%d left", out.left)
+	}
+	out = l.spend(5)
+	l.expect(out, leaseExceeded)
+	if out.left != 4 {
+		t.Errorf("%d left", out.left)
+	}
+	if out = l.look(leaseKey, l.rule, 3, l.now); out.state != leaseSpent || out.left != 6 {
+		t.Errorf("%+v", out)
+	}
+}
+
 // A bucket of which some is leased must stay below the rim for everybody.
 func TestLeaseKeepsBelowTheRim(t *testing.T) {
 	l := newLeaseTest(t, store.Rule{Algorithm: store.TokenBucket, Limit: 100, Window: time.Second, Burst: 600})
@@ -526,7 +591,7 @@ func TestLeasesAreBounded(t *testing.T) {
 	l.warm(20)
 	for i := range uint64(100_000) {
 		other := id{i * 0x9e3779b97f4a7c15, i}
-		l.leases.spend(other, l.rule, 1, l.now.Add(-leaseGivenUp), 1)
+		l.failed(other, l.leases.spend(other, l.rule, 1, l.now, 1))
 	}
 	if k := l.key(); k == nil || k.have() == 0 {
 		t.Error("a lease had to go for keys that have ended")
