@@ -14,7 +14,9 @@ import (
 type Set struct{}
 
 // Compile checks the limits. Paths of problems begin with "limits".
-func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) { return &Set{}, nil }
+func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) {
+	return &Set{}, nil
+}
 
 // Lookup returns the limit of that name, or nil.
 func (s *Set) Lookup(name string) *Limit { return nil }
