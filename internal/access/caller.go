@@ -21,6 +21,7 @@ type Caller struct {
 	Email       string                      `yaml:"email" doc:"Email address."`
 	Role        config.StringList           `yaml:"role" doc:"Role, or a list of them."`
 	Tenant      string                      `yaml:"tenant" doc:"Tenant."`
+	Plan        string                      `yaml:"plan" doc:"Plan that the caller pays for."`
 	Permissions config.StringList           `yaml:"permissions" doc:"Permissions that the token grants."`
 	Scopes      config.StringList           `yaml:"scopes" doc:"Scopes that the token grants."`
 	Expires     Span                        `yaml:"expires" doc:"When the token ends, from now on; -1m for one that ended a minute ago. 15m when empty."`
@@ -125,7 +126,7 @@ func (m *Mint) Token(name string, c *Caller, now time.Time) (string, error) {
 	if subject == "" {
 		subject = name
 	}
-	id := exchange.Identity{Subject: subject, Email: c.Email, Tenant: c.Tenant, Roles: c.Role, Role: strings.Join(c.Role, ","),
+	id := exchange.Identity{Subject: subject, Email: c.Email, Tenant: c.Tenant, Plan: c.Plan, Roles: c.Role, Role: strings.Join(c.Role, ","),
 		Permissions: c.Permissions, Scopes: c.Scopes}
 	from, lifetime := m.times(issuer, time.Duration(c.Expires), now)
 	return Sign(v, issuer, id, from, lifetime, c.overrides())

@@ -48,11 +48,11 @@ func TestIssuer(t *testing.T) {
 }
 
 func TestParseCaller(t *testing.T) {
-	c, err := ParseCaller(`{role: [a, b], tenant: t-1, expires: -1m, claims: {n: 1, list: [x, true, 1.5], o: {k: null}, gone: }}`)
+	c, err := ParseCaller(`{role: [a, b], tenant: t-1, plan: gold, expires: -1m, claims: {n: 1, list: [x, true, 1.5], o: {k: null}, gone: }}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(c.Role, config.StringList{"a", "b"}) || c.Tenant != "t-1" || time.Duration(c.Expires) != -time.Minute {
+	if !reflect.DeepEqual(c.Role, config.StringList{"a", "b"}) || c.Tenant != "t-1" || c.Plan != "gold" || time.Duration(c.Expires) != -time.Minute {
 		t.Errorf("%+v", c)
 	}
 	want := map[string]any{"n": json.Number("1"), "list": []any{"x", true, json.Number("1.5")}, "o": map[string]any{"k": nil}, "gone": nil}

@@ -382,6 +382,7 @@ func TestExplainAs(t *testing.T) {
 	}{
 		{"technician", "403 INSUFFICIENT_PERMISSIONS policy:rbac", "caller     technician, by issuer auth\n             roles: technician\n"},
 		{"{role: tenant_admin, tenant: t-1, subject: u-1}", "pass service:app", "             tenant: t-1\n"},
+		{"{role: tenant_admin, plan: gold}", "pass service:app", "             plan: gold\n"},
 		{"{role: tenant_admin, expires: -1m}", "401 TOKEN_EXPIRED policy:jwt", "nobody whom the gateway knows"},
 		{"{role: tenant_admin, forged: true}", "401 INVALID_TOKEN", "was made up"},
 		{"anonymous", "401 NO_TOKEN", "nobody whom the gateway knows"},

@@ -134,7 +134,7 @@ func (e *explanation) printCaller(p *sheet) {
 	} else {
 		p.line("%s, by issuer %s", c.Subject, cmp.Or(c.Issuer, "none"))
 		for _, f := range []struct{ name, text string }{
-			{"email", c.Email}, {"roles", strings.Join(c.Roles, ", ")}, {"tenant", c.Tenant},
+			{"email", c.Email}, {"roles", strings.Join(c.Roles, ", ")}, {"tenant", c.Tenant}, {"plan", c.Plan},
 			{"permissions", strings.Join(c.Permissions, ", ")}, {"scopes", strings.Join(c.Scopes, ", ")},
 		} {
 			if f.text != "" {

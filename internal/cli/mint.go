@@ -45,6 +45,7 @@ place where people develop.`,
 	flags.StringVar(&m.id.Email, "email", "", "email address")
 	flags.StringArrayVar(&m.id.Roles, "role", nil, "role; may be repeated")
 	flags.StringVar(&m.id.Tenant, "tenant", "", "tenant")
+	flags.StringVar(&m.id.Plan, "plan", "", "plan that the caller pays for")
 	flags.StringArrayVar(&m.id.Permissions, "permission", nil, "permission; may be repeated")
 	flags.StringArrayVar(&m.id.Scopes, "scope", nil, "scope; may be repeated")
 	flags.DurationVar(&m.expires, "expires", 15*time.Minute, "how long the token is good")

@@ -87,7 +87,7 @@ func TestMintNeedsAnIssuer(t *testing.T) {
 func TestMintAndDecode(t *testing.T) {
 	needTokens(t)
 	name := file(t, issued)
-	got := call(t, nil, "token", "mint", "-c", name, "--subject", "u-1", "--role", "technician", "--tenant", "t-1", "--permission", "a:read", "--scope", "x",
+	got := call(t, nil, "token", "mint", "-c", name, "--subject", "u-1", "--role", "technician", "--tenant", "t-1", "--plan", "silver", "--permission", "a:read", "--scope", "x",
 		"--email", "a@example.org", "--claim", `tier="gold"`)
 	raw := strings.TrimSpace(got.stdout)
 	if got.code != exitOK || got.stderr != "" || strings.Count(raw, ".") != 2 || got.stdout != raw+"\n" {
@@ -98,7 +98,7 @@ func TestMintAndDecode(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &d); err != nil || got.code != exitOK {
 		t.Fatalf("%v: %+v", err, got)
 	}
-	if d.Claims["sub"] != "u-1" || d.Claims["tier"] != "gold" || d.Claims["tenantId"] != "t-1" || d.Claims["email"] != "a@example.org" || d.Header["alg"] != "HS256" ||
+	if d.Claims["sub"] != "u-1" || d.Claims["tier"] != "gold" || d.Claims["tenantId"] != "t-1" || d.Claims["plan"] != "silver" || d.Claims["email"] != "a@example.org" || d.Header["alg"] != "HS256" ||
 		d.Verified == nil || !d.Verified.Passes || d.Verified.Issuer != "auth" || d.Verified.Algorithm != "HS256" {
 		t.Errorf("%s", got.stdout)
 	}

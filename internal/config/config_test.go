@@ -96,6 +96,23 @@ func TestFull(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	c := loadFull(t)
+	if names := c.Limits.Names(); !slices.Equal(names, []string{"auth", "crm"}) || c.Listeners[1].RateLimit != "legacy" || c.Listeners[0].RateLimit != "structured" {
+		t.Errorf("%v, %+v", names, c.Listeners)
+	}
+	all, _ := c.Limits.Get("auth")
+	if all.Limit != 100 || all.Window != seconds(15*60) || !slices.Equal(all.By, []string{"ip", "path.id"}) || !slices.Equal(all.Counts, []string{"401", "400-499"}) ||
+		len(all.Except) != 2 || all.Fields || all.Callers[0].Burst != 50 || !all.Callers[1].Unlimited {
+		t.Errorf("%+v", all)
+	}
+	want := Limit{Concurrent: 10, By: StringList{"user"}, Callers: []CallerLimit{{For: StringList{"known"}, Concurrent: 50}}, Algorithm: "sliding_window",
+		IPv4Prefix: 32, IPv6Prefix: 64, Cost: 1, Mode: "enforce", Precision: "exact", OnStoreFailure: "local", Fields: true}
+	if few, _ := c.Limits.Get("crm"); !reflect.DeepEqual(*few, want) {
+		t.Errorf("%+v", few)
+	}
+}
+
 // TestFullHasEveryKey keeps the example, and with it the schema's test, whole.
 func TestFullHasEveryKey(t *testing.T) {
 	c := loadFull(t)

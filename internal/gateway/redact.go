@@ -39,14 +39,14 @@ func publicValue(name, value string) string {
 	case exchange.EqualFold(name, "Set-Cookie"):
 		pair, attributes, _ := strings.Cut(value, ";")
 		return hideValues(pair, ";", func(string) bool { return true }) + public(strings.TrimRight(";"+attributes, ";"))
-	case secretName(name):
+	case exchange.SecretName(name):
 		return hidden
 	}
 	return public(value)
 }
 
 // publicQuery copies a query without the values of secrets.
-func publicQuery(query string) string { return hideValues(query, "&", secretName) }
+func publicQuery(query string) string { return hideValues(query, "&", exchange.SecretName) }
 
 // hideValues hides the values of a list of name=value for which secret is
 // true.
@@ -64,23 +64,4 @@ func hideValues(list, separator string, secret func(name string) bool) string {
 		}
 	}
 	return strings.Join(pairs, separator)
-}
-
-// secretName tells whether what has that name, a header field or a query
-// value, is likely to be a secret.
-func secretName(name string) bool {
-	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	if strings.HasPrefix(name, "access-control-") { // -allow-credentials is none
-		return false
-	}
-	switch name {
-	case "key", "code", "sig", "auth", "jwt", "pwd", "sid":
-		return true
-	}
-	for _, word := range []string{"token", "secret", "passw", "credential", "signature", "assertion", "session", "authorization", "api-key", "apikey", "access-key"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
 }

@@ -117,6 +117,7 @@ type Caller struct {
 	Subject     string    `json:"subject"`
 	Email       string    `json:"email,omitempty"`
 	Tenant      string    `json:"tenant,omitempty"`
+	Plan        string    `json:"plan,omitempty"`
 	Roles       []string  `json:"roles,omitempty"`
 	Permissions []string  `json:"permissions,omitempty"`
 	Scopes      []string  `json:"scopes,omitempty"`

@@ -281,7 +281,7 @@ func (w *walker) finish(x *exchange.Exchange) *Walk {
 	w.out.Request = Request{Method: public(x.Method), Target: publicTarget(target), Path: public(x.Path), Host: public(x.Authority),
 		Version: x.Version.String(), Listener: strings.Clone(x.Listener), TLS: x.Secure}
 	if id := &x.Identity; id.Known() {
-		w.out.Caller = &Caller{Subject: public(id.Subject), Email: public(id.Email), Tenant: public(id.Tenant), Roles: slices.Clone(id.Roles),
+		w.out.Caller = &Caller{Subject: public(id.Subject), Email: public(id.Email), Tenant: public(id.Tenant), Plan: public(id.Plan), Roles: slices.Clone(id.Roles),
 			Permissions: slices.Clone(id.Permissions), Scopes: slices.Clone(id.Scopes), Issuer: id.Issuer, Expires: id.Expires}
 	}
 	if x.Reason != nil {

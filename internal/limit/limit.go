@@ -3,50 +3,209 @@
 package limit
 
 import (
-	"yett/internal/config"
+	"fmt"
+	"net/netip"
+	"slices"
+
 	"yett/internal/exchange"
 	"yett/internal/meter"
-	"yett/internal/problem"
-	"yett/internal/role"
+	"yett/internal/store"
 )
 
-// Set is the limits of a configuration. The nil Set has none.
-type Set struct{}
+// Set is the limits of a configuration. It never changes. The nil Set has none.
+type Set struct {
+	limits []*Limit // in the order of the file
+	byName map[string]*Limit
+}
 
-// Compile checks the limits. Paths of problems begin with "limits".
-func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) { return &Set{}, nil }
+func newSet(limits []*Limit) *Set {
+	s := &Set{limits: limits, byName: make(map[string]*Limit, len(limits))}
+	for _, l := range limits {
+		s.byName[l.name] = l
+	}
+	return s
+}
 
 // Lookup returns the limit of that name, or nil.
-func (s *Set) Lookup(name string) *Limit { return nil }
+func (s *Set) Lookup(name string) *Limit {
+	if s == nil {
+		return nil
+	}
+	return s.byName[name]
+}
 
-// Names returns the names in the order of the file.
-func (s *Set) Names() []string { return nil }
+// Names returns the names in the order of the file. The slice is the caller's.
+func (s *Set) Names() []string {
+	if s == nil {
+		return nil
+	}
+	names := make([]string, len(s.limits))
+	for i, l := range s.limits {
+		names[i] = l.name
+	}
+	return names
+}
 
-// Limit is one of them.
-type Limit struct{}
+// For returns the limits as they are for requests to that service, "" for none: an
+// exchange knows its service only when it is forwarded, which is after it was counted.
+// Limits that do not count by service are the same objects.
+func (s *Set) For(service string) *Set {
+	if s == nil || service == "" || !slices.ContainsFunc(s.limits, (*Limit).countsService) {
+		return s
+	}
+	limits := slices.Clone(s.limits)
+	for i, l := range limits {
+		if l.countsService() {
+			bound := *l
+			bound.service = service
+			limits[i] = &bound
+		}
+	}
+	return newSet(limits)
+}
+
+// Limit is one of them. It never changes.
+type Limit struct {
+	name     string
+	kind     meter.Kind
+	rule     store.Rule
+	cost     int64
+	leased   bool
+	soft     bool
+	shown    bool
+	onLoss   meter.OnLoss
+	statuses []span // those that count, for meter.After
+
+	who        matcher
+	except     []netip.Prefix
+	preflights bool
+	tiers      []tier
+
+	parts    []part
+	ip4, ip6 network
+	service  string // of the requests, where it is known
+	explain  string
+}
+
+// tier is other numbers for some callers.
+type tier struct {
+	who       matcher
+	rule      store.Rule
+	unlimited bool
+}
+
+// span is some statuses, both ends included.
+type span struct{ from, to int }
 
 // Name returns its name.
-func (l *Limit) Name() string { return "" }
+func (l *Limit) Name() string { return l.name }
 
 // AsksCaller tells whether it has to be known who calls: whom it counts, or by which
 // numbers, depends on that. A limit for anonymous callers alone does not ask.
-func (l *Limit) AsksCaller() bool { return false }
+func (l *Limit) AsksCaller() bool {
+	if l.ForAnonymous() {
+		return false
+	}
+	return !l.who.everybody() || len(l.tiers) > 0 || slices.ContainsFunc(l.parts, func(p part) bool { return p.kind.asksCaller() })
+}
 
 // ForAnonymous tells that only requests count whose caller is not known.
-func (l *Limit) ForAnonymous() bool { return false }
+func (l *Limit) ForAnonymous() bool { return l.who.anonymous && !l.who.anyKnown() }
 
-// Params returns the names of the path's values that it counts by.
-func (l *Limit) Params() []string { return nil }
+// Concurrent tells that requests count while they run.
+func (l *Limit) Concurrent() bool { return l.kind == meter.Flight }
 
-// Claim adds to c what a request asks of the limit, and tells whether it asks anything.
-// Cost is a multiple of the limit's own. Claim does not allocate. The keys are in c.Keys.
-func (l *Limit) Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool { return false }
-
-// Counts tells whether an answer counts, for a limit that asks for statuses.
-func (l *Limit) Counts(x *exchange.Exchange) bool { return false }
+// Params returns the names of the path's values that it counts by. The slice is the
+// caller's.
+func (l *Limit) Params() []string {
+	var names []string
+	for _, p := range l.parts {
+		if p.kind == byPath {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
 
 // Shown tells whether clients are told about it.
-func (l *Limit) Shown() bool { return false }
+func (l *Limit) Shown() bool { return l.shown }
 
 // Explain says for people whose requests it counts, such as "100 in 15m for each ip".
-func (l *Limit) Explain() string { return "" }
+func (l *Limit) Explain() string { return l.explain }
+
+// CheckCost tells what is wrong with a multiple of the limit's cost, from 1 on: a
+// request that costs more than some caller can ever have would never pass.
+func (l *Limit) CheckCost(multiple int64) error {
+	if l.kind == meter.Flight && multiple != 1 {
+		return fmt.Errorf("limit %q counts requests that run, and each is one", l.name)
+	}
+	least := l.rule.Size()
+	for _, t := range l.tiers {
+		if !t.unlimited {
+			least = min(least, t.rule.Size())
+		}
+	}
+	if multiple > least/l.cost {
+		return fmt.Errorf("a request would cost %d times %d, and there are callers who have %d of limit %q, so none of theirs would pass", multiple, l.cost, least, l.name)
+	}
+	return nil
+}
+
+// Claim adds to c what a request asks of the limit, and tells whether it asks anything.
+// Cost is a multiple of the limit's own, from 1 on, that CheckCost has seen. Claim does
+// not allocate, once c.Keys has grown to its size. The keys are in c.Keys: when that grows, those
+// of earlier claims stay where they were, and nobody writes there any more.
+func (l *Limit) Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool {
+	rule, limited := l.ruleFor(x)
+	if !limited {
+		return false
+	}
+	at := len(c.Keys)
+	c.Keys = l.appendKey(c.Keys, x)
+	c.Claims = append(c.Claims, meter.Claim{
+		Name: l.name, Key: exchange.View(c.Keys[at:]), Kind: l.kind, Rule: *rule, Cost: l.cost * cost,
+		Leased: l.leased, OnLoss: l.onLoss, Soft: l.soft,
+	})
+	return true
+}
+
+// ruleFor returns the numbers that count for a request, and false where it does not
+// count.
+func (l *Limit) ruleFor(x *exchange.Exchange) (*store.Rule, bool) {
+	if x.PassPreflight && !l.preflights || !l.who.fits(&x.Identity) || l.excepts(x.Client) {
+		return nil, false
+	}
+	for i := range l.tiers {
+		if t := &l.tiers[i]; t.who.fits(&x.Identity) {
+			return &t.rule, !t.unlimited
+		}
+	}
+	return &l.rule, true
+}
+
+func (l *Limit) excepts(client netip.Addr) bool {
+	if len(l.except) == 0 {
+		return false
+	}
+	client = client.Unmap().WithZone("") // a network holds no address with a zone
+	for _, p := range l.except {
+		if p.Contains(client) {
+			return true
+		}
+	}
+	return false
+}
+
+// Counts tells whether an answer counts, for a limit that asks for statuses. It has to be
+// asked when the answer's head is known: a client that leaves later has had its answer.
+func (l *Limit) Counts(x *exchange.Exchange) bool {
+	if x.Reason == exchange.ClientGone { // nobody's failure
+		return false
+	}
+	for _, s := range l.statuses {
+		if s.from <= x.Status && x.Status <= s.to {
+			return true
+		}
+	}
+	return false
+}

@@ -6,6 +6,7 @@ package policy
 import (
 	"yett/internal/assertion"
 	"yett/internal/exchange"
+	"yett/internal/limit"
 	"yett/internal/problem"
 	"yett/internal/role"
 	"yett/internal/token"
@@ -51,6 +52,9 @@ type Deps struct {
 	Roles *role.Set
 	// Assertion signs who calls, nil where it is not configured.
 	Assertion *assertion.Signer
+	// Limits are the configured limits, of which there may be none. Those of a
+	// Kind that is built for each route know the service.
+	Limits *limit.Set
 	// Route is the route for which the policy is built, zero for a Kind that
 	// is built once for all.
 	Route Route

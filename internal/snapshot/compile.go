@@ -8,6 +8,7 @@ import (
 
 	"yett/internal/catalog"
 	"yett/internal/config"
+	"yett/internal/limit"
 	"yett/internal/policy"
 	"yett/internal/problem"
 	"yett/internal/route"
@@ -29,6 +30,8 @@ type builder struct {
 	// name, and variants what was built of them already.
 	perRoute map[string]config.PolicyEntry
 	variants map[string]variant
+	// limits are the limits as requests to each service have them.
+	limits map[string]*limit.Set
 }
 
 // variant is a global policy as some routes have it.
@@ -48,7 +51,7 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 		byName: make(map[string]*upstream.Service),
 		used:   make(map[string]bool),
 		global: make(map[string]policy.Link), perRoute: make(map[string]config.PolicyEntry),
-		variants: make(map[string]variant),
+		variants: make(map[string]variant), limits: make(map[string]*limit.Set),
 	}
 }
 
@@ -101,6 +104,7 @@ func (b *builder) link(e config.PolicyEntry, at string, route policy.Route) (pol
 	}
 	deps := b.deps.Policy
 	deps.Route = route
+	deps.Limits = b.limitsFor(route.Service)
 	p, problems := kind.Build(e.Config, deps)
 	b.note(e.Config.Locate(problems))
 	return policy.Link{Kind: kind, Policy: p}, len(problems) == 0

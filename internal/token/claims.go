@@ -94,12 +94,12 @@ func lookup(claims map[string]any, p claimPath) any {
 func missing(v any) bool { return v == nil || v == "" }
 
 // claimNames say which claims become which part of an identity.
-type claimNames struct{ subject, email, role, tenant, permissions, scopes claimPath }
+type claimNames struct{ subject, email, role, tenant, plan, permissions, scopes claimPath }
 
 func newClaimNames(c config.ClaimNames) claimNames {
 	return claimNames{
 		subject: path(c.Subject), email: path(c.Email), role: path(c.Role), tenant: path(c.Tenant),
-		permissions: path(c.Permissions), scopes: path(c.Scopes),
+		plan: path(c.Plan), permissions: path(c.Permissions), scopes: path(c.Scopes),
 	}
 }
 
@@ -122,7 +122,7 @@ func (n claimNames) identity(claims map[string]any) (exchange.Identity, error) {
 		errs = append(errs, err)
 		return list
 	}
-	id.Subject, id.Email, id.Tenant = text(n.subject), text(n.email), text(n.tenant)
+	id.Subject, id.Email, id.Tenant, id.Plan = text(n.subject), text(n.email), text(n.tenant), text(n.plan)
 	id.TokenID = text(path("jti"))
 	id.Roles = note(texts(lookup(claims, n.role), n.role.name))
 	id.Role = strings.Join(id.Roles, ",")

@@ -46,7 +46,7 @@ func (v *Verifier) Claims(issuer string, id exchange.Identity, now time.Time, li
 	for _, t := range []struct {
 		at    claimPath
 		value string
-	}{{n.subject, id.Subject}, {n.email, id.Email}, {n.tenant, id.Tenant}, {n.scopes, strings.Join(id.Scopes, " ")}} {
+	}{{n.subject, id.Subject}, {n.email, id.Email}, {n.tenant, id.Tenant}, {n.plan, id.Plan}, {n.scopes, strings.Join(id.Scopes, " ")}} {
 		if t.value != "" {
 			place(c, t.at, t.value)
 		}

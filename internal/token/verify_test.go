@@ -95,6 +95,7 @@ func TestClaims(t *testing.T) {
 		{"none of several audiences", nil, map[string]any{"aud": []string{"x", "y"}}, "token_audience"},
 		{"empty list of audiences", nil, map[string]any{"aud": []string{}}, "token_audience"},
 		{"audience not looked at", func(is *config.Issuer) { is.Audience = nil }, map[string]any{"aud": nil}, ""},
+		{"a plan that is no text", nil, map[string]any{"plan": []string{"gold"}}, "token_claims"},
 		{"no subject", nil, map[string]any{"sub": nil}, "token_claims"},
 		{"empty subject", nil, map[string]any{"sub": ""}, "token_claims"},
 		{"nothing but a subject", nil, map[string]any{"email": nil, "role": nil, "tenantId": nil, "permissions": nil, "scope": nil, "jti": nil}, ""},
@@ -158,16 +159,16 @@ func TestClaimNames(t *testing.T) {
 	w := newWallet(t)
 	v := verifier(t, issuers(w, func(is *config.Issuer) {
 		is.Claims = config.ClaimNames{Subject: "uid", Email: "contact.mail", Role: "realm_access.roles", Tenant: "https://example.org/tenant",
-			Permissions: "perms", Scopes: "scp"}
+			Plan: "billing.plan", Permissions: "perms", Scopes: "scp"}
 	}), nil)
 	got, reason, detail := v.Verify(sign(t, "HS256", w.key("HS256"), with(map[string]any{
 		"uid": "u-2", "contact": map[string]any{"mail": "m@example.org"}, "realm_access": map[string]any{"roles": []string{"one", "two"}},
-		"https://example.org/tenant": "t-2", "perms": "x y", "scp": []string{"s"},
+		"https://example.org/tenant": "t-2", "perms": "x y", "scp": []string{"s"}, "billing": map[string]any{"plan": "gold"},
 	}), nil), now)
 	if reason != nil {
 		t.Fatal(reason, detail)
 	}
-	want := exchange.Identity{Subject: "u-2", Email: "m@example.org", Role: "one,two", Roles: []string{"one", "two"}, Tenant: "t-2",
+	want := exchange.Identity{Subject: "u-2", Email: "m@example.org", Role: "one,two", Roles: []string{"one", "two"}, Tenant: "t-2", Plan: "gold",
 		Permissions: []string{"x", "y"}, Scopes: []string{"s"}, Issuer: "platform", TokenID: "id-1", Expires: got.Identity.Expires}
 	if !reflect.DeepEqual(got.Identity, want) {
 		t.Errorf("%+v", got.Identity)
@@ -276,7 +277,7 @@ func TestSignedByUs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		id := exchange.Identity{Subject: "u", Email: "e", Tenant: "t", Roles: []string{"a", "b"}, Role: "a,b", Permissions: []string{"p"}, Scopes: []string{"x", "y"}, TokenID: "j"}
+		id := exchange.Identity{Subject: "u", Email: "e", Tenant: "t", Plan: "g", Roles: []string{"a", "b"}, Role: "a,b", Permissions: []string{"p"}, Scopes: []string{"x", "y"}, TokenID: "j"}
 		claims, err := v.Claims("platform", id, now, time.Minute)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,282 @@
+package limit
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"yett/internal/exchange"
+)
+
+// A key is the text under which a caller is counted, one part for each thing that the limit
+// counts by, with | between: user:u-1|route:orders. Values come from outside, so they are
+// written so that two callers never have the same key, and that it can stand in the name
+// of a Redis key, in a log line and in a terminal:
+//
+//   - %, |, braces, blanks, control characters and all that is not ASCII are percent-encoded;
+//   - one of more than 64 bytes is ~ and its hash;
+//   - - is one that is missing; a value that is "-", or begins with ~, has that encoded;
+//   - secrets are their hash.
+//
+// A hash is the first 128 bits of SHA-256, in base64url.
+
+const (
+	// missing stands for what a request does not have.
+	missing = "-"
+	// longest is how many bytes a value may have that is kept as it is.
+	longest = 64
+	// hashBytes of SHA-256 are kept, hashText is how long they are in base64url.
+	hashBytes, hashText = 16, 22
+)
+
+// partKind is what a part of a key is about.
+type partKind uint8
+
+const (
+	byEveryone partKind = iota
+	byIP
+	byUser
+	byTenant
+	byRole
+	byAPIKey
+	byRoute
+	byService
+	byHost
+	byMethod
+	byHeader
+	byPath
+)
+
+// asksCaller tells whether it depends on who calls.
+func (k partKind) asksCaller() bool { return k == byUser || k == byTenant || k == byRole }
+
+// looksAtIP tells whether it is the client's address, or can be.
+func (k partKind) looksAtIP() bool {
+	return k == byIP || k == byUser || k == byTenant || k == byAPIKey
+}
+
+// part is one thing that a limit counts by.
+type part struct {
+	kind  partKind
+	name  string // of the header, in lower case, or of the path's value
+	label string // what stands before the value in a key: "user:"
+	// field is the header's Key. A secret one is shown as its hash.
+	field  exchange.Key
+	secret bool
+}
+
+// network is how much of an address makes a caller.
+type network struct {
+	bits   int
+	suffix string // "/64", or empty for all of it
+}
+
+func newNetwork(bits, all int) network {
+	if bits >= all {
+		return network{bits: all}
+	}
+	return network{bits, "/" + strconv.Itoa(bits)}
+}
+
+func (l *Limit) countsService() bool {
+	for i := range l.parts {
+		if l.parts[i].kind == byService {
+			return true
+		}
+	}
+	return false
+}
+
+// appendKey appends the key of a request. It uses what is behind b as scratch.
+func (l *Limit) appendKey(b []byte, x *exchange.Exchange) []byte {
+	for i := range l.parts {
+		if i > 0 {
+			b = append(b, '|')
+		}
+		b = l.appendPart(b, &l.parts[i], x)
+	}
+	return b
+}
+
+func (l *Limit) appendPart(b []byte, p *part, x *exchange.Exchange) []byte {
+	switch p.kind {
+	case byEveryone:
+		return append(b, p.label...)
+	case byIP:
+		return l.appendIP(b, x.Client)
+	case byUser:
+		return l.appendUser(b, x)
+	case byTenant:
+		if x.Identity.Tenant == "" {
+			return l.appendUser(b, x)
+		}
+	case byAPIKey:
+		if x.Request.Get(apiKeyHeader) == "" {
+			return l.appendIP(b, x.Client)
+		}
+	}
+	b = append(b, p.label...)
+	if p.kind == byHeader || p.kind == byAPIKey {
+		return appendField(b, &x.Request, p)
+	}
+	return appendOrMissing(b, l.valueOf(p, x))
+}
+
+// valueOf returns the value of a part that has one.
+func (l *Limit) valueOf(p *part, x *exchange.Exchange) string {
+	switch p.kind {
+	case byTenant:
+		return x.Identity.Tenant
+	case byRole:
+		return x.Identity.Role
+	case byRoute:
+		return x.Route
+	case byService:
+		return l.service
+	case byHost:
+		return x.Host
+	case byMethod:
+		return x.Method
+	}
+	return x.Param(p.name) // byPath
+}
+
+func (l *Limit) appendUser(b []byte, x *exchange.Exchange) []byte {
+	if !x.Identity.Known() {
+		return l.appendIP(b, x.Client)
+	}
+	return appendValue(append(b, "user:"...), x.Identity.Subject)
+}
+
+func (l *Limit) appendIP(b []byte, a netip.Addr) []byte {
+	b = append(b, "ip:"...)
+	a = a.Unmap()
+	n := &l.ip6
+	switch {
+	case !a.IsValid():
+		return append(b, missing...)
+	case a.Is4():
+		n = &l.ip4
+	}
+	if n.suffix == "" {
+		return a.WithZone("").AppendTo(b)
+	}
+	masked, _ := a.Prefix(n.bits) // which an address of that length has
+	return append(masked.Addr().AppendTo(b), n.suffix...)
+}
+
+// appendField appends the value of a header field. Several are one, as RFC 9110 section 5.3
+// reads them.
+func appendField(b []byte, h *exchange.Header, p *part) []byte {
+	at, n, only := len(b), 0, ""
+	fields := h.Fields()
+	for i := range fields {
+		f := &fields[i]
+		if f.Key != p.field || p.field == exchange.KeyOther && !exchange.EqualFold(f.Name, p.name) {
+			continue
+		}
+		switch n++; n {
+		case 1:
+			only = f.Value
+		case 2:
+			b = append(b, only...)
+			fallthrough
+		default:
+			b = append(append(b, separator(p.field)...), f.Value...)
+		}
+	}
+	switch {
+	case n == 0:
+		return append(b, missing...)
+	case n > 1:
+		return finish(b, at, p.secret)
+	case p.secret:
+		return appendHash(b, only)
+	}
+	return appendValue(b, only)
+}
+
+// separator stands between the values of several fields of one name. Cookies have their
+// own (RFC 9113 section 8.2.3).
+func separator(k exchange.Key) string {
+	if k == exchange.KeyCookie {
+		return "; "
+	}
+	return ","
+}
+
+// finish turns the plain value at the end of b into what stands in a key.
+func finish(b []byte, at int, secret bool) []byte {
+	switch n := len(b) - at; {
+	case secret:
+		return hashed(b, at)
+	case n > longest:
+		b = append(b, 0)
+		copy(b[at+1:], b[at:])
+		b[at] = '~'
+		return hashed(b, at+1)
+	default:
+		var plain [longest]byte
+		copy(plain[:], b[at:])
+		return appendValue(b[:at], exchange.View(plain[:n]))
+	}
+}
+
+func appendOrMissing(b []byte, value string) []byte {
+	if value == "" {
+		return append(b, missing...)
+	}
+	return appendValue(b, value)
+}
+
+// appendValue appends a plain value as it stands in a key.
+func appendValue(b []byte, value string) []byte {
+	switch {
+	case len(value) > longest:
+		return appendHash(append(b, '~'), value)
+	case value == missing:
+		return append(b, "%2D"...)
+	case value != "" && value[0] == '~':
+		b, value = append(b, "%7E"...), value[1:]
+	}
+	return appendEscaped(b, value)
+}
+
+// appendEscaped percent-encodes what can't stand in a key.
+func appendEscaped(b []byte, value string) []byte {
+	const digits = "0123456789ABCDEF"
+	from := 0
+	for i := range len(value) {
+		if c := value[i]; special(c) {
+			b = append(append(b, value[from:i]...), '%', digits[c>>4], digits[c&15])
+			from = i + 1
+		}
+	}
+	return append(b, value[from:]...)
+}
+
+func special(c byte) bool {
+	return c <= ' ' || c >= 0x7f || c == '%' || c == '{' || c == '|' || c == '}'
+}
+
+// appendHash appends the hash of a value.
+func appendHash(b []byte, value string) []byte {
+	at := len(b)
+	return hashed(append(b, value...), at)
+}
+
+// hashed replaces the end of b by its hash.
+func hashed(b []byte, at int) []byte {
+	sum := sha256.Sum256(b[at:])
+	return base64.RawURLEncoding.AppendEncode(b[:at], sum[:hashBytes])
+}
+
+const apiKeyHeader = "x-api-key"
+
+// secretField tells whether a header field of that name, in lower case, is likely to hold
+// a secret.
+func secretField(name string) bool {
+	return strings.Contains(name, "cookie") || exchange.SecretName(name)
+}
