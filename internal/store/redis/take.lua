@@ -23,32 +23,37 @@ local states, changed, several = {}, {}, false
 
 local function clear(st, kind)
   st.kind, st.width, st.total, st.first, st.tail = kind, 0, 0, 0, 0
-  st.body, st.from, st.to = '', 1, 0
+  st.body, st.from, st.to, st.joined = '', 1, 0, ''
 end
 
--- read returns the state under a key. What is no state counts as none.
+-- read returns the state under a key. What is no state counts as none. All fields
+-- are named at once, so that the table need not grow.
 local function read(key)
-  local s, st = redis.pcall('GET', key), {key = key, there = true}
+  local s = redis.pcall('GET', key)
+  local st = {key = key, there = s, kind = SLIDING, width = 0, total = 0, first = 0, last = 0, tail = 0,
+    head = 0, body = '', from = 1, to = 0, joined = '', rule = false, was = false}
   states[key] = st
-  clear(st)
-  if type(s) ~= 'string' then
-    st.there = type(s) == 'table' -- something else is
-    return st
-  end
-  if #s < HEADER then
+  if type(s) ~= 'string' or #s < HEADER then
     return st
   end
   local tag, total, first = unpack('<Bdd', s)
-  local size = SIZES[floor(tag / 4)]
   if tag % 4 == SLIDING then
+    local width = tag / 4
+    local size = SIZES[width]
     if not size or #s == HEADER or (#s - HEADER) % size ~= 0 then
       return st
     end
-    st.width, st.body, st.from, st.to = floor(tag / 4), s, HEADER + 1, #s - size
-    st.last, st.tail = unpack(FORMATS[st.width], s, st.to + 1)
+    st.width, st.body, st.from, st.to = width, s, HEADER + 1, #s - size
+    st.last, st.tail = unpack(FORMATS[width], s, st.to + 1)
   end
   st.kind, st.total, st.first = tag % 4, total, first
   return st
+end
+
+-- fold puts the newest but one entry with the others.
+local function fold(st)
+  st.body = sub(st.body, st.from, st.to) .. st.joined
+  st.from, st.to, st.joined = 1, #st.body, ''
 end
 
 -- settle lets go of what has ended, and notes the time that counts: a clock that
@@ -58,10 +63,14 @@ local function settle(st, t)
     clear(st, t.kind)
   end
   if t.kind == SLIDING then
+    if st.joined ~= '' then
+      fold(st)
+    end
     local format, size = FORMATS[st.width], SIZES[st.width]
     while st.from <= st.to do
       local last, n = unpack(format, st.body, st.from)
       if last + t.window > time then
+        st.head = last
         break
       end
       st.total, st.from = st.total - n, st.from + size
@@ -74,10 +83,16 @@ local function settle(st, t)
     if time >= st.first + t.window then
       st.total = 0
     end
-    t.now = max(time, st.first)
+    t.now = st.total > 0 and max(time, st.first) or time
   else
-    t.now = max(time, st.first)
-    st.total, st.first = max(0, st.total - (t.now - st.first) * t.rate), t.now
+    if st.total > 0 then
+      t.now = max(time, st.first)
+      st.total = max(0, st.total - (t.now - st.first) * t.rate)
+    end
+    if st.total == 0 then
+      t.now = time
+    end
+    st.first = t.now
   end
 end
 
@@ -116,22 +131,20 @@ local function remain(st, t)
   if st.total > 0 then
     local start = st.first
     if t.kind == SLIDING then
-      start = st.last
-      if st.from <= st.to then
-        start = unpack('<d', st.body, st.from)
-      end
+      start = (st.from <= st.to or st.joined ~= '') and st.head or st.last
     end
     more = start + t.window - t.now
   end
   return max(0, t.limit - st.total), more
 end
 
--- entries writes the body anew where the tail needs a wider number, and returns it.
-local function entries(st)
+-- widen writes the entries anew where the tail needs a wider number than they have.
+local function widen(st)
   local width = st.tail < 65536 and 0 or st.tail < 4294967296 and 1 or 2
   if width <= st.width then
-    return sub(st.body, st.from, st.to)
+    return
   end
+  fold(st)
   local wider, format = {}, FORMATS[st.width]
   for i = st.from, st.to, SIZES[st.width] do
     local last, n = unpack(format, st.body, i)
@@ -139,7 +152,6 @@ local function entries(st)
   end
   st.body, st.width, st.from = table.concat(wider), width, 1
   st.to = #st.body
-  return st.body
 end
 
 local function count(st, t, n)
@@ -151,9 +163,11 @@ local function count(st, t, n)
         st.total, st.tail, st.last = st.total + n, st.tail + n, at
         return
       end
-      local body = entries(st)
-      st.body, st.from = body .. pack(FORMATS[st.width], st.last, st.tail), 1
-      st.to = #st.body
+      widen(st)
+      if st.from > st.to then
+        st.head = st.last
+      end
+      st.joined = pack(FORMATS[st.width], st.last, st.tail)
     end
     st.first, st.last, st.tail = t.now, at, n
   elseif t.kind == FIXED and st.total == 0 then
@@ -226,7 +240,7 @@ local function undo(takes)
       for k, v in pairs(was) do
         st[k] = v
       end
-      st.rule, st.was = was.rule, nil
+      st.rule, st.was = was.rule, false
       if not st.rule then
         changed[st.key] = nil
       end
@@ -242,6 +256,7 @@ local function undo(takes)
   end
 end
 
+-- write puts a state under its key, for as long as anything of it counts.
 local function write(st)
   if st.total <= 0 then
     if st.there then
@@ -249,15 +264,17 @@ local function write(st)
     end
     return
   end
-  local stop, s = st.first + st.rule.window, ''
+  local stop, s = st.first + st.rule.window
   if st.kind == SLIDING then
     stop = st.last + st.rule.window
-    s = entries(st)
-    s = s .. pack(FORMATS[st.width], st.last, st.tail)
-  elseif st.kind > FIXED then
-    stop = st.first + st.total / st.rule.rate
+    widen(st)
+    s = pack('<Bdd', 4 * st.width, st.total, st.first) .. sub(st.body, st.from, st.to) .. st.joined .. pack(FORMATS[st.width], st.last, st.tail)
+  else
+    if st.kind > FIXED then
+      stop = st.first + st.total / st.rule.rate
+    end
+    s = pack('<Bdd', st.kind, st.total, st.first)
   end
-  s = pack('<Bdd', st.kind + 4 * st.width, st.total, st.first) .. s
   redis.call('SET', st.key, s, 'PX', string.format('%.0f', max(1, ceil((stop - time) / 1000)) + grace))
 end
 
@@ -267,12 +284,12 @@ while at <= #calls do
   local n = string.byte(calls, at)
   at, several = at + 1, n > 1
   for i = 1, n do
-    local t = {fits = 0, granted = 0, wait = 0}
-    t.action, t.kind, t.soft, t.limit, t.burst, t.cost, t.least, t.window, t.ahead, at = unpack('<BBBdddddd', calls, at)
-    t.rate = t.limit / t.window
-    k = k + 1
+    local action, kind, soft, limit, burst, cost, least, window, ahead, next = unpack('<BBBdddddd', calls, at)
+    at, k = next, k + 1
     local st = states[KEYS[k]] or read(KEYS[k])
-    takes[i], t.st = t, st
+    local t = {st = st, action = action, kind = kind, soft = soft, limit = limit, burst = burst, cost = cost, least = least,
+      window = window, ahead = ahead, rate = limit / window, now = time, fits = 0, granted = 0, wait = 0}
+    takes[i] = t
     settle(st, t)
     if t.action >= CHARGE then
       anyway(st, t)
@@ -285,7 +302,10 @@ while at <= #calls do
   end
   for i = 1, n do
     local t = takes[i]
-    t.st.was = nil
+    if several then
+      t.st.was = false
+      settle(t.st, t) -- which another take may have emptied, and begun anew
+    end
     local left, more = remain(t.st, t)
     answers[#answers + 1] = pack('<Bdddd', t.fits, t.granted, left, more, t.wait)
   end

@@ -9,23 +9,26 @@ import (
 
 	"yett/internal/store"
 	"yett/internal/store/redis/redistest"
+	"yett/internal/store/storetest"
 )
 
 func sliding(limit int64, window time.Duration) store.Rule {
 	return store.Rule{Algorithm: store.SlidingWindow, Limit: limit, Window: window}
 }
 
-func TestTakeOnce(t *testing.T) {
+// driven opens a store whose clock stands, but for what at makes it.
+func driven(t *testing.T, o Options) (s *Store, at func(time.Time)) {
+	var now atomic.Int64
+	o.Timeout, o.clock = time.Second, func() time.Time { return time.UnixMicro(now.Load()) }
+	return open(t, o), func(to time.Time) { now.Store(to.UnixMicro()) }
+}
+
+func TestTakes(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, Options{Address: server.Address, Prefix: "test:", Timeout: time.Second})
-	for i := range 5 {
-		takes := []store.Take{{Name: "l", Key: "k", Rule: sliding(3, time.Minute), Cost: 1}}
-		if err := s.Take(t.Context(), time.Now(), takes); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Printf("%d %+v\n", i, takes[0])
-	}
-	fmt.Println(server.Do("KEYS", "*"), server.Do("MEMORY", "USAGE", "test:limit:l:{k}"), server.Do("PTTL", "test:limit:l:{k}"))
+	storetest.Takes(t, func(t *testing.T) (store.Store, func(time.Time)) {
+		server.Do("FLUSHALL")
+		return driven(t, Options{Address: server.Address, Prefix: "test:"})
+	})
 }
 
 func BenchmarkTake(b *testing.B) {
