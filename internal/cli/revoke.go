@@ -245,8 +245,8 @@ func writeRevocation(ctx context.Context, o *redis.Options, asked admin.Revocati
 	if err := revocation.Write(ctx, s, entries...); err != nil {
 		return "", fmt.Errorf("it is not certain that anything was revoked: %w; try again", err)
 	}
-	return fmt.Sprintf("revoked %s until %s, on all gateways of the store at %s within a second",
-		describe(asked), entries[0].Expires.UTC().Format(time.RFC3339), o.Address), nil
+	return fmt.Sprintf("revoked %s until %s, on all gateways of the store %s within a second",
+		describe(asked), entries[0].Expires.UTC().Format(time.RFC3339), o.Where()), nil
 }
 
 // describe says what is revoked, without saying a token.

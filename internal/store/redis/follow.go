@@ -34,7 +34,7 @@ func (s *Store) Follow(ctx context.Context, set string, f store.Follower) {
 		if ctx.Err() != nil {
 			return
 		}
-		t.lose(fmt.Errorf("follow redis at %s: %w", s.o.Address, plain(err)))
+		t.lose(fmt.Errorf("follow %s: %w", s.o, plain(err)))
 		if synced {
 			retry = firstRetry
 		}
@@ -46,7 +46,11 @@ func (s *Store) Follow(ctx context.Context, set string, f store.Follower) {
 // session follows over one connection, and returns when it breaks or ctx ends.
 // synced tells whether the set was told as a whole.
 func (s *Store) session(ctx context.Context, set string, t *teller) (synced bool, err error) {
-	conn, _ := s.client.Dedicate()
+	client, err := s.client()
+	if err != nil {
+		return false, err
+	}
+	conn, _ := client.Dedicate()
 	defer conn.Close() // it has a subscription, so it is not used for anything else
 	session := t.begin()
 	defer t.end()
@@ -55,11 +59,18 @@ func (s *Store) session(ctx context.Context, set string, t *teller) (synced bool
 			t.added(session, e)
 		}
 	}})
+	from := rueidis.CoreClient(conn)
+	if len(s.o.Cluster) > 0 {
+		from = client
+		if err := s.pin(ctx, conn, set); err != nil {
+			return false, err
+		}
+	}
 	if err := s.subscribe(ctx, conn, set); err != nil {
 		return false, err
 	}
 	for {
-		if err := s.readAll(ctx, conn, set, func(e store.Entry) { t.added(session, e) }); err != nil {
+		if err := s.readAll(ctx, from, set, func(e store.Entry) { t.added(session, e) }); err != nil {
 			return synced, err
 		}
 		t.synced()
@@ -88,9 +99,20 @@ func (s *Store) subscribe(ctx context.Context, conn rueidis.DedicatedClient, set
 	return conn.Do(ctx, conn.B().Subscribe().Channel(s.channel(set)).Build()).Error()
 }
 
+// pin makes a connection to a cluster one to the node that has the set, which is
+// the first to hear what is added. That it has the set no longer is no harm: all
+// nodes tell each other, and what there is is read from where it is.
+func (s *Store) pin(ctx context.Context, conn rueidis.DedicatedClient, set string) error {
+	_, _, err := s.read(ctx, conn, set, 0)
+	if _, ok := rueidis.IsRedisErr(err); ok {
+		return nil
+	}
+	return err
+}
+
 // readAll tells all that the set holds. ZSCAN finds what is there all the
 // time, whatever is added and removed meanwhile.
-func (s *Store) readAll(ctx context.Context, conn rueidis.DedicatedClient, set string, tell func(store.Entry)) error {
+func (s *Store) readAll(ctx context.Context, conn rueidis.CoreClient, set string, tell func(store.Entry)) error {
 	for cursor := uint64(0); ; {
 		next, pairs, err := s.read(ctx, conn, set, cursor)
 		if err != nil {
@@ -108,7 +130,7 @@ func (s *Store) readAll(ctx context.Context, conn rueidis.DedicatedClient, set s
 }
 
 // read returns a page as members and scores in turn.
-func (s *Store) read(ctx context.Context, conn rueidis.DedicatedClient, set string, cursor uint64) (next uint64, pairs []string, err error) {
+func (s *Store) read(ctx context.Context, conn rueidis.CoreClient, set string, cursor uint64) (next uint64, pairs []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	got, err := conn.Do(ctx, conn.B().Zscan().Key(s.key(set)).Cursor(cursor).Count(page).Build()).AsScanEntry()

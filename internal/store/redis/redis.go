@@ -13,8 +13,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -30,54 +30,117 @@ const (
 	// quiet is how long a connection may be silent before it is asked whether
 	// it lives; it then has callTimeout to answer.
 	quiet = 500 * time.Millisecond
+	// defaultTimeout is how long Take may take.
+	defaultTimeout = 25 * time.Millisecond
 	// buffer is the size of each of a connection's two buffers in bytes.
 	buffer = 32 << 10
 )
 
-// Options says how the server is reached.
+// Options says how the store is reached: by one of Address, Socket, Sentinel and
+// Cluster.
 type Options struct {
-	// Address is host:port.
-	Address string
+	// Address is host:port of a server, Socket the path of its Unix socket.
+	Address, Socket string
+	// Sentinel finds the primary of a group of servers.
+	Sentinel *Sentinel
+	// Cluster is host:port of some nodes of a cluster. It has no databases.
+	Cluster []string
+
 	// Username and Password may be empty.
 	Username, Password string
 	Database           int
-	// TLS is nil for a plain connection.
+	// TLS is nil for plain connections. It is for sentinels too. An empty
+	// ServerName stands for the host that is connected to.
 	TLS *tls.Config
-	// Prefix begins the names of all keys and channels.
+	// Prefix begins the names of all keys and channels. In a cluster it has no
+	// braces.
 	Prefix string
+	// Timeout is how long Take may take, up to an eighth of it less; 25 ms when
+	// zero.
+	Timeout time.Duration
 	// Reread is how often a set that is followed is read as a whole; a minute
 	// when zero.
 	Reread time.Duration
+
+	clock func() time.Time // for Take, instead of the server's, in tests
+}
+
+// Sentinel names a group of servers and some of the sentinels that watch it.
+type Sentinel struct {
+	// Primary is the name of the group.
+	Primary string
+	// Addresses are host:port of sentinels.
+	Addresses []string
+	// Username and Password are for the sentinels, and may be empty.
+	Username, Password string
+}
+
+// Where says where the store is, to be read after its name: "at host:port".
+func (o Options) Where() string {
+	switch {
+	case o.Socket != "":
+		return "at " + o.Socket
+	case o.Sentinel != nil:
+		return "in the sentinel group " + o.Sentinel.Primary + " at " + strings.Join(o.Sentinel.Addresses, ", ")
+	case len(o.Cluster) > 0:
+		return "in the cluster at " + strings.Join(o.Cluster, ", ")
+	}
+	return "at " + o.Address
+}
+
+// String says what the store is and where, and no password.
+func (o Options) String() string { return "redis " + o.Where() }
+
+// check finds options that make no sense.
+func (o Options) check() error {
+	ways := 0
+	for _, way := range []bool{o.Address != "", o.Socket != "", o.Sentinel != nil, len(o.Cluster) > 0} {
+		if way {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		return errors.New("one of address, socket, sentinel and cluster has to say where redis is")
+	case o.Sentinel != nil && (o.Sentinel.Primary == "" || len(o.Sentinel.Addresses) == 0):
+		return errors.New("a sentinel group has a name and addresses")
+	case len(o.Cluster) > 0 && o.Database != 0:
+		return errors.New("a cluster has no databases")
+	case len(o.Cluster) > 0 && strings.ContainsAny(o.Prefix, "{}"):
+		return errors.New("the prefix of keys in a cluster can't have braces")
+	}
+	return nil
 }
 
 // Store implements store.Store.
 type Store struct {
 	o      Options
-	client rueidis.Client
 	add    *rueidis.Lua
+	takes  *script
+	sender *sender
+	link   link
 }
 
 // Open connects. When that fails, the Store is as good as any whose server has
 // been lost: it finds it by itself. It is nil only when the options make no
 // sense. No error tells the password.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	o.Reread = cmp.Or(o.Reread, time.Minute)
-	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{o.Address}, ForceSingleClient: true,
-		Username: o.Username, Password: o.Password, SelectDB: o.Database, TLSConfig: o.TLS,
-		ClientName: "yett",
-		Dialer:     net.Dialer{Timeout: dialTimeout, KeepAlive: quiet}, ConnWriteTimeout: callTimeout,
-		// One connection for all calls, which are sent together when they come
-		// together, and one for each Follow.
-		PipelineMultiplex: -1, ReadBufferEachConn: buffer, WriteBufferEachConn: buffer,
-		DisableCache: true, DisableRetry: true,
-	})
-	if client == nil {
-		return nil, fmt.Errorf("open the store at %s: %w", o.Address, err)
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	s := &Store{o: o, client: client, add: rueidis.NewLuaScript(addScript)}
-	if err != nil {
-		return s, fmt.Errorf("connect to redis at %s: %w", o.Address, err)
+	o.Reread, o.Timeout = cmp.Or(o.Reread, time.Minute), cmp.Or(o.Timeout, defaultTimeout)
+	s := &Store{o: o, add: rueidis.NewLuaScript(addScript), takes: newScript(takeScript)}
+	if o.clock != nil {
+		s.takes = newScript(takeScriptAt())
+		s.takes.clock = o.clock
+	}
+	s.sender = &sender{deadlines: newDeadlines(o.Timeout), key: s.limitKey, send: s.sendBatch, atOnce: senders, batch: together}
+	if len(o.Cluster) > 0 {
+		s.sender.send, s.sender.atOnce, s.sender.batch = s.sendToCluster, queued, 1
+	}
+	s.link.begin(o)
+	if err := s.link.wait(ctx); err != nil {
+		return s, fmt.Errorf("connect to %s: %w", o, err)
 	}
 	return s, s.Ping(ctx)
 }
@@ -86,7 +149,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) Name() string { return "redis" }
 
 // Close implements store.Store.
-func (s *Store) Close() { s.client.Close() }
+func (s *Store) Close() { s.link.end() }
 
 // key is where a set is, channel where its additions are told.
 func (s *Store) key(set string) string { return s.o.Prefix + "{" + set + "}" }
@@ -124,9 +187,13 @@ func (s *Store) Add(ctx context.Context, set string, entries ...store.Entry) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := s.add.Exec(ctx, s.client, []string{s.key(set)}, args).Error()
+	client, err := s.client()
+	if err == nil {
+		err = s.add.Exec(ctx, client, []string{s.key(set)}, args).Error()
+	}
 	if err != nil {
-		return fmt.Errorf("write to redis at %s: %w", s.o.Address, plain(err))
+		s.distrust(err)
+		return fmt.Errorf("write to %s: %w", s.o, plain(err))
 	}
 	return nil
 }
@@ -142,9 +209,3 @@ func plain(err error) error {
 	}
 	return err
 }
-
-// Take implements store.Store.
-func (s *Store) Take(context.Context, time.Time, []store.Take) error { panic("to be written") }
-
-// Forget implements store.Store.
-func (s *Store) Forget(context.Context, string, string) error { panic("to be written") }

@@ -2,17 +2,9 @@ package redis
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -243,12 +235,16 @@ func TestPassword(t *testing.T) {
 
 // The commands are those that docs/store.md lists.
 func TestUserOfTheAccessControlList(t *testing.T) {
-	const commands = "+eval +evalsha +time +zadd +zrange +zremrangebyscore +zscan +pexpireat +publish +subscribe +ping +hello +select"
+	const commands = "+eval +evalsha +time +get +set +del +zadd +zrange +zremrangebyscore +zscan +pexpireat +publish +subscribe +ping +hello +select"
 	server := redistest.Start(t, append([]string{"--user", "gateway", "on", ">secret", "~gate:*", "&gate:*"}, strings.Fields(commands)...)...)
 	s := open(t, Options{Address: server.Address, Username: "gateway", Password: "secret", Prefix: "gate:", Database: 1})
 	r, _ := storetest.Follow(t, s, "s")
 	storetest.Add(t, s, "s", storetest.In(time.Hour, "a"))
 	r.WaitFor(t, "a")
+	spend(t, s, "key")
+	if err := s.Forget(t.Context(), "limit", "key"); err != nil {
+		t.Error(err)
+	}
 	other, err := Open(t.Context(), Options{Address: server.Address, Username: "gateway", Password: "secret", Prefix: "other:"})
 	if err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("with keys that the user may not have: %v", err)
@@ -267,51 +263,15 @@ func TestReplica(t *testing.T) {
 	s.Close()
 }
 
-// certificate makes a certificate for a name, signed by itself, and returns
-// its files and what believes in it.
-func certificate(t *testing.T, name string) (certFile, keyFile string, pool *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for file, text := range map[string][]byte{certFile: cert, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})} {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM(cert)
-	return certFile, keyFile, pool
-}
-
 func TestTLS(t *testing.T) {
-	certFile, keyFile, pool := certificate(t, "redis.test")
-	server := redistest.Reserve(t)
-	server.Options = []string{"--tls-port", strconv.Itoa(server.Port), "--port", "0", "--tls-auth-clients", "no",
-		"--tls-cert-file", certFile, "--tls-key-file", keyFile}
-	server.Start()
-	s := open(t, Options{Address: server.Address, TLS: &tls.Config{ServerName: "redis.test", RootCAs: pool}})
+	c := redistest.NewCertificate(t, "redis.test")
+	server := redistest.StartTLS(t, c)
+	s := open(t, Options{Address: server.Address, TLS: c.Client()})
 	r, _ := storetest.Follow(t, s, "s")
 	storetest.Add(t, s, "s", storetest.In(time.Hour, "a"))
 	r.WaitFor(t, "a")
 	for name, conf := range map[string]*tls.Config{
-		"another name": {ServerName: "other.test", RootCAs: pool}, "nobody believes it": {ServerName: "redis.test"}, "plain": nil,
+		"another name": {ServerName: "other.test", RootCAs: c.Pool}, "nobody believes it": {ServerName: "redis.test"}, "plain": nil,
 	} {
 		s, err := Open(t.Context(), Options{Address: server.Address, TLS: conf})
 		if err == nil {

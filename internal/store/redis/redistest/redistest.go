@@ -5,6 +5,7 @@ package redistest
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os/exec"
@@ -28,7 +29,13 @@ type Server struct {
 	// Options are arguments, which Start reads each time.
 	Options []string
 
+	// login and tls are what Do needs to be heard.
+	login []string
+	tls   *tls.Config
+
 	t      testing.TB
+	dir    string   // stays the same
+	args   []string // instead of Options and all else, unless nil
 	cmd    *exec.Cmd
 	output *bytes.Buffer
 	ended  chan struct{}
@@ -49,7 +56,12 @@ func Reserve(t testing.TB, options ...string) *Server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed: on Debian and Ubuntu, apt-get install redis-server")
 	}
-	s := &Server{Host: "127.0.0.1", Port: freePort(t), Options: options, t: t}
+	return reserveAt(t, freePort(t), options...)
+}
+
+func reserveAt(t testing.TB, port int, options ...string) *Server {
+	t.Helper()
+	s := &Server{Host: "127.0.0.1", Port: port, Options: options, t: t, dir: t.TempDir()}
 	s.Address = net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 	t.Cleanup(s.Kill)
 	return s
@@ -70,10 +82,12 @@ func freePort(t testing.TB) int {
 // it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	port := strconv.Itoa(s.Port)
-	args := append([]string{"--bind", s.Host, "--port", port, "--save", "", "--appendonly", "no", "--loglevel", "warning"}, s.Options...)
+	args := s.args
+	if args == nil {
+		args = append([]string{"--bind", s.Host, "--port", strconv.Itoa(s.Port), "--save", "", "--appendonly", "no", "--loglevel", "warning"}, s.Options...)
+	}
 	s.cmd, s.output, s.ended = exec.Command("redis-server", args...), new(bytes.Buffer), make(chan struct{})
-	s.cmd.Dir = s.t.TempDir()
+	s.cmd.Dir = s.dir
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	dieWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
@@ -105,6 +119,9 @@ func (s *Server) waitUntilUp() {
 	}
 }
 
+// Login makes Do log in, as a user, or the default one when there is a password only.
+func (s *Server) Login(userAndPassword ...string) { s.login = userAndPassword }
+
 // Kill ends the server at once: connections are reset, what it held is lost.
 func (s *Server) Kill() {
 	if s.cmd == nil {
@@ -133,27 +150,76 @@ func (s *Server) signal(signal syscall.Signal) {
 // needs: arrays come as their lines, with the markers.
 func (s *Server) Do(args ...string) []string {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.Address)
+	lines, err := s.do(args)
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("%s to %s: %v", args[0], s.Address, err)
+	}
+	return lines
+}
+
+// do is Do for a server that may not be there.
+func (s *Server) do(args []string) ([]string, error) {
+	conn, err := s.dial()
+	if err != nil {
+		return nil, err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
-	var b strings.Builder
-	for _, command := range [][]string{args, {"QUIT"}} { // which ends the answer
-		fmt.Fprintf(&b, "*%d\r\n", len(command))
-		for _, a := range command {
-			fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-		}
+	commands, skip := [][]string{args, {"QUIT"}}, 0 // which ends the answer
+	if s.login != nil {
+		commands, skip = append([][]string{append([]string{"AUTH"}, s.login...)}, commands...), 1
 	}
-	if _, err := conn.Write([]byte(b.String())); err != nil {
-		s.t.Fatal(err)
+	if _, err := conn.Write(encode(commands)); err != nil {
+		return nil, err
 	}
 	var lines []string
 	for in := bufio.NewScanner(conn); in.Scan(); {
 		lines = append(lines, in.Text())
 	}
-	return lines[:max(0, len(lines)-1)] // without QUIT's +OK
+	if len(lines) <= skip+1 {
+		return nil, fmt.Errorf("it answers %q", lines)
+	}
+	return lines[skip : len(lines)-1], nil // without AUTH's and QUIT's +OK
+}
+
+func (s *Server) dial() (net.Conn, error) {
+	if s.tls != nil {
+		return tls.Dial("tcp", s.Address, s.tls)
+	}
+	return net.Dial("tcp", s.Address)
+}
+
+// encode writes commands as the protocol has them.
+func encode(commands [][]string) []byte {
+	var b []byte
+	for _, command := range commands {
+		b = fmt.Appendf(b, "*%d\r\n", len(command))
+		for _, a := range command {
+			b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
+		}
+	}
+	return b
+}
+
+// values are the texts of an answer, without the markers of the protocol.
+func values(lines []string) []string {
+	var texts []string
+	for _, l := range lines {
+		if !strings.HasPrefix(l, "*") && !strings.HasPrefix(l, "$") {
+			texts = append(texts, l)
+		}
+	}
+	return texts
+}
+
+// wait waits until something holds, and ends the test when it does not.
+func wait(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * patience); !holds(); time.Sleep(5 * time.Millisecond) { // servers tell nobody
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }

@@ -1,0 +1,178 @@
+package redis
+
+import (
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"yett/internal/store"
+)
+
+// sendToCluster lets the nodes of a cluster answer a call: what is in the same slot
+// together, the slots side by side. When one of them refuses, or fails, the others
+// get back what was spent.
+func (s *Store) sendToCluster(batch []*call) {
+	for _, c := range batch {
+		client, err := s.client()
+		if err != nil {
+			c.err = err
+			continue
+		}
+		parts := s.ask(client, c, bySlot(c.keys))
+		c.err = firstError(parts)
+		if c.err != nil || (len(parts) > 1 && store.Refuser(c.takes) != nil) {
+			s.giveBack(client, c, parts)
+		}
+	}
+}
+
+// part is those takes of a call that a script answers at once.
+type part struct {
+	request
+	takes []int
+}
+
+// ask asks for each part, and returns those that were asked for in the end. While a
+// slot moves, part of its keys may be on either side, and a script with several
+// is told to try again later; with one it never is.
+func (s *Store) ask(client rueidis.Client, c *call, parts []*part) []*part {
+	requests := make([]*request, len(parts))
+	for i, p := range parts {
+		p.arg = string(appendCall(nil, pick(c.takes, p.takes)))
+		requests[i] = &p.request
+	}
+	s.takes.run(client, requests...)
+	var done, again []*part
+	for _, p := range parts {
+		if known, ok := rueidis.IsRedisErr(p.err); ok && known.IsTryAgain() {
+			if single := split(p); len(single) > 1 {
+				again = append(again, single...)
+				continue
+			}
+		}
+		p.read(c)
+		done = append(done, p)
+	}
+	if len(again) > 0 {
+		done = append(done, s.ask(client, c, again)...)
+	}
+	return done
+}
+
+// read puts the answer into the call.
+func (p *part) read(c *call) {
+	if p.err != nil {
+		return
+	}
+	got := pick(c.takes, p.takes)
+	if _, p.err = readCall(p.answer, got); p.err != nil {
+		return
+	}
+	for i, at := range p.takes {
+		c.takes[at] = got[i]
+	}
+}
+
+// giveBack returns what was spent by a call that is not to be counted.
+func (s *Store) giveBack(client rueidis.Client, c *call, parts []*part) {
+	var back []*part
+	var spent []int
+	returns := &call{keys: c.keys, takes: append([]store.Take(nil), c.takes...)}
+	for _, p := range parts {
+		for i, at := range p.takes {
+			t := &returns.takes[at]
+			if p.err != nil || t.Action != store.Spend || t.Granted == 0 {
+				continue
+			}
+			t.Action, t.Cost, t.Least, t.Ahead = store.Return, t.Granted, 0, 0
+			back = append(back, &part{request: request{keys: p.keys[i : i+1]}, takes: []int{at}})
+			spent = append(spent, at)
+		}
+	}
+	if len(back) == 0 {
+		return
+	}
+	s.ask(client, returns, back)
+	for _, at := range spent {
+		c.takes[at].Granted = 0
+		for i := range c.takes { // also others of the same key
+			if c.keys[i] == c.keys[at] {
+				c.takes[i].Left, c.takes[i].More = returns.takes[at].Left, returns.takes[at].More
+			}
+		}
+	}
+}
+
+// bySlot makes a part of all that is in the same slot.
+func bySlot(keys []string) []*part {
+	var parts []*part
+	slots := make(map[uint16]*part, len(keys))
+	for i, key := range keys {
+		n := slot(key)
+		p := slots[n]
+		if p == nil {
+			p = new(part)
+			slots[n], parts = p, append(parts, p)
+		}
+		p.keys, p.takes = append(p.keys, key), append(p.takes, i)
+	}
+	return parts
+}
+
+// split makes a part of each key.
+func split(p *part) []*part {
+	var parts []*part
+	for i, key := range p.keys {
+		var of *part
+		for _, other := range parts {
+			if other.keys[0] == key {
+				of = other
+			}
+		}
+		if of == nil {
+			of = new(part)
+			parts = append(parts, of)
+		}
+		of.keys, of.takes = append(of.keys, key), append(of.takes, p.takes[i])
+	}
+	return parts
+}
+
+func pick(takes []store.Take, which []int) []store.Take {
+	some := make([]store.Take, len(which))
+	for i, at := range which {
+		some[i] = takes[at]
+	}
+	return some
+}
+
+func firstError(parts []*part) error {
+	for _, p := range parts {
+		if p.err != nil {
+			return p.err
+		}
+	}
+	return nil
+}
+
+// slot is where a cluster keeps a key: CRC-16 (XMODEM) of its first hash tag, or of
+// all of it, in 14 bits.
+func slot(key string) uint16 {
+	if _, tagged, ok := strings.Cut(key, "{"); ok {
+		if tag, _, ok := strings.Cut(tagged, "}"); ok && tag != "" {
+			key = tag
+		}
+	}
+	var crc uint16
+	for i := range len(key) {
+		crc ^= uint16(key[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc & 0x3fff
+}
