@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -234,13 +233,8 @@ func (w *watched) state(name string, now time.Time) LimitState {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.Nearest = w.nearest.list(now, func(p *place) int64 {
-		if r := w.refusals.find(p.id); r != nil {
-			return max(p.refused, r.refused)
-		}
-		return p.refused
-	})
-	s.Refusals = w.refusals.list(now, func(p *place) int64 { return p.refused })
+	s.Nearest = w.nearest.list(now)
+	s.Refusals = w.refusals.list(now)
 	slices.SortFunc(s.Nearest, nearer)
 	slices.SortFunc(s.Refusals, worse)
 	return s
@@ -380,4 +374,10 @@ func (b *board) list(now time.Time) []KeyState {
 		keys[i] = b.places[i].state()
 	}
 	return keys
+}
+
+func appendShown(dst []byte, key string) []byte { return append(dst, key[:min(len(key), maxKeyShown)]...) }
+
+func (p *place) state() KeyState {
+	return KeyState{Key: string(p.key), Used: p.limit - p.left, Limit: p.limit, Left: p.left, Refused: p.refused, Until: p.until, LastSeen: p.at}
 }

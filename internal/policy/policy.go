@@ -6,6 +6,7 @@ package policy
 import (
 	"yett/internal/assertion"
 	"yett/internal/exchange"
+	"yett/internal/meter"
 	"yett/internal/limit"
 	"yett/internal/problem"
 	"yett/internal/role"
@@ -55,6 +56,8 @@ type Deps struct {
 	// Limits are the configured limits, of which there may be none. Those of a
 	// Kind that is built for each route know the service.
 	Limits *limit.Set
+	// Meter counts what callers use of Limits; nil when nothing is to be served.
+	Meter *meter.Meter
 	// Route is the route for which the policy is built, zero for a Kind that
 	// is built once for all.
 	Route Route
