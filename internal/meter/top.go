@@ -60,8 +60,8 @@ type outcome uint8
 const (
 	asAllowed outcome = iota
 	asRefused
-	asObserved  // would have been refused
-	asWhileLost // beside one of the others
+	asObserved      // would have been refused
+	asWhileLost     // beside one of the others
 	outcomes    int = iota
 )
 
@@ -376,7 +376,9 @@ func (b *board) list(now time.Time) []KeyState {
 	return keys
 }
 
-func appendShown(dst []byte, key string) []byte { return append(dst, key[:min(len(key), maxKeyShown)]...) }
+func appendShown(dst []byte, key string) []byte {
+	return append(dst, key[:min(len(key), maxKeyShown)]...)
+}
 
 func (p *place) state() KeyState {
 	return KeyState{Key: string(p.key), Used: p.limit - p.left, Limit: p.limit, Left: p.left, Refused: p.refused, Until: p.until, LastSeen: p.at}

@@ -6,8 +6,8 @@ package policy
 import (
 	"yett/internal/assertion"
 	"yett/internal/exchange"
-	"yett/internal/meter"
 	"yett/internal/limit"
+	"yett/internal/meter"
 	"yett/internal/problem"
 	"yett/internal/role"
 	"yett/internal/token"
