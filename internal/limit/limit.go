@@ -14,13 +14,18 @@ import (
 type Set struct{}
 
 // Compile checks the limits. Paths of problems begin with "limits".
-func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) { return &Set{}, nil }
+func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) {
+	return &Set{}, nil
+}
 
 // Lookup returns the limit of that name, or nil.
 func (s *Set) Lookup(name string) *Limit { return nil }
 
 // Names returns the names in the order of the file.
 func (s *Set) Names() []string { return nil }
+
+// For returns the limits as they are for requests to that service, "" for none.
+func (s *Set) For(service string) *Set { return s }
 
 // Limit is one of them.
 type Limit struct{}
@@ -37,6 +42,10 @@ func (l *Limit) ForAnonymous() bool { return false }
 
 // Params returns the names of the path's values that it counts by.
 func (l *Limit) Params() []string { return nil }
+
+// CheckCost tells what is wrong with a multiple of the limit's cost, from 1 on: a
+// request that costs more than some caller can ever have would never pass.
+func (l *Limit) CheckCost(multiple int64) error { return nil }
 
 // Claim adds to c what a request asks of the limit, and tells whether it asks anything.
 // Cost is a multiple of the limit's own. Claim does not allocate. The keys are in c.Keys.
