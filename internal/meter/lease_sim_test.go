@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -354,7 +355,8 @@ var leaseDelays = []time.Duration{0, time.Millisecond, 5 * time.Millisecond}
 // those who want ten times as much.
 func TestLeaseUses(t *testing.T) {
 	seed := 0
-	for name, rule := range leaseRules {
+	for _, name := range slices.Sorted(maps.Keys(leaseRules)) {
+		rule := leaseRules[name]
 		for _, nodes := range []int{1, 4, 8} {
 			for _, skew := range []bool{false, true} {
 				seed++
@@ -394,7 +396,8 @@ func (s *leaseSim) check(t *testing.T, least float64) {
 // in every second window, with all that it has leased.
 func TestLeaseUsesWhileNodesComeAndGo(t *testing.T) {
 	seed := 0
-	for name, rule := range leaseRules {
+	for _, name := range slices.Sorted(maps.Keys(leaseRules)) {
+		rule := leaseRules[name]
 		for _, skew := range []bool{false, true} {
 			seed++
 			slowest := leaseDelays[seed%len(leaseDelays)]
@@ -423,7 +426,8 @@ func (s *leaseSim) churn(every time.Duration) {
 
 // TestLeaseRefusesNobodyBelowTheLimit fails when what some nodes keep is missed by others.
 func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
-	for name, rule := range leaseRules {
+	for _, name := range slices.Sorted(maps.Keys(leaseRules)) {
+		rule := leaseRules[name]
 		if rule.Limit < 200 {
 			continue // there chance alone goes beyond it
 		}
@@ -440,6 +444,29 @@ func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
 				t.Logf("%d calls for %d requests, %d refused", s.store.calls, s.all, s.all-len(s.log))
 			})
 		}
+	}
+}
+
+// TestLeaseSavesCalls fails when nodes nibble at what becomes free, or ask for what they
+// know, or each time.
+func TestLeaseSavesCalls(t *testing.T) {
+	for name, most := range map[string]float64{ // of the admitted requests
+		"sliding 1000 in 1s":      0.25,
+		"sliding 3000 in 1m":      0.1,
+		"fixed 1000 in 1s":        0.15,
+		"bucket 1000 in 1s, 1000": 0.8,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLeaseSim(1, leaseRules[name], 4, time.Millisecond)
+			s.offer(10*s.rate(), leaseOne, s.even)
+			s.run(s.now + 10*s.rule.Window)
+			part := float64(s.store.calls) / float64(len(s.log))
+			if part > most {
+				t.Errorf("%.2f calls for each that was admitted", part)
+			}
+			t.Logf("%.2f calls for each of %d that were admitted, of %d", part, len(s.log), s.all)
+		})
 	}
 }
 

@@ -250,6 +250,9 @@ func TestLeaseAsksForThoseWhoWait(t *testing.T) {
 	for range 49 {
 		l.expect(l.spend(2), leaseSpent)
 	}
+	if k := l.key(); k.waiting != 0 || k.have() != 0 {
+		t.Errorf("%d wait, with %d", k.waiting, k.have())
+	}
 }
 
 func TestLeaseOutlivesItsAsker(t *testing.T) {
@@ -608,6 +611,20 @@ func TestLeasesAreBounded(t *testing.T) {
 	}
 	if all != 10*leaseShards {
 		t.Errorf("%d keys", all)
+	}
+}
+
+// A key that somebody asks for is worth more than one that has nothing.
+func TestLeasesKeepWhoAsks(t *testing.T) {
+	l := newLeaseTest(t, leaseMinute)
+	l.leases = newLeases(2 * leaseShards)
+	asker := l.spend(1)
+	for i := range uint64(10) {
+		other := id{leaseKey.a, 10 + i}
+		l.failed(other, l.leases.spend(other, l.rule, 1, l.now, 1))
+	}
+	if k := l.key(); k == nil || k.born != asker.born {
+		t.Error("it had to go")
 	}
 }
 
