@@ -85,7 +85,7 @@ func revocations(t *testing.T) (*Revocations, *bytes.Buffer) {
 	}
 	v := verifier(t, ownSecret, r.List)
 	r.Tokens = func() *token.Verifier { return v }
-	s := named{memory.New()}
+	s := named{memory.New(memory.Options{})}
 	synced, done := make(chan error, 10), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -234,7 +234,7 @@ func TestRevokeEndedToken(t *testing.T) {
 // Without shared state nothing is said of other nodes.
 func TestRevokeInMemory(t *testing.T) {
 	r, _ := revocations(t)
-	r.State = &state{store: StoreState{Name: memory.New().Name()}}
+	r.State = &state{store: StoreState{Name: memory.New(memory.Options{}).Name()}}
 	got := answerOf(t, post(r, strings.NewReader(`{"jti":"a"}`)))
 	if got["store"] != "memory" || got["message"] != "In effect on this node, until it restarts." {
 		t.Errorf("%v", got)

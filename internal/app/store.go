@@ -42,7 +42,7 @@ type shared struct {
 // that will be found when it is there. The error is one line, with the remedy.
 func OpenStore(ctx context.Context, o *redis.Options) (store.Store, error) {
 	if o == nil {
-		return memory.New(), nil
+		return memory.New(memory.Options{}), nil
 	}
 	s, err := redis.Open(ctx, *o)
 	if s == nil {

@@ -137,7 +137,7 @@ func TestCutsOfASubject(t *testing.T) {
 // An entry counts as long as a token may pass, and leaves memory then.
 func TestEntriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, l := memory.New(), New()
+		s, l := memory.New(memory.Options{}), New()
 		defer s.Close()
 		_, stop := follow(t, l, s)
 		defer stop()
@@ -213,7 +213,7 @@ func TestAddedAgain(t *testing.T) {
 
 func TestStoreComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, early, other := memory.New(), New(), New()
+		s, early, other := memory.New(memory.Options{}), New(), New()
 		defer s.Close()
 		alone(t, early, id("a"), subject("tom", time.Now()), sum("b"))
 		if got := early.Counts().Pending; got != 3 {

@@ -22,6 +22,17 @@ type Store struct {
 	// sweeper runs while a set holds anything.
 	sweeper *time.Timer
 	closed  bool
+
+	limits *limits
+}
+
+// Options says how much a Store may hold.
+type Options struct {
+	// Keys is of how many callers of limits what they spent is kept, a million when
+	// zero. Up to about a tenth more are kept by chance, at least a hundred in all. Each
+	// takes up to 150 bytes, when it is needed. Where there are more, those are dropped
+	// first who have used the least of their limit.
+	Keys int
 }
 
 // set is guarded by the Store's mutex; followers are told while it is held, so
@@ -35,7 +46,9 @@ type set struct {
 type follower struct{ store.Follower }
 
 // New returns an empty Store.
-func New() *Store { return &Store{sets: make(map[string]*set)} }
+func New(o Options) *Store {
+	return &Store{sets: make(map[string]*set), limits: newLimits(o.Keys)}
+}
 
 // Name is what the store is called.
 const Name = "memory"
@@ -132,9 +145,3 @@ func (s *Store) Close() {
 		s.sweeper = nil
 	}
 }
-
-// Take implements store.Store.
-func (s *Store) Take(context.Context, time.Time, []store.Take) error { panic("to be written") }
-
-// Forget implements store.Store.
-func (s *Store) Forget(context.Context, string, string) error { panic("to be written") }

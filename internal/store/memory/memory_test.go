@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) func() store.Store {
-		s := New()
+		s := New(Options{})
 		t.Cleanup(s.Close)
 		return func() store.Store { return s }
 	})
@@ -36,7 +36,7 @@ func held(s *Store) (sets map[string]int, sweeps bool) {
 // nothing runs any more.
 func TestEndedLeavesMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := New()
+		s := New(Options{})
 		defer s.Close()
 		storetest.Add(t, s, "a", storetest.In(time.Second, "soon"), storetest.In(time.Hour, "later"))
 		storetest.Add(t, s, "b", storetest.In(time.Second, "soon"))
@@ -62,7 +62,7 @@ func TestEndedLeavesMemory(t *testing.T) {
 // An entry that ended a moment ago, and was not swept yet, is not told.
 func TestEndedIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := New()
+		s := New(Options{})
 		defer s.Close()
 		storetest.Add(t, s, "a", storetest.In(time.Second, "soon"))
 		time.Sleep(time.Second)
