@@ -19,7 +19,7 @@ type leaseSim struct {
 	rand   *rand.Rand
 	now    time.Duration
 	queue  leaseEvents
-	store  leaseModel
+	store  *leaseModel
 	nodes  []*leaseNode
 	rule   store.Rule
 	delay  func() time.Duration // one way to the store
@@ -73,7 +73,7 @@ func (e *leaseEvents) Pop() any {
 var leaseEpoch = time.Unix(1_700_000_000, 0)
 
 func newLeaseSim(seed uint64, rule store.Rule, nodes int, slowest time.Duration) *leaseSim {
-	s := &leaseSim{rand: rand.New(rand.NewPCG(seed, 1)), rule: rule, store: leaseModel{rule: rule}, now: time.Hour}
+	s := &leaseSim{rand: rand.New(rand.NewPCG(seed, 1)), rule: rule, store: newLeaseModel(), now: time.Hour}
 	s.delay = func() time.Duration {
 		if slowest == 0 {
 			return 0
@@ -190,7 +190,7 @@ func (s *leaseSim) answer(n *leaseNode, got spending, t *store.Take, at time.Dur
 func (s *leaseSim) forget() {
 	s.errs = append(s.errs, s.over())
 	s.now = s.now.Truncate(time.Microsecond) + time.Microsecond // what was counted before is told apart
-	s.forgot, s.log, s.store = s.now, nil, leaseModel{rule: s.rule}
+	s.forgot, s.log, s.store = s.now, nil, newLeaseModel()
 	for _, n := range s.nodes {
 		n.leases.forget(leaseKey)
 		s.wake(n)
@@ -337,7 +337,7 @@ var leaseRules = map[string]store.Rule{
 	"sliding 50 in 1s":            {Limit: 50, Window: time.Second},
 	"sliding 200 in 1s":           {Limit: 200, Window: time.Second},
 	"sliding 1000 in 1s":          {Limit: 1000, Window: time.Second},
-	"sliding 3000 in 1m":          {Limit: 3000, Window: time.Minute},
+	"sliding 1200 in 1m":          {Limit: 1200, Window: time.Minute},
 	"sliding 1000 in 1h":          {Limit: 1000, Window: time.Hour},
 	"sliding 40 in 100ms":         {Limit: 40, Window: 100 * time.Millisecond},
 	"fixed 1000 in 1s":            {Algorithm: store.FixedWindow, Limit: 1000, Window: time.Second},
@@ -349,6 +349,9 @@ var leaseRules = map[string]store.Rule{
 		Algorithm: store.TokenBucket, Limit: 500, Window: time.Second, Burst: 2000},
 }
 
+// leaseWindows is how long the nodes are watched.
+const leaseWindows = 10
+
 var leaseDelays = []time.Duration{0, time.Millisecond, 5 * time.Millisecond}
 
 // TestLeaseUses fails when leases give more than the limit, or less than 95 % of it to
@@ -359,13 +362,15 @@ func TestLeaseUses(t *testing.T) {
 		rule := leaseRules[name]
 		for _, nodes := range []int{1, 4, 8} {
 			for _, skew := range []bool{false, true} {
-				seed++
+				if seed++; nodes == 1 && skew {
+					continue
+				}
 				slowest := leaseDelays[seed%len(leaseDelays)]
 				t.Run(fmt.Sprintf("%s/%d nodes/skewed %t/%v", name, nodes, skew, slowest), func(t *testing.T) {
 					t.Parallel()
 					s := newLeaseSim(uint64(seed), rule, nodes, slowest)
 					s.offer(10*s.rate(), leaseOne, s.pick(skew))
-					s.run(s.now + 20*rule.Window)
+					s.run(s.now + leaseWindows*rule.Window)
 					s.check(t, 0.95)
 				})
 			}
@@ -406,7 +411,7 @@ func TestLeaseUsesWhileNodesComeAndGo(t *testing.T) {
 				s := newLeaseSim(uint64(seed), rule, 4, slowest)
 				s.offer(10*s.rate(), leaseOne, s.pick(skew))
 				s.churn(2 * rule.Window)
-				s.run(s.now + 20*rule.Window)
+				s.run(s.now + leaseWindows*rule.Window)
 				s.check(t, 0.95)
 			})
 		}
@@ -436,7 +441,7 @@ func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
 				t.Parallel()
 				s := newLeaseSim(1, rule, 4, time.Millisecond)
 				s.offer(0.7*s.rate(), leaseOne, s.pick(skew))
-				s.run(s.now + 20*rule.Window)
+				s.run(s.now + leaseWindows*rule.Window)
 				s.run(s.now + time.Second/100)
 				if refused := s.all - len(s.log); refused > s.all/500 {
 					t.Errorf("%d of %d refused", refused, s.all)
@@ -452,7 +457,7 @@ func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
 func TestLeaseSavesCalls(t *testing.T) {
 	for name, most := range map[string]float64{ // of the admitted requests
 		"sliding 1000 in 1s":      0.25,
-		"sliding 3000 in 1m":      0.1,
+		"sliding 1200 in 1m":      0.25,
 		"fixed 1000 in 1s":        0.15,
 		"bucket 1000 in 1s, 1000": 0.8,
 	} {
@@ -473,7 +478,7 @@ func TestLeaseSavesCalls(t *testing.T) {
 // TestLeaseNeverOver does everything at random: rules, loads, costs, nodes, delays, and what
 // goes wrong.
 func TestLeaseNeverOver(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 2))
