@@ -30,6 +30,14 @@ func (s *state) entry(i int) *entry {
 	return &s.entries[i]
 }
 
+// moveTo copies the entries to b, where they are changed from now on.
+func (s *state) moveTo(b *block) {
+	for i := range s.n {
+		b[i] = *s.entry(i)
+	}
+	s.entries, s.head = b[:], 0
+}
+
 func (s *state) tail() *entry { return s.entry(s.n - 1) }
 
 func (s *state) nothing() bool { return s.total == 0 && s.spent == 0 }
@@ -81,8 +89,16 @@ func (s *state) expire(until int64) {
 	}
 }
 
-// judge tells whether the take fits, and how much of it.
+// judge tells whether the take fits, and how much of it is to be counted.
 func (s *state) judge(t *store.Take, now int64) {
+	t.Fits, t.Granted, t.Wait = true, 0, 0
+	switch t.Action {
+	case store.Charge:
+		t.Granted = t.Cost
+		return
+	case store.Return:
+		return
+	}
 	free, need := s.free(&t.Rule, t.Ahead), t.Cost
 	if t.Least > 0 {
 		need = t.Least
@@ -91,10 +107,14 @@ func (s *state) judge(t *store.Take, now int64) {
 		t.Fits, t.Wait = false, s.wait(t, need, now)
 		return
 	}
-	t.Fits = true
 	if t.Action == store.Spend {
 		t.Granted = min(t.Cost, free)
 	}
+}
+
+// show tells what is left.
+func (s *state) show(t *store.Take, now int64) {
+	t.Left, t.More = s.free(&t.Rule, 0), s.more(&t.Rule, now)
 }
 
 // free is how much may be spent.
