@@ -306,7 +306,7 @@ func (s *shard) change(st *state, slot uint32, i id, t *store.Take, now, clock i
 		}
 		for !st.add(t, t.Granted, now) {
 			if !s.enterBlock(st, clock, inUse) {
-				st.squeeze()
+				st.squeeze(now + t.Ahead.Microseconds())
 			}
 		}
 	default:

@@ -208,16 +208,23 @@ func (s *state) append(t *store.Take, n, now int64) bool {
 	return true
 }
 
-// squeeze makes room for one more entry, where the record can't get a block: an entry
-// is counted with the one after it. Those are chosen for which it makes the least
-// difference.
-func (s *state) squeeze() {
+// squeeze lets add succeed where the record can't get a block: an entry is counted with
+// the one after it, or the newest with what comes at a time. That is chosen which makes
+// the least difference.
+func (s *state) squeeze(at int64) {
 	best, least := 0, math.Inf(1)
-	for i := range s.n - 1 {
-		e, next := s.entry(i), s.entry(i+1)
-		if later := float64(next.last.time()-e.last.time()) * float64(e.count()); later < least {
+	for i := range s.n {
+		e, next := s.entry(i), at
+		if i < s.n-1 {
+			next = s.entry(i + 1).last.time()
+		}
+		if later := float64(next-e.last.time()) * float64(e.count()); later < least {
 			best, least = i, later
 		}
+	}
+	if best == s.n-1 {
+		s.tail().last.set(max(at, s.tail().last.time()))
+		return
 	}
 	e, next := s.entry(best), s.entry(best+1)
 	s.total += next.add(e.count()) - e.count()

@@ -145,6 +145,44 @@ func TestDropsWhoEndsFirst(t *testing.T) {
 	}
 }
 
+// What has ended goes before what counts, however much of it was used.
+func TestDropsWhatHasEnded(t *testing.T) {
+	for n, r := range rules(2, time.Minute) {
+		k := newTaker(t, Options{Keys: 1})
+		sh := &k.s.limits.shards[0]
+		sh.most = judged
+		k.exhaust("ended", r)
+		for i := range judged - 1 {
+			k.spend(fmt.Sprint(i), store.Rule{Limit: 10, Window: time.Hour})
+		}
+		k.now = k.now.Add(time.Minute + 2*time.Microsecond)
+		k.spend("one more", store.Rule{Limit: 10, Window: time.Hour})
+		if u := k.s.Usage(); u.Keys != judged || u.Dropped != 0 {
+			t.Errorf("algorithm %d: %+v", n, u)
+		}
+	}
+}
+
+// Nothing is kept of whom nothing is counted.
+func TestNothingLeavesNoRecord(t *testing.T) {
+	for n, r := range rules(5, time.Minute) {
+		k := newTaker(t, Options{})
+		for _, action := range []store.Action{store.Look, store.Return, store.Spend, store.Return} {
+			takes := []store.Take{{Name: "limit", Key: "key", Rule: r, Cost: 2, Action: action}}
+			if err := k.s.Take(t.Context(), k.now, takes); err != nil {
+				t.Fatal(err)
+			}
+			want := int64(0)
+			if action == store.Spend {
+				want = 1
+			}
+			if u := k.s.Usage(); u.Keys != want {
+				t.Errorf("algorithm %d: after action %d there are %d records", n, action, u.Keys)
+			}
+		}
+	}
+}
+
 // What has ended makes room, and is not told as dropped.
 func TestEndedMakesRoom(t *testing.T) {
 	const most = 20_000
@@ -237,6 +275,48 @@ func TestWithoutBlocks(t *testing.T) {
 	}
 }
 
+// Without a block those are counted together for whom it makes the least difference.
+func TestSqueezesTheNearest(t *testing.T) {
+	k := newTaker(t, Options{Keys: 1})
+	k.s.limits.shards[0].mostBlocks = 0
+	r := store.Rule{Limit: 5, Window: time.Minute}
+	begun := k.now
+	for _, at := range []time.Duration{0, 20 * time.Second, 21 * time.Second, 40 * time.Second, 50 * time.Second} {
+		k.now = begun.Add(at)
+		k.spend("key", r)
+	}
+	if take := k.spend("key", r); take.Wait != 10*time.Second {
+		t.Errorf("the first is free in %v", take.Wait)
+	}
+	k.now = begun.Add(time.Minute)
+	k.spend("key", r)
+	// Those of 20 and 21 s were counted together, and of 40 and 50 s.
+	if take := k.spend("key", r); take.Fits || take.Wait != 21*time.Second {
+		t.Errorf("the second is free in %v", take.Wait)
+	}
+}
+
+// A caller that is known gets the block of one that has ended, though nobody new comes.
+func TestBlocksComeBackToTheKnown(t *testing.T) {
+	k := newTaker(t, Options{Keys: 1})
+	sh := &k.s.limits.shards[0]
+	sh.mostBlocks = 1
+	r := store.Rule{Limit: 10, Window: time.Minute}
+	k.spend("known", r)
+	for range r.Limit {
+		k.now = k.now.Add(time.Microsecond)
+		k.spend("ended", r)
+	}
+	k.now = k.now.Add(2 * time.Minute)
+	for range r.Limit {
+		k.now = k.now.Add(time.Microsecond)
+		k.spend("known", r)
+	}
+	if slot := sh.find(k.s.limits.id("limit", "known")); !sh.at(slot).hasBlock() {
+		t.Error("it has no block")
+	}
+}
+
 // Blocks of callers that have ended or are nearly idle come back.
 func TestBlocksComeBack(t *testing.T) {
 	k := newTaker(t, Options{Keys: 1})
@@ -270,9 +350,15 @@ func TestBlocksComeBack(t *testing.T) {
 }
 
 // Many goroutines ask, forget and look, with calls that share shards, in a store that is
-// too small.
+// too small, and in one with many shards.
 func TestConcurrent(t *testing.T) {
-	k := newTaker(t, Options{Keys: 200})
+	for _, keys := range []int{1, 1 << 18} {
+		concurrent(t, newTaker(t, Options{Keys: keys}))
+	}
+}
+
+func concurrent(t *testing.T, k *taker) {
+	k.s.limits.shards[0].most = 200
 	var wg sync.WaitGroup
 	for g := range 4 {
 		random := rand.New(rand.NewPCG(uint64(g), 0))
