@@ -202,10 +202,14 @@ func (s *Store) Add(ctx context.Context, set string, entries ...store.Entry) err
 // server that only answers is of no use.
 func (s *Store) Ping(ctx context.Context) error { return s.Add(ctx, "ping") }
 
-// plain turns what the library says about itself into what it means.
+// plain turns what the library says about itself into what it means, and leaves out
+// where in a script a server has failed.
 func plain(err error) error {
 	if errors.Is(err, rueidis.ErrClosing) {
 		return errors.New("the store is closed")
+	}
+	if text, _, ok := strings.Cut(err.Error(), " script: "); ok {
+		return errors.New(text)
 	}
 	return err
 }

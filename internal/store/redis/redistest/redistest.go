@@ -38,6 +38,7 @@ type Server struct {
 	dir    string   // stays the same
 	args   []string // instead of Options and all else, unless nil
 	cmd    *exec.Cmd
+	paused bool
 	output *bytes.Buffer
 	ended  chan struct{}
 }
@@ -130,15 +131,21 @@ func (s *Server) Kill() {
 	}
 	_ = s.cmd.Process.Kill() // it may have ended by itself
 	<-s.ended
-	s.cmd = nil
+	s.cmd, s.paused = nil, false
 }
 
 // Pause makes the server stop answering: connections stay, new ones are
 // accepted by the system and hang. Resume lets it go on.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.paused = true
+	s.signal(syscall.SIGSTOP)
+}
 
 // Resume ends a Pause.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() {
+	s.paused = false
+	s.signal(syscall.SIGCONT)
+}
 
 func (s *Server) signal(signal syscall.Signal) {
 	if err := s.cmd.Process.Signal(signal); err != nil {
