@@ -17,7 +17,13 @@ import (
 	"yett/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Two goroutines of the library sleep for up to five seconds before they close
+// connections to nodes that have left a cluster, or ask who is in it.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+}
 
 // open opens a store on a server that has to be there.
 func open(t testing.TB, o Options) *Store {
