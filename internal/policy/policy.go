@@ -51,7 +51,8 @@ type Deps struct {
 	Tokens *token.Verifier
 	// Roles are the configured roles, of which there may be none.
 	Roles *role.Set
-	// Limits are the configured limits, of which there may be none.
+	// Limits are the configured limits, of which there may be none. Those of a
+	// Kind that is built for each route know the service.
 	Limits *limit.Set
 	// Meter counts what callers use of them. It is nil where a configuration is
 	// only checked, so no policy asks it before it has a request.

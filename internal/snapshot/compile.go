@@ -26,6 +26,8 @@ type builder struct {
 	used     map[string]bool
 	global   map[string]parts
 	broken   []*policy.Kind // global policies with problems
+	// limits are the limits as requests to each service have them.
+	limits map[string]*limit.Set
 	// limited are the limits that policies count by. It is nil when that is not
 	// known of all of them.
 	limited map[string]bool
@@ -58,7 +60,7 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 		byName: make(map[string]*upstream.Service),
 		used:   make(map[string]bool),
 		global: make(map[string]parts), perRoute: make(map[string]config.PolicyEntry),
-		variants: make(map[string]variant), limited: make(map[string]bool),
+		variants: make(map[string]variant), limits: make(map[string]*limit.Set), limited: make(map[string]bool),
 	}
 }
 
@@ -73,22 +75,6 @@ func (b *builder) logs() {
 		b.fail("log.access.errors", "name another output, or write off: errors stand in the access log anyway",
 			"%q is the output of the access log itself", c.Errors)
 	}
-}
-
-// limits checks the limits, and finds out how each listener tells about them.
-func (b *builder) limits() {
-	set, problems := limit.Compile(b.c.Limits, b.deps.Policy.Roles)
-	b.note(b.c.Source.Locate(problems))
-	b.deps.Policy.Limits = set
-	fields := make(map[string]string)
-	for i, l := range b.c.Listeners {
-		if other, ok := fields[l.Name]; ok && l.Name == "" && other != l.RateLimit {
-			b.fail(fmt.Sprintf("listeners[%d].ratelimit_fields", i), "give each of them a name",
-				"another listener without a name has %s, and nothing tells the two apart", other)
-		}
-		fields[l.Name] = l.RateLimit
-	}
-	b.deps.Policy.RateLimitFields = fields
 }
 
 // policies builds the policies of every route.
@@ -127,6 +113,7 @@ func (b *builder) build(e config.PolicyEntry, at string, route policy.Route) (bu
 	}
 	deps := b.deps.Policy
 	deps.Route = route
+	deps.Limits = b.limitsFor(route.Service)
 	ok = true
 	for _, part := range catalog.Parts(built.kind) {
 		p, problems := part.Build(e.Config, deps)
@@ -138,22 +125,6 @@ func (b *builder) build(e config.PolicyEntry, at string, route policy.Route) (bu
 	}
 	b.useLimits(built.kind, e, ok)
 	return built, ok
-}
-
-// useLimits notes which limits a policy counts by. Of one with problems nobody knows:
-// a name may be misspelt.
-func (b *builder) useLimits(kind *policy.Kind, e config.PolicyEntry, ok bool) {
-	conf := kind.Defaults()
-	user, uses := conf.(policy.LimitUser)
-	switch {
-	case !uses || b.limited == nil:
-	case !ok || len(e.Config.Decode(conf)) > 0:
-		b.limited = nil
-	default:
-		for _, name := range user.UsesLimits() {
-			b.limited[name] = true
-		}
-	}
 }
 
 // note adds problems. A global policy that is built for several routes may
@@ -300,11 +271,7 @@ func (b *builder) routes() {
 			b.fail("services."+e.Name, "remove it, or name it in a route", "no route uses the service %q", e.Name)
 		}
 	}
-	for _, e := range b.c.Limits {
-		if b.limited != nil && !b.limited[e.Name] {
-			b.fail("limits."+e.Name, "remove it, or name it in a policy ratelimit", "no policy uses the limit %q", e.Name)
-		}
-	}
+	b.unusedLimits()
 }
 
 func rule(i int, r config.Route) route.Rule {
