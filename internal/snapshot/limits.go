@@ -1,12 +1,26 @@
 package snapshot
 
-import "yett/internal/limit"
+import (
+	"fmt"
 
-// compileLimits loads the limits, which ask for roles.
+	"yett/internal/limit"
+)
+
+// compileLimits loads the limits, which ask for roles, and finds out how each listener
+// tells about them.
 func (b *builder) compileLimits() {
 	limits, problems := limit.Compile(b.c.Limits, b.deps.Policy.Roles)
 	b.note(b.c.Source.Locate(problems))
 	b.deps.Policy.Limits = limits
+	fields := make(map[string]string)
+	for i, l := range b.c.Listeners {
+		if other, ok := fields[l.Name]; ok && l.Name == "" && other != l.RateLimit {
+			b.fail(fmt.Sprintf("listeners[%d].ratelimit_fields", i), "give each of them a name",
+				"another listener without a name has %s, and nothing tells the two apart", other)
+		}
+		fields[l.Name] = l.RateLimit
+	}
+	b.deps.Policy.RateLimitFields = fields
 }
 
 // limitsFor returns the limits for requests to that service, the same for all routes
