@@ -94,10 +94,10 @@ const showTime = 500 * time.Millisecond
 
 // ShowStore opens the store that nodes share, so that requests meet what callers have
 // used of limits; without it they meet limits of which nothing is used. It is called
-// before Walk, once. Where there is no such store it does nothing. The error is one line
+// before Walk, once. Where there is no such store, or no limit, it does nothing. The error is one line
 // and says why the store can't be asked, and what to do.
 func (w *Walker) ShowStore(ctx context.Context) error {
-	if w.snap.Store == nil {
+	if w.snap.Store == nil || len(w.snap.Limits().Names()) == 0 {
 		return nil
 	}
 	o := *w.snap.Store
