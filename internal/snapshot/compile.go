@@ -388,10 +388,23 @@ func authenticators() string {
 	return strings.Join(names, " or ")
 }
 
+// power says what callers of a page of the gateway do which only some may, "" for the
+// other pages.
+func power(endpoint string) string {
+	switch endpoint {
+	case "revocations":
+		return "end the sessions of others"
+	case "limits":
+		return "see who else calls, and reset what they have used"
+	}
+	return ""
+}
+
 // guarded refuses a page of the gateway that only some may use where anybody
 // could. A policy that only observes guards nothing.
 func (b *builder) guarded(at string, r config.Route, out *Route, broken []*policy.Kind) {
-	if r.Endpoint != "revocations" || r.Auth == "" {
+	what := power(r.Endpoint)
+	if what == "" || r.Auth == "" {
 		return
 	}
 	guards := func(l policy.Link) bool {
@@ -400,7 +413,7 @@ func (b *builder) guarded(at string, r config.Route, out *Route, broken []*polic
 	}
 	isBroken := has(nil, broken, func(k *policy.Kind) bool { return k.Authorizes })
 	if r.Auth != "required" || !isBroken && !slices.ContainsFunc(out.Chain, guards) {
-		b.fail(at+".endpoint", "write auth: required, and a policy rbac that enforces under policies of this route", "with %s, callers end the sessions of others: it has to be said who may", r.Endpoint)
+		b.fail(at+".endpoint", "write auth: required, and a policy rbac that enforces under policies of this route", "with %s, callers %s: it has to be said who may", r.Endpoint, what)
 	}
 }
 

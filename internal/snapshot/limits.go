@@ -6,14 +6,26 @@ import (
 	"yett/internal/config"
 	"yett/internal/limit"
 	"yett/internal/policy"
+	"yett/internal/role"
 )
+
+// Limits returns the limits of a configuration, without looking at anything else in it but
+// the roles, which limits ask for. The error is a problem.List.
+func Limits(c *config.Config) (*limit.Set, error) {
+	b := newBuilder(c, Deps{}, nil)
+	roles, problems := role.Compile(c.Roles)
+	b.note(c.Source.Locate(problems))
+	b.deps.Policy.Roles = roles
+	b.compileLimits()
+	return b.out.limits, b.problems.Err()
+}
 
 // compileLimits loads the limits, which ask for roles, and finds out how each listener
 // tells about them.
 func (b *builder) compileLimits() {
 	limits, problems := limit.Compile(b.c.Limits, b.deps.Policy.Roles)
 	b.note(b.c.Source.Locate(problems))
-	b.deps.Policy.Limits = limits
+	b.out.limits, b.deps.Policy.Limits = limits, limits
 	b.deps.Policy.RateLimitFields = b.rateLimitFields()
 }
 

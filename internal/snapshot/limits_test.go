@@ -11,6 +11,7 @@ roles: {admin: {level: 90}}
 limits:
   each: {limit: 10, window: 1m, by: [service, ip], for: "role:admin"}
   all: {limit: 10, window: 1m, by: ip}
+policies: {ratelimit: {limits: [each, all]}}
 routes: [{name: a, path: /a, auth: none, endpoint: health}]
 `
 

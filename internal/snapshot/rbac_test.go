@@ -13,7 +13,7 @@ import (
 func refused(t *testing.T, text string, want []string) {
 	t.Helper()
 	d := deps(t)
-	d.Endpoints["revocations"] = page{}
+	d.Endpoints["revocations"], d.Endpoints["limits"] = page{}, page{}
 	_, err := Compile(parse(t, text), d, nil)
 	var list problem.List
 	errors.As(err, &list)
