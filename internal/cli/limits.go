@@ -87,7 +87,9 @@ the other, with --json one line each.`,
 		}
 		ask := func(ctx context.Context) (string, error) { return f.ask(ctx, page) }
 		if f.watch {
-			return watch(cmd.Context(), p.screen(), ask)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return watch(ctx, p.screen(), ask)
 		}
 		text, err := ask(cmd.Context())
 		if err != nil {
@@ -167,11 +169,9 @@ func (f *limitsFlags) indented(answer []byte) (string, error) {
 	return b.String() + "\n", nil
 }
 
-// watch asks again and again and shows it, until ctx ends or somebody interrupts. When
-// there is no answer once there was one, it goes on asking.
+// watch asks again and again and shows it, until ctx ends. When there is no answer
+// once there was one, it goes on asking.
 func watch(ctx context.Context, to screen, ask func(context.Context) (string, error)) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	ticker := time.NewTicker(redrawEvery)
 	defer ticker.Stop()
 	last := ""
