@@ -15,6 +15,7 @@ import (
 
 	"yett/internal/store"
 	"yett/internal/store/redis/redistest"
+	"yett/internal/store/storetest"
 )
 
 const (
@@ -359,6 +360,29 @@ func TestSlotMoves(t *testing.T) {
 		t.Errorf("errors: %q", l.errors())
 	}
 	l.compare()
+}
+
+// A set is followed wherever it goes.
+func TestSlotOfASetMoves(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.GroupOptions{})
+	s := open(t, Options{Cluster: c.Addresses(), Reread: 10 * time.Millisecond})
+	storetest.Add(t, s, "s", storetest.In(hour, "before"))
+	r, _ := storetest.Follow(t, s, "s")
+	step := func(member string) {
+		storetest.Add(t, s, "s", storetest.In(hour, member))
+		r.WaitFor(t, member)
+		r.WaitSyncs(t, r.Syncs()+3)
+	}
+	m := c.BeginMove("{s}")
+	step("moving")
+	m.Keys(10)
+	step("moved")
+	m.End()
+	step("at home")
+	if losses := r.Losses(); len(losses) > 0 {
+		t.Errorf("it was lost: %v", losses)
+	}
 }
 
 // newcomer takes from two limits with a key that nobody has asked for.

@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -124,6 +127,57 @@ func TestRubbishUnderAKey(t *testing.T) {
 		if left := spend(t, s, name); left != 998 {
 			t.Errorf("%s: then %d are left", name, left)
 		}
+	}
+}
+
+// A state of which the parts contradict each other does not keep the server busy for
+// ever.
+func TestContradictoryState(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, Options{Address: server.Address, Timeout: time.Second})
+	state := binary.LittleEndian.AppendUint64([]byte{0}, math.Float64bits(100))
+	now := math.Float64bits(float64(time.Now().UnixMicro()))
+	state = binary.LittleEndian.AppendUint64(state, now)
+	state = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint64(state, now), 1)
+	server.Do("SET", "limit:limit:{key}", string(state))
+	if got := take(t, s, store.Take{Name: "limit", Key: "key", Rule: sliding(1000, hour), Action: store.Return, Cost: 50}); got.Left != 950 {
+		t.Errorf("%+v", got)
+	}
+	server.Do("SET", "limit:limit:{key}", string(binary.LittleEndian.AppendUint64([]byte{2}, math.Float64bits(math.NaN())))+strings.Repeat("\x00", 8))
+	if got := take(t, s, store.Take{Name: "limit", Key: "key", Rule: store.Rule{Algorithm: store.TokenBucket, Limit: 10, Burst: 10, Window: hour}, Cost: 1}); got.Left != 9 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// An entry that grows in a call, beyond what its number holds, and is followed by another
+// one is kept whole.
+func TestEntryGrowsWide(t *testing.T) {
+	s, at := driven(t, Options{Address: redistest.Start(t).Address})
+	now := time.Now()
+	at(now)
+	charge := store.Take{Name: "limit", Key: "key", Rule: sliding(60, hour), Action: store.Charge, Cost: 60}
+	calls := func(n int) []store.Take { return slices.Repeat([]store.Take{charge}, n) }
+	for range 65 {
+		if err := s.Take(t.Context(), time.Now(), calls(16)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := calls(100) // 69,000 with the 63,000 that are there
+	last = append(last, charge, store.Take{Name: "limit", Key: "key", Rule: charge.Rule, Action: store.Spend, Cost: 60})
+	last[100].Ahead, last[100].Cost = time.Minute, 1
+	if err := s.Take(t.Context(), time.Now(), last); err != nil {
+		t.Fatal(err)
+	}
+	if got := last[101]; got.Fits || got.Wait != hour+time.Minute {
+		t.Errorf("after the last of all: %+v", got)
+	}
+	back := take(t, s, store.Take{Name: "limit", Key: "key", Rule: charge.Rule, Action: store.Return, Cost: 1})
+	if back = take(t, s, store.Take{Name: "limit", Key: "key", Rule: charge.Rule, Action: store.Return, Cost: 68_350}); back.Left != 10 {
+		t.Errorf("50 are counted, and %d are left", back.Left)
+	}
+	at(now.Add(hour))
+	if look := take(t, s, store.Take{Name: "limit", Key: "key", Rule: charge.Rule, Action: store.Look, Cost: 1}); look.Left != 60 {
+		t.Errorf("an hour later: %+v", look)
 	}
 }
 
