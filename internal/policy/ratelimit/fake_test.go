@@ -146,7 +146,7 @@ type world struct {
 	observes, corsObserves,
 	noCORS bool
 	fields map[string]string
-	fault  string // in which part of the chain there is one: "jwt", "rbac" or "response"
+	fault  string // in which part of the chain there is one: "jwt", "rbac response", "rbac end"
 }
 
 func (w *world) plan() *plan {
@@ -212,13 +212,13 @@ func (b *between) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdi
 }
 
 func (b *between) Response(*exchange.Exchange, *exchange.Slot) {
-	if b.w.fault == "response" && b.name == "jwt" {
+	if b.w.fault == b.name+" response" {
 		panic("a fault in Response")
 	}
 }
 
 func (b *between) End(*exchange.Exchange, *exchange.Slot) {
-	if b.w.fault == "end" && b.name == "rbac" {
+	if b.w.fault == b.name+" end" {
 		panic("a fault in End")
 	}
 }

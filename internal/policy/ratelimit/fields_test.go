@@ -48,6 +48,8 @@ func TestFields(t *testing.T) {
 			"100;w=2|100|1|1", `"api";q=60;w=60, "bucket";q=100;w=2|"api";r=50;t=1, "bucket";r=1;t=1`},
 		{"refused", []limiter{api, user}, map[string]outcome{"api": fits(0, 5*time.Second), "user": {meter.Exceeded, 7, 3 * time.Second, 9 * time.Second}}, withToken, "",
 			"1000;w=900|1000|7|3", `"api";q=60;w=60, "user";q=1000;w=900|"api";r=0;t=5, "user";r=7;t=3`},
+		{"refused, with less left of another", []limiter{api, user}, map[string]outcome{"api": {meter.Exceeded, 3, time.Second, 9 * time.Second}, "user": fits(0, time.Second)}, withToken, "",
+			"60;w=60|60|3|1", `"api";q=60;w=60, "user";q=1000;w=900|"api";r=3;t=1, "user";r=0;t=1`},
 		{"refused by two", []limiter{api, user}, map[string]outcome{"api": {meter.Exceeded, 0, time.Second, time.Second}, "user": {meter.Exceeded, 0, time.Minute, time.Minute}}, withToken, "",
 			"1000;w=900|1000|0|60", `"api";q=60;w=60, "user";q=1000;w=900|"api";r=0;t=1, "user";r=0;t=60`},
 		{"refused by a hidden one", []limiter{api, hidden}, map[string]outcome{"api": fits(59, time.Second), "hidden": {verdict: meter.Exceeded}}, withToken, "",
@@ -142,7 +144,7 @@ func TestFieldsByListener(t *testing.T) {
 
 // An answer after a fault, whose header was made anew, has the fields once.
 func TestFieldsAfterAFault(t *testing.T) {
-	for _, fault := range []string{"jwt", "rbac", "response"} {
+	for _, fault := range []string{"jwt", "rbac", "jwt response", "cors response"} {
 		w := &world{meter: &fakeMeter{}, limits: []limiter{&fakeLimit{name: "a"}}, fault: fault}
 		if got := w.fieldsOf(t, withToken, "", ""); got != "10;w=60|10|9|42" {
 			t.Errorf("%s: %s", fault, got)

@@ -151,6 +151,19 @@ func TestFlow(t *testing.T) {
 	}
 }
 
+// What limits are told is nobody else's.
+func TestPreflightIsLeftAsItCame(t *testing.T) {
+	w := &world{meter: &fakeMeter{}, limits: []limiter{&fakeLimit{name: "flood"}}}
+	c := policytest.NewCall(t, preflight, "")
+	x := c.Start()
+	defer c.Finish(x)
+	p := &preflights{plan: w.plan()}
+	if p.Request(x, x.Slot(0)) != exchange.Continue || x.PassPreflight {
+		t.Error("cors seems to let it pass")
+	}
+	p.End(x, x.Slot(0))
+}
+
 // Where cors does not answer a preflight, the service does, if it observes; without cors it
 // is a request as any other.
 func TestPreflightsThatPass(t *testing.T) {
@@ -229,11 +242,12 @@ func TestRefusals(t *testing.T) {
 func TestFaults(t *testing.T) {
 	ip, _, user, login, running := limitsOfTests()
 	for fault, want := range map[string]string{
-		"cors":     "",
-		"jwt":      "look ip:ip login:ip running:ip; count ip:ip; settle",
-		"rbac":     "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle",
-		"response": "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle",
-		"end":      "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle",
+		"cors":          "",
+		"jwt":           "look ip:ip login:ip running:ip; count ip:ip; settle",
+		"rbac":          "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle",
+		"jwt response":  "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle",
+		"cors response": "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle", // which comes twice then
+		"rbac end":      "look ip:ip login:ip running:ip; take ip:ip login:ip running:ip user:u-1; settle",
 	} {
 		w := &world{meter: &fakeMeter{}, limits: []limiter{ip, login, running, user}, fault: fault}
 		if asked, _ := w.run(t, withToken, ""); asked != want {
