@@ -163,6 +163,22 @@ func TestDropsWhatHasEnded(t *testing.T) {
 	}
 }
 
+// Charges far beyond the limit, more than an entry has room for, stay beyond it.
+func TestChargesDoNotWrap(t *testing.T) {
+	k := newTaker(t, Options{})
+	r := store.Rule{Limit: 1_000_000_000, Window: time.Minute}
+	for _, cost := range []int64{1e9, 1e9, 1e9, 1e9, 1<<32 - 4e9, 1, 1 << 32, 1<<63 - 1, 1<<63 - 1} {
+		takes := []store.Take{{Name: "limit", Key: "key", Rule: r, Cost: cost, Action: store.Charge}}
+		if err := k.s.Take(t.Context(), k.now, takes); err != nil || takes[0].Left != 0 {
+			t.Errorf("after a charge of %d: %v, %+v", cost, err, takes[0])
+		}
+	}
+	k.now = k.now.Add(time.Minute)
+	if take := k.spend("key", r); take.Left != 1e9-1 {
+		t.Errorf("when they have ended: %+v", take)
+	}
+}
+
 // Nothing is kept of whom nothing is counted.
 func TestNothingLeavesNoRecord(t *testing.T) {
 	for n, r := range rules(5, time.Minute) {
