@@ -141,7 +141,7 @@ func TestTopUnderAttack(t *testing.T) {
 			w.top.seen("api", k, id{rand.Uint64(), rand.Uint64()}, 100, 0, true, w.now.Add(time.Minute), w.now)
 		}
 	}
-	for range 2000 {
+	for range 3000 {
 		w.sees("old offender", 0, true)
 	}
 	attack(500_000 / scale)
@@ -153,7 +153,7 @@ func TestTopUnderAttack(t *testing.T) {
 	if got, want := names(s.Refusals[:2]), []string{"old offender", "new offender"}; !slices.Equal(got, want) {
 		t.Fatalf("most refused are %q, want %q", got, want)
 	}
-	if r := s.Refusals[0].Refused; r != 2000 {
+	if r := s.Refusals[0].Refused; r != 3000 {
 		t.Errorf("the old offender was refused %d times", r)
 	}
 	if r := s.Refusals[1].Refused; r < 1000 || r > 2000 {
