@@ -403,6 +403,26 @@ func TestGateTurnIsOverOnce(t *testing.T) {
 	g.isEmpty(t)
 }
 
+// One that was woken and gives up without having heard of it leaves no wake behind for who
+// gets its place.
+func TestGatePlaceIsUsedAgain(t *testing.T) {
+	g, id := newGates(), someIDs(1)[0]
+	g.enters(id, 1, 2)
+	g.enters(id, 1, 2)
+	woken := g.queued(t, id, 1, 2)
+	g.leave(id, 1, false)
+	woken.quit()
+	g.enters(id, 1, 2)
+	next := g.queued(t, id, 1, 2)
+	if next.w != woken.w || next.isAwake() {
+		t.Error("the next one in this place was woken")
+	}
+	g.leave(id, 1, false)
+	if !next.isAwake() {
+		t.Error("it was not woken")
+	}
+}
+
 // Too many are refused, of one key and of all.
 func TestGateQueuesAreBounded(t *testing.T) {
 	g, ids := newGates(), someIDs(maxWaiting/maxWaitingEach+1)
@@ -423,6 +443,12 @@ func TestGateQueuesAreBounded(t *testing.T) {
 			}
 			break
 		}
+	}
+	other := id{1, 2}
+	old := g.mark(other)
+	g.leave(other, 1, true)
+	if ok, turn := g.enter(other, old, 1, 1); ok || turn.valid() || g.openGates() != len(ids) {
+		t.Error("one who has to look again, and can't wait, is let in or takes memory")
 	}
 	turns[0].quit()
 	if _, turn := g.enters(ids[0], 1, 1); !turn.valid() {

@@ -83,8 +83,9 @@ func TestTopListsNearestAndRefused(t *testing.T) {
 	w.top.forget("api", w.ids.of("api", "often"))
 	w.top.forget("api", w.ids.of("api", "near"))
 	w.top.forget("other", w.ids.of("api", "half"))
+	w.sees("new", 49, false) // writes over nobody's key
 	s = w.api(t)
-	if got, want := names(s.Nearest), []string{"a over", "b over", "heavy", "half"}; !slices.Equal(got, want) {
+	if got, want := names(s.Nearest), []string{"a over", "b over", "heavy", "half", "new"}; !slices.Equal(got, want) {
 		t.Errorf("nearest are %q, want %q", got, want)
 	}
 	if got, want := names(s.Refusals), []string{"a over", "b over", "heavy"}; !slices.Equal(got, want) {
@@ -140,7 +141,7 @@ func TestTopUnderAttack(t *testing.T) {
 			w.top.seen("api", k, id{rand.Uint64(), rand.Uint64()}, 100, 0, true, w.now.Add(time.Minute), w.now)
 		}
 	}
-	for range 2000 {
+	for range 3000 {
 		w.sees("old offender", 0, true)
 	}
 	attack(500_000 / scale)
@@ -152,7 +153,7 @@ func TestTopUnderAttack(t *testing.T) {
 	if got, want := names(s.Refusals[:2]), []string{"old offender", "new offender"}; !slices.Equal(got, want) {
 		t.Fatalf("most refused are %q, want %q", got, want)
 	}
-	if r := s.Refusals[0].Refused; r != 2000 {
+	if r := s.Refusals[0].Refused; r != 3000 {
 		t.Errorf("the old offender was refused %d times", r)
 	}
 	if r := s.Refusals[1].Refused; r < 1000 || r > 2000 {
@@ -222,6 +223,47 @@ func TestTopGivesFadedPlacesAway(t *testing.T) {
 	}
 	if s.Refusals[0].Refused != 51 || s.Refusals[1].Refused != 1 {
 		t.Errorf("refused are %+v", s.Refusals[:2])
+	}
+}
+
+// A place that was kept for good reason is given away when that is gone.
+func TestTopGivesPlacesAway(t *testing.T) {
+	w := newWatcher()
+	has := func(key string) bool { return slices.Contains(names(w.api(t).Nearest), key) }
+	near := func(key string, left int64, until time.Duration) {
+		w.top.seen("api", key, w.ids.of("api", key), 100, left, false, w.now.Add(until), w.now)
+	}
+	for i := range maxShown {
+		near(fmt.Sprint("old", i), 10, time.Hour)
+	}
+	near("less", 15, time.Hour)
+	if has("less") {
+		t.Error("one who is less near than all others has a place")
+	}
+	near("old0", 40, time.Hour) // is not so near any more
+	near("less", 15, time.Hour)
+	if !has("less") || has("old0") {
+		t.Error("one who is less near has kept its place")
+	}
+	near("old1", 10, 0) // gets more at once, and is not seen any more
+	w.now = w.now.Add(fadesAfter)
+	near("late", 50, time.Hour)
+	if !has("late") || has("old1") {
+		t.Error("one who has faded has kept its place")
+	}
+}
+
+// One who comes back to the nearest has been refused as often as among the refusals.
+func TestTopRefusedIsOneFigure(t *testing.T) {
+	w := newWatcher()
+	w.sees("heavy", 60, true)
+	for i := range maxShown {
+		w.sees(fmt.Sprint("near", i), 10, false)
+	}
+	w.top.forget("api", w.ids.of("api", "near0"))
+	w.sees("heavy", 0, false)
+	if got := w.api(t).Nearest[0]; got.Key != "heavy" || got.Refused != 1 {
+		t.Errorf("got %+v", got)
 	}
 }
 
