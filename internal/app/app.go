@@ -150,6 +150,7 @@ func New(o Options) (*App, error) {
 	}
 	a.gateway = gateway.New(recorder, a.tally, a.log)
 	a.gateway.Swap(a.snap)
+	a.meter.Watch(a.snap.Limits().Names())
 	for _, l := range a.snap.Listeners {
 		a.servers = append(a.servers, a.server(l))
 	}

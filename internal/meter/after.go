@@ -81,7 +81,7 @@ func (m *Meter) enterGate(w Waiter, cl *Claim, now *time.Time) {
 		entered = m.waitTurn(w, cl, turn)
 		*now = time.Now()
 	}
-	cl.held = entered
+	cl.held = entered && cl.Verdict == Fits // not where the store is lost, and whoever comes passes
 	if !entered && cl.Verdict == Fits {
 		cl.Verdict, cl.Wait = Exceeded, tryAgain
 	}

@@ -72,6 +72,9 @@ func (m *Meter) Share(s store.Store, lost error) {
 	m.running.Go(func() { s.Follow(m.guard.ctx, forgottenSet, forgetter) })
 }
 
+// Watch shows the limits of these names in State, used or not, and no others.
+func (m *Meter) Watch(names []string) { m.top.keep(names) }
+
 // Close ends what the Meter has running. It leaves the stores alone.
 func (m *Meter) Close() {
 	m.stop()
