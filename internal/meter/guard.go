@@ -29,7 +29,6 @@ type guard struct {
 
 	mu      sync.Mutex // guards what follows
 	since   time.Time
-	why     error
 	losses  int64
 	pause   time.Duration // between probes
 	changed func(lost bool, why error, lasted time.Duration)
@@ -67,7 +66,7 @@ func (g *guard) lose(err error) {
 		g.pause = firstProbe
 	}
 	lasted := now.Sub(g.since)
-	g.since, g.why = now, err
+	g.since = now
 	g.losses++
 	g.isLost.Store(true)
 	g.changed(true, err, lasted)
@@ -98,15 +97,15 @@ func (g *guard) find() {
 	defer g.mu.Unlock()
 	now := time.Now()
 	lasted := now.Sub(g.since)
-	g.since, g.why = now, nil
+	g.since = now
 	g.late.Store(0)
 	g.isLost.Store(false)
 	g.changed(false, nil, lasted)
 }
 
-// state returns since when the store is lost or there, why, and how often it was lost.
-func (g *guard) state() (lost bool, since time.Time, why error, losses int64) {
+// state returns since when the store is lost or there, and how often it was lost.
+func (g *guard) state() (lost bool, since time.Time, losses int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.isLost.Load(), g.since, g.why, g.losses
+	return g.isLost.Load(), g.since, g.losses
 }

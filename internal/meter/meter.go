@@ -158,6 +158,6 @@ type State struct {
 // State returns how the Meter is.
 func (m *Meter) State() State {
 	s := State{Shared: m.shared != nil, Nodes: m.nodes.live(), Limits: m.top.list(time.Now())}
-	s.Lost, s.Since, _, s.Losses = m.guard.state()
+	s.Lost, s.Since, s.Losses = m.guard.state()
 	return s
 }
