@@ -21,7 +21,7 @@ import (
 const (
 	// budget is what Take may take in these tests, late how much later it may return
 	// where many tests share few processors.
-	budget, late = 50 * time.Millisecond, 250 * time.Millisecond
+	budget, late = 50 * time.Millisecond, 400 * time.Millisecond
 	// recovery is within what all works again after a fault has ended.
 	recovery = 2 * time.Second
 )
