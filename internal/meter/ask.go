@@ -57,6 +57,19 @@ func (m *Meter) gather(c *Call) (n int, ok bool) {
 	return n, true
 }
 
+// leasesExceeded looks for leased claims of which it is known that they are exceeded.
+func (m *Meter) leasesExceeded(c *Call, now time.Time) {
+	for i := range c.Claims {
+		cl := &c.Claims[i]
+		if !cl.Leased || !cl.rate() {
+			continue
+		}
+		if s := m.leases.look(m.id(cl), cl.Rule, cl.Cost, now); s.state == leaseExceeded {
+			cl.Verdict, cl.Left, cl.More, cl.Wait = Exceeded, s.left, s.more, s.wait
+		}
+	}
+}
+
 // lease spends what is leased here. It returns false when the store has to be asked.
 func (m *Meter) lease(cl *Claim) bool {
 	id, nodes, until := m.id(cl), int(m.nodes.live()), time.Time{}

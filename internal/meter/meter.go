@@ -78,8 +78,8 @@ func (m *Meter) Watch(names []string) { m.top.keep(names) }
 // Close ends what the Meter has running. It leaves the stores alone.
 func (m *Meter) Close() {
 	m.stop()
-	m.running.Wait()
 	m.guard.probing.Wait()
+	m.running.Wait()
 }
 
 // Call returns an empty Call, which End gives back.

@@ -23,6 +23,7 @@ func (m *Meter) Look(c *Call, now time.Time) {
 		m.here(c, now, store.Look, m.nodes.live())
 	default:
 		m.exceeded(c, now)
+		m.leasesExceeded(c, now)
 	}
 	if c.refused() {
 		m.note(c, now)
