@@ -26,6 +26,8 @@ type builder struct {
 	used     map[string]bool
 	global   map[string]parts
 	broken   []*policy.Kind // global policies with problems
+	// limits are the limits as requests to each service have them.
+	limits map[string]*limit.Set
 	// limited are the limits that policies count by. It is nil when that is not
 	// known of all of them.
 	limited map[string]bool
@@ -33,8 +35,6 @@ type builder struct {
 	// name, and variants what was built of them already.
 	perRoute map[string]config.PolicyEntry
 	variants map[string]variant
-	// limits are the limits as requests to each service have them.
-	limits map[string]*limit.Set
 }
 
 // parts is a policy with its further parts. It has no links when it is switched off.
@@ -125,22 +125,6 @@ func (b *builder) build(e config.PolicyEntry, at string, route policy.Route) (bu
 	}
 	b.useLimits(built.kind, e, ok)
 	return built, ok
-}
-
-// useLimits notes which limits a policy counts by. Of one with problems nobody knows:
-// a name may be misspelt.
-func (b *builder) useLimits(kind *policy.Kind, e config.PolicyEntry, ok bool) {
-	conf := kind.Defaults()
-	user, uses := conf.(policy.LimitUser)
-	switch {
-	case !uses || b.limited == nil:
-	case !ok || len(e.Config.Decode(conf)) > 0:
-		b.limited = nil
-	default:
-		for _, name := range user.UsesLimits() {
-			b.limited[name] = true
-		}
-	}
 }
 
 // note adds problems. A global policy that is built for several routes may
@@ -287,11 +271,7 @@ func (b *builder) routes() {
 			b.fail("services."+e.Name, "remove it, or name it in a route", "no route uses the service %q", e.Name)
 		}
 	}
-	for _, e := range b.c.Limits {
-		if b.limited != nil && !b.limited[e.Name] {
-			b.fail("limits."+e.Name, "remove it, or name it in a policy ratelimit", "no policy uses the limit %q", e.Name)
-		}
-	}
+	b.unusedLimits()
 }
 
 func rule(i int, r config.Route) route.Rule {

@@ -5,6 +5,7 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/limit"
+	"yett/internal/policy"
 	"yett/internal/role"
 )
 
@@ -25,6 +26,10 @@ func (b *builder) compileLimits() {
 	limits, problems := limit.Compile(b.c.Limits, b.deps.Policy.Roles)
 	b.note(b.c.Source.Locate(problems))
 	b.out.limits, b.deps.Policy.Limits = limits, limits
+	b.deps.Policy.RateLimitFields = b.rateLimitFields()
+}
+
+func (b *builder) rateLimitFields() map[string]string {
 	fields := make(map[string]string)
 	for i, l := range b.c.Listeners {
 		if other, ok := fields[l.Name]; ok && l.Name == "" && other != l.RateLimit {
@@ -33,7 +38,7 @@ func (b *builder) compileLimits() {
 		}
 		fields[l.Name] = l.RateLimit
 	}
-	b.deps.Policy.RateLimitFields = fields
+	return fields
 }
 
 // limitsFor returns the limits for requests to that service, the same for all routes
@@ -45,4 +50,29 @@ func (b *builder) limitsFor(service string) *limit.Set {
 		b.limits[service] = s
 	}
 	return s
+}
+
+// useLimits notes which limits a policy counts by. Of one with problems nobody knows:
+// a name may be misspelt.
+func (b *builder) useLimits(kind *policy.Kind, e config.PolicyEntry, ok bool) {
+	conf := kind.Defaults()
+	user, uses := conf.(policy.LimitUser)
+	switch {
+	case !uses || b.limited == nil:
+	case !ok || len(e.Config.Decode(conf)) > 0:
+		b.limited = nil
+	default:
+		for _, name := range user.UsesLimits() {
+			b.limited[name] = true
+		}
+	}
+}
+
+// unusedLimits reports limits that no policy names.
+func (b *builder) unusedLimits() {
+	for _, e := range b.c.Limits {
+		if b.limited != nil && !b.limited[e.Name] {
+			b.fail("limits."+e.Name, "remove it, or name it in a policy ratelimit", "no policy uses the limit %q", e.Name)
+		}
+	}
 }

@@ -176,8 +176,6 @@ func (p *callers) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdi
 		return exchange.Continue
 	}
 	p.claim(x, t, p.asking)
-	if !x.Identity.Known() {
-		p.claimAnonymous(x, t)
-	}
+	p.claimAnonymous(x, t) // which asks nothing of a known caller
 	return p.take(x, t)
 }

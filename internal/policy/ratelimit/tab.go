@@ -77,7 +77,7 @@ func (p *plan) close(x *exchange.Exchange, s *exchange.Slot) {
 		return
 	}
 	t := tabOf(x)
-	x.Limits, s.Int = nil, 0
+	x.Limits = nil
 	p.meter.End(t.call)
 	*t = tab{}
 	p.tabs.Put(t)
