@@ -154,7 +154,7 @@ func TestLimitsMisused(t *testing.T) {
 		{[]string{"limits", "-c", file(t, small)}, exitFail, "only a running gateway knows who uses what, and no route of the gateway has the endpoint limits for GET; add one with auth: required and a policy rbac, or name"},
 		{[]string{"limits", "-c", file(t, wrong)}, exitFail, "1 problem; nobody was asked"},
 		{[]string{"limits", "reset", "ip:192.0.2.1", "-c", at, "--limit", "usr"}, exitFail, `nothing was reset: there is no limit "usr", did you mean "user"?`},
-		{[]string{"limits", "reset", "user:1", "-c", at, "--limit", "global"}, exitFail, `nothing was reset: limit "global" counts by ip, not by "user:1"`},
+		{[]string{"limits", "reset", "user:1", "-c", at, "--limit", "global"}, exitFail, `nothing was reset: limit "global" counts by ip, not by user: write ip:VALUE`},
 		{[]string{"limits", "reset", "ip:192.0.2.1", "-c", at, "--limit", "running"}, exitFail, `nothing was reset: limit "running" counts requests that run`},
 		{[]string{"limits", "reset", "42", "-c", at}, exitFail, "nothing was reset: no limit counts under such a key"},
 		{[]string{"limits", "reset", "ip:192.0.2.1", "-c", at}, exitFail, "nothing was reset: nobody listens at"},
@@ -418,4 +418,15 @@ func TestWatch(t *testing.T) {
 			t.Errorf("%v, %q after %v", err, out.String(), time.Since(begin))
 		}
 	})
+}
+
+// A table may have more rows than a limit lets pass, and looks at no store.
+func TestTestIsNeverLimited(t *testing.T) {
+	gone := redistest.Reserve(t)
+	row := "  - {request: GET /hi, expect: {anonymous: pass, clerk: pass}}\n"
+	table := "config: yett.yaml\ncallers: {clerk: {role: clerk}}\nenv: {REDIS_HOST: 127.0.0.1, REDIS_PORT: \"" + fmt.Sprint(gone.Port) + "\"}\ntests:\n" + strings.Repeat(row, 5)
+	path := folder(t, map[string]string{"yett.yaml": gated, "access.yaml": table})
+	if got := call(t, nil, "test", path("access.yaml")); got.code != exitOK || !strings.Contains(got.stdout, "ok, 10 rows") {
+		t.Errorf("%+v", got)
+	}
 }
