@@ -71,6 +71,7 @@ type subject struct {
 type settings struct {
 	Port     int
 	Upstream netip.AddrPort
+	Redis    int    // port of the store, 0 for none
 	MaxConns int    // connections that the subject must be able to hold
 	Files    uint64 // open files that a process may have
 	Root     bool
