@@ -3,11 +3,14 @@
 package catalog
 
 import (
+	"slices"
+
 	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/policy/cors"
 	"yett/internal/policy/identity"
 	"yett/internal/policy/jwt"
+	"yett/internal/policy/ratelimit"
 	"yett/internal/policy/rbac"
 	"yett/internal/policy/requestid"
 	"yett/internal/policy/respond"
@@ -16,7 +19,8 @@ import (
 
 // Kinds returns the policies in the order in which requests pass them; answers
 // pass them backward. The order is that of this list whatever a configuration
-// says, so that nobody can put a check behind what it has to guard. The slice
+// says, so that nobody can put a check behind what it has to guard. A policy that
+// has to act at several places stands there with a part of it for each. The slice
 // is the caller's.
 func Kinds() []*policy.Kind {
 	return []*policy.Kind{
@@ -26,13 +30,23 @@ func Kinds() []*policy.Kind {
 		// Before all that may answer or refuse, because a refusal is shown by
 		// browsers too; on the way back after all that adds headers.
 		secureheaders.Kind,
-		// Before all that limits or authenticates: a preflight has no credentials
-		// and asks for nothing yet; and on the way back after it, so that a page
-		// can read why it was refused.
+		// Before what answers preflights, or a flood of them would be answered
+		// whatever the limits say. It leaves all other requests alone.
+		ratelimit.Preflights,
+		// Before all that limits other requests or authenticates: a preflight has no
+		// credentials and asks for nothing yet; and on the way back after it, so that a
+		// page can read why it was refused, and what is left of its limits.
 		cors.Kind,
+		// Before tokens are verified, because that costs more than counting does: the
+		// limits that count whoever calls. Of all others it looks only whether they are
+		// known to be used up.
+		ratelimit.Kind,
 		// Before all that decides by who calls. After what is cheap, because
 		// verifying a token for the first time is not.
 		jwt.Kind,
+		// Behind all that finds out who calls: the limits that count by that. Before
+		// what refuses by who calls, so that who tries is limited too.
+		ratelimit.Callers,
 		// Behind all that finds out who calls, by which it decides, and before all
 		// that answers, so that nobody gets an answer who may not.
 		rbac.Kind,
@@ -48,18 +62,25 @@ func Kinds() []*policy.Kind {
 // Lookup returns the policy of a name, or nil.
 func Lookup(name string) *policy.Kind {
 	for _, k := range Kinds() {
-		if k.Name == name {
+		if k.Name == name && k.Of == nil {
 			return k
 		}
 	}
 	return nil
 }
 
+// Parts returns a policy and its further parts, in order.
+func Parts(k *policy.Kind) []*policy.Kind {
+	return slices.DeleteFunc(Kinds(), func(p *policy.Kind) bool { return p != k && p.Of != k })
+}
+
 // Names returns the names of the policies in order.
 func Names() []string {
 	var names []string
 	for _, k := range Kinds() {
-		names = append(names, k.Name)
+		if k.Of == nil {
+			names = append(names, k.Name)
+		}
 	}
 	return names
 }
@@ -68,8 +89,8 @@ func Names() []string {
 // schema and the reference.
 func Configs() map[string]any {
 	configs := make(map[string]any)
-	for _, k := range Kinds() {
-		configs[k.Name] = k.Defaults()
+	for _, name := range Names() {
+		configs[name] = Lookup(name).Defaults()
 	}
 	return configs
 }

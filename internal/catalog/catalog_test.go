@@ -12,16 +12,22 @@ import (
 
 func TestNamesAreUnique(t *testing.T) {
 	names := Names()
-	if got := slices.Compact(slices.Sorted(slices.Values(names))); len(got) != len(names) || len(names) != len(Kinds()) {
+	if got := slices.Compact(slices.Sorted(slices.Values(names))); len(got) != len(names) {
 		t.Errorf("names are %q", names)
 	}
-	for _, k := range Kinds() {
-		if Lookup(k.Name) != k {
-			t.Errorf("%s can't be looked up", k.Name)
+	parts := 0
+	for _, name := range names {
+		k := Lookup(name)
+		if k == nil || k.Name != name || k.Of != nil {
+			t.Fatalf("%s can't be looked up: %v", name, k)
 		}
+		parts += len(Parts(k))
 	}
-	if len(names) > exchange.MaxLinks {
-		t.Errorf("%d policies, but an exchange has room for the notes of %d", len(names), exchange.MaxLinks)
+	if parts != len(Kinds()) {
+		t.Errorf("the %d policies have %d parts, listed are %d", len(names), parts, len(Kinds()))
+	}
+	if len(Kinds()) > exchange.MaxLinks {
+		t.Errorf("%d links, but an exchange has room for the notes of %d", len(Kinds()), exchange.MaxLinks)
 	}
 	if Lookup("no_such_policy") != nil {
 		t.Error("a policy that isn't there was found")
@@ -30,14 +36,34 @@ func TestNamesAreUnique(t *testing.T) {
 
 // The two ends of the order are promises to operators.
 func TestOrder(t *testing.T) {
-	names := Names()
+	names, kinds := Names(), Kinds()
 	if names[0] != "request_id" || names[len(names)-1] != "respond" {
 		t.Errorf("order is %q", names)
 	}
-	for i, k := range Kinds() {
-		if k.Answers && i < len(names)-1 {
-			t.Errorf("%s always answers, so %q would never run", k.Name, names[i+1:])
+	for i, k := range kinds {
+		if k.Answers && i < len(kinds)-1 {
+			t.Errorf("%s always answers, so %d others would never run", k.Name, len(kinds)-1-i)
 		}
+	}
+}
+
+// What guards something stands before it, and what needs something behind it.
+func TestPlacesOfRateLimits(t *testing.T) {
+	var order []string
+	for _, k := range Kinds() {
+		switch k.Name {
+		case "cors", "jwt", "rbac":
+			order = append(order, k.Name)
+		case "ratelimit":
+			order = append(order, k.Part)
+		}
+	}
+	want := []string{"before cors", "cors", "before jwt", "jwt", "behind jwt", "rbac"}
+	if !slices.Equal(order, want) {
+		t.Errorf("the order is %q, want %q", order, want)
+	}
+	if parts := Parts(Lookup("ratelimit")); len(parts) != 3 || parts[1] != Lookup("ratelimit") {
+		t.Errorf("%d parts", len(parts))
 	}
 }
 
@@ -68,8 +94,8 @@ func TestEveryFolderIsListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != len(Kinds()) {
-		t.Errorf("%d policies are listed, the folders are %q", len(Kinds()), files)
+	if len(files) != len(Names()) {
+		t.Errorf("%d policies are listed, the folders are %q", len(Names()), files)
 	}
 	if _, err := os.Stat("../policy/policy.go"); err != nil {
 		t.Errorf("the folders are not where this test looks: %v", err)

@@ -103,15 +103,18 @@ func ruleText(r *gateway.Route) string {
 }
 
 func printStep(p *sheet, s *gateway.Step) {
-	mode := ""
+	note := ""
+	if s.Part != "" {
+		note = " (part " + s.Part + ")"
+	}
 	if s.Mode != "" {
-		mode = " (mode " + s.Mode + ")"
+		note += " (mode " + s.Mode + ")"
 	}
 	verdict := s.Verdict
 	if r := s.Refusal; r != nil {
 		verdict += fmt.Sprintf(": %d %s, reason %s", r.Status, r.Code, r.Reason)
 	}
-	p.line("%-16s %s%s", s.Policy, verdict, mode)
+	p.line("%-16s %s%s", s.Policy, verdict, note)
 	if s.Refusal != nil && s.Refusal.Detail != "" {
 		p.line("  %s", s.Refusal.Detail)
 	}

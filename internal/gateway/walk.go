@@ -101,6 +101,7 @@ const (
 // Step is one link of the chain.
 type Step struct {
 	Policy  string `json:"policy"`
+	Part    string `json:"part,omitempty"` // of a policy with several: where it stands
 	Mode    string `json:"mode,omitempty"` // observe, or empty
 	Verdict string `json:"verdict"`
 	// Refusal is what it refuses for, or would.

@@ -114,7 +114,7 @@ func (w *walker) matched(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot
 	watched.Chain = make(policy.Chain, len(r.Chain))
 	for i, l := range r.Chain {
 		_, observes := policy.Unwrap(l.Policy)
-		step := Step{Policy: l.Kind.Name, Verdict: NotReached}
+		step := Step{Policy: l.Kind.Name, Part: l.Kind.Part, Verdict: NotReached}
 		if observes {
 			step.Mode = string(policy.Observe)
 		}

@@ -51,13 +51,17 @@ type Deps struct {
 	Tokens *token.Verifier
 	// Roles are the configured roles, of which there may be none.
 	Roles *role.Set
-	// Assertion signs who calls, nil where it is not configured.
-	Assertion *assertion.Signer
 	// Limits are the configured limits, of which there may be none. Those of a
 	// Kind that is built for each route know the service.
 	Limits *limit.Set
-	// Meter counts what callers use of Limits; nil when nothing is to be served.
+	// Meter counts what callers use of them. It is nil where a configuration is
+	// only checked, so no policy asks it before it has a request.
 	Meter *meter.Meter
+	// RateLimitFields is how answers of a listener tell what is left of limits, by
+	// its name: legacy, structured or off. It is legacy for one that is not there.
+	RateLimitFields map[string]string
+	// Assertion signs who calls, nil where it is not configured.
+	Assertion *assertion.Signer
 	// Route is the route for which the policy is built, zero for a Kind that
 	// is built once for all.
 	Route Route
@@ -71,6 +75,15 @@ type Route struct {
 	Service string
 	// Params are the names that every path of the route has a value for.
 	Params []string
+	// Nowhere tells that there is no route: what matches none passes the global
+	// policies.
+	Nowhere bool
+}
+
+// LimitUser is the configuration of a policy that counts by configured limits.
+type LimitUser interface {
+	// UsesLimits returns their names.
+	UsesLimits() []string
 }
 
 // Reserver is a policy that sets request headers which no client may send, on
@@ -98,6 +111,11 @@ type Decoder interface {
 type Kind struct {
 	// Name is the key in the configuration and what logs show.
 	Name string
+	// Of is nil, but for a further part of a policy, which stands at a place of its
+	// own: it is the Kind whose name and configuration the part shares. Part says
+	// for people which part this is, "" for a policy of one part.
+	Of   *Kind
+	Part string
 	// Answers tells that the policy always replies, so that a route which has
 	// it needs no service.
 	Answers bool
@@ -110,7 +128,11 @@ type Kind struct {
 	// Preflights tells that the policy answers CORS preflights, so that it gets
 	// those of a route that does not serve the method OPTIONS.
 	Preflights bool
-	// Reasons is the closed list of its refusals.
+	// GuardsPreflights tells that the part only concerns preflights which a policy
+	// behind it answers, so that it is left out where none does.
+	GuardsPreflights bool
+	// Reasons is the closed list of its refusals. Those of further parts are in the
+	// list of the first.
 	Reasons []*exchange.Reason
 
 	defaults func() any
@@ -120,23 +142,36 @@ type Kind struct {
 // Define makes a Kind from a configuration type. defaults returns the
 // configuration before the operator's words are laid over it. build checks
 // all of it, reporting every problem with a Path relative to the policy's
-// configuration, and makes the policy.
+// configuration, and makes the policy. It returns neither where there is nothing
+// wrong and nothing to do.
 func Define[C any](name string, defaults func() C, build func(C, Deps) (Policy, problem.List), reasons ...*exchange.Reason) *Kind {
 	return &Kind{
 		Name:     name,
 		Reasons:  reasons,
 		defaults: func() any { c := defaults(); return &c },
-		build: func(d Decoder, deps Deps) (Policy, problem.List) {
-			c := defaults()
-			if problems := d.Decode(&c); len(problems) > 0 {
-				return nil, problems
-			}
-			p, problems := build(c, deps)
-			if m, ok := any(c).(Moded); ok && m.PolicyMode() == Observe && len(problems) == 0 {
-				p = observed{p}
-			}
-			return p, problems
-		},
+		build:    decoding(defaults, build),
+	}
+}
+
+// PartOf makes a further part of a policy whose configuration is a C. part names it
+// for people. build finds the same mistakes as the policy's own, or fewer.
+func PartOf[C any](of *Kind, part string, build func(C, Deps) (Policy, problem.List)) *Kind {
+	defaults := func() C { return *of.defaults().(*C) }
+	return &Kind{Name: of.Name, Of: of, Part: part, PerRoute: of.PerRoute, defaults: of.defaults, build: decoding(defaults, build)}
+}
+
+// decoding decodes the configuration before it builds.
+func decoding[C any](defaults func() C, build func(C, Deps) (Policy, problem.List)) func(Decoder, Deps) (Policy, problem.List) {
+	return func(d Decoder, deps Deps) (Policy, problem.List) {
+		c := defaults()
+		if problems := d.Decode(&c); len(problems) > 0 {
+			return nil, problems
+		}
+		p, problems := build(c, deps)
+		if m, ok := any(c).(Moded); ok && m.PolicyMode() == Observe && p != nil && len(problems) == 0 {
+			p = observed{p}
+		}
+		return p, problems
 	}
 }
 
@@ -170,7 +205,15 @@ func AnsweringPreflights(k *Kind) *Kind {
 	return k
 }
 
-// Build decodes the configuration and makes the policy.
+// GuardingPreflights marks a part that only concerns preflights which a policy
+// behind it answers.
+func GuardingPreflights(k *Kind) *Kind {
+	k.GuardsPreflights = true
+	return k
+}
+
+// Build decodes the configuration and makes the policy, which is nil where it has
+// nothing to do.
 func (k *Kind) Build(d Decoder, deps Deps) (Policy, problem.List) { return k.build(d, deps) }
 
 // Defaults returns a pointer to a fresh default configuration, from which the
@@ -205,9 +248,18 @@ func (c Chain) Response(x *exchange.Exchange) {
 	}
 }
 
-// End runs the links that ran, backward.
-func (c Chain) End(x *exchange.Exchange) {
-	for i := x.Ran() - 1; i >= 0; i-- {
+// End runs the links that ran, backward. A fault in one of them does not keep the
+// others from giving back what they hold; it goes on to the caller.
+func (c Chain) End(x *exchange.Exchange) { c[:x.Ran()].end(x) }
+
+func (c Chain) end(x *exchange.Exchange) {
+	i := len(c) - 1
+	defer func() {
+		if i >= 0 {
+			c[:i].end(x)
+		}
+	}()
+	for ; i >= 0; i-- {
 		c[i].Policy.End(x, x.Slot(i))
 	}
 }

@@ -24,20 +24,29 @@ type builder struct {
 	problems problem.List
 	byName   map[string]*upstream.Service
 	used     map[string]bool
-	global   map[string]policy.Link
+	global   map[string]parts
 	broken   []*policy.Kind // global policies with problems
+	// limited are the limits that policies count by. It is nil when that is not
+	// known of all of them.
+	limited map[string]bool
 	// perRoute holds the global policies that are built for each route, by
 	// name, and variants what was built of them already.
 	perRoute map[string]config.PolicyEntry
 	variants map[string]variant
-	// limits are the limits as requests to each service have them.
-	limits map[string]*limit.Set
+	// limitsOf are the limits as requests to each service have them.
+	limitsOf map[string]*limit.Set
+}
+
+// parts is a policy with its further parts. It has no links when it is switched off.
+type parts struct {
+	kind  *policy.Kind // nil for a name that no policy has
+	links []policy.Link
 }
 
 // variant is a global policy as some routes have it.
 type variant struct {
-	link policy.Link
-	ok   bool
+	parts
+	ok bool
 }
 
 func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
@@ -50,8 +59,9 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 		out:    &Snapshot{Config: c},
 		byName: make(map[string]*upstream.Service),
 		used:   make(map[string]bool),
-		global: make(map[string]policy.Link), perRoute: make(map[string]config.PolicyEntry),
-		variants: make(map[string]variant), limits: make(map[string]*limit.Set),
+		global: make(map[string]parts), perRoute: make(map[string]config.PolicyEntry),
+		variants: make(map[string]variant), limited: make(map[string]bool),
+		limitsOf: make(map[string]*limit.Set),
 	}
 }
 
@@ -77,37 +87,61 @@ func (b *builder) policies() {
 			b.perRoute[e.Name] = e
 			continue
 		}
-		link, ok := b.link(e, at, policy.Route{})
+		built, ok := b.build(e, at, policy.Route{})
 		switch {
 		case !ok:
-			b.broken = append(b.broken, link.Kind)
+			b.broken = append(b.broken, built.kind)
 		case e.Off:
-		case link.Kind.Answers:
+		case built.kind.Answers:
 			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
 		default:
-			b.global[e.Name] = link
+			b.global[e.Name] = built
 		}
 	}
-	own, _ := b.routeLinks("", config.Route{Auth: "none"}, policy.Route{Auth: "none"})
-	b.out.nowhere = Route{Chain: b.chain(own)}
+	own, _ := b.routeParts("", config.Route{Auth: "none"}, policy.Route{Auth: "none", Nowhere: true})
+	b.out.nowhere = Route{Chain: withoutIdle(b.chain(own))}
 }
 
-// link builds a policy for a route.
-func (b *builder) link(e config.PolicyEntry, at string, route policy.Route) (policy.Link, bool) {
-	kind := catalog.Lookup(e.Name)
-	if kind == nil {
+// build builds a policy for a route, with all its parts.
+func (b *builder) build(e config.PolicyEntry, at string, route policy.Route) (built parts, ok bool) {
+	built.kind = catalog.Lookup(e.Name)
+	switch {
+	case built.kind == nil:
 		b.fail(at, problem.DidYouMean(e.Name, catalog.Names()), "there is no policy %q", e.Name)
-		return policy.Link{}, false
-	}
-	if e.Off {
-		return policy.Link{Kind: kind}, true
+		return built, false
+	case e.Off:
+		return built, true
 	}
 	deps := b.deps.Policy
 	deps.Route = route
 	deps.Limits = b.limitsFor(route.Service)
-	p, problems := kind.Build(e.Config, deps)
-	b.note(e.Config.Locate(problems))
-	return policy.Link{Kind: kind, Policy: p}, len(problems) == 0
+	ok = true
+	for _, part := range catalog.Parts(built.kind) {
+		p, problems := part.Build(e.Config, deps)
+		b.note(e.Config.Locate(problems)) // which parts have in common
+		ok = ok && len(problems) == 0
+		if p != nil {
+			built.links = append(built.links, policy.Link{Kind: part, Policy: p})
+		}
+	}
+	b.useLimits(built.kind, e, ok)
+	return built, ok
+}
+
+// useLimits notes which limits a policy counts by. Of one with problems nobody knows:
+// a name may be misspelt.
+func (b *builder) useLimits(kind *policy.Kind, e config.PolicyEntry, ok bool) {
+	conf := kind.Defaults()
+	user, uses := conf.(policy.LimitUser)
+	switch {
+	case !uses || b.limited == nil:
+	case !ok || len(e.Config.Decode(conf)) > 0:
+		b.limited = nil
+	default:
+		for _, name := range user.UsesLimits() {
+			b.limited[name] = true
+		}
+	}
 }
 
 // note adds problems. A global policy that is built for several routes may
@@ -122,31 +156,31 @@ func (b *builder) note(problems problem.List) {
 
 // variant builds a global policy for a route, or returns what was built for
 // one of the same kind.
-func (b *builder) variant(e config.PolicyEntry, route policy.Route) (policy.Link, bool) {
-	key := fmt.Sprintf("%s %s %s %q", e.Name, route.Auth, route.Service, route.Params)
+func (b *builder) variant(e config.PolicyEntry, route policy.Route) (parts, bool) {
+	key := fmt.Sprintf("%s %s %s %q %v", e.Name, route.Auth, route.Service, route.Params, route.Nowhere)
 	v, ok := b.variants[key]
 	if !ok {
-		v.link, v.ok = b.link(e, "policies."+e.Name, route)
+		v.parts, v.ok = b.build(e, "policies."+e.Name, route)
 		b.variants[key] = v
 	}
-	return v.link, v.ok
+	return v.parts, v.ok
 }
 
-// routeLinks builds the policies that belong to a route alone: its own, and
+// routeParts builds the policies that belong to a route alone: its own, and
 // the global ones that have to know it. broken are those with problems.
-func (b *builder) routeLinks(at string, r config.Route, scope policy.Route) (own map[string]policy.Link, broken []*policy.Kind) {
-	own, broken = make(map[string]policy.Link), slices.Clone(b.broken)
-	put := func(name string, link policy.Link, ok bool) {
+func (b *builder) routeParts(at string, r config.Route, scope policy.Route) (own map[string]parts, broken []*policy.Kind) {
+	own, broken = make(map[string]parts), slices.Clone(b.broken)
+	put := func(name string, built parts, ok bool) {
 		if !ok {
-			broken = append(broken, link.Kind)
+			broken = append(broken, built.kind)
 			return
 		}
-		own[name] = link
+		own[name] = built
 	}
 	for _, e := range r.Policies {
-		link, ok := b.link(e, at+".policies."+e.Name, scope)
-		put(e.Name, link, ok)
-		if ok && !e.Off && scope.Auth == "none" && (link.Kind.Authenticates || link.Kind.Authorizes) {
+		built, ok := b.build(e, at+".policies."+e.Name, scope)
+		put(e.Name, built, ok)
+		if ok && !e.Off && scope.Auth == "none" && (built.kind.Authenticates || built.kind.Authorizes) {
 			b.fail(at+".policies."+e.Name, "write auth: required or optional, or remove it", "auth: none lets everybody pass, so %s has nothing to decide", e.Name)
 		}
 	}
@@ -154,32 +188,50 @@ func (b *builder) routeLinks(at string, r config.Route, scope policy.Route) (own
 		kind := catalog.Lookup(name)
 		_, replaced := r.Policies.Get(name)
 		if !replaced && (scope.Auth != "none" || !kind.Authenticates && !kind.Authorizes) {
-			link, ok := b.variant(e, scope)
-			put(name, link, ok)
+			built, ok := b.variant(e, scope)
+			put(name, built, ok)
 		}
 	}
 	return own, broken
 }
 
-// chain orders the global policies and those of a route, which replace them,
-// as the catalogue says.
-func (b *builder) chain(own map[string]policy.Link) policy.Chain {
+// chain orders the global policies and those of a route, which replace them with
+// all their parts, as the catalogue says.
+func (b *builder) chain(own map[string]parts) policy.Chain {
 	var out policy.Chain
 	for _, kind := range catalog.Kinds() {
-		link, ok := own[kind.Name]
+		built, ok := own[kind.Name]
 		if !ok {
-			link, ok = b.global[kind.Name]
+			built = b.global[kind.Name]
 		}
-		if ok && link.Policy != nil {
-			out = append(out, link)
+		for _, link := range built.links {
+			if link.Kind == kind {
+				out = append(out, link)
+			}
 		}
 	}
 	return out
 }
 
+// withoutIdle returns a chain without the parts that only concern preflights which
+// a policy answers, when none of it does: those are ordinary requests.
+func withoutIdle(c policy.Chain) policy.Chain {
+	if slices.ContainsFunc(c, answersPreflights) {
+		return c
+	}
+	return slices.DeleteFunc(slices.Clone(c), func(l policy.Link) bool { return l.Kind.GuardsPreflights })
+}
+
+// answersPreflights tells whether a policy answers preflights, and does not only observe.
+func answersPreflights(l policy.Link) bool {
+	_, observes := policy.Unwrap(l.Policy)
+	return l.Kind.Preflights && !observes
+}
+
 // preflight is what a CORS preflight passes on a route that does not serve
 // OPTIONS: its chain up to the place of the policy that answers such requests,
-// whether it is there or not. What limits or authenticates stands behind.
+// whether it is there or not. What limits other requests or authenticates stands
+// behind.
 func preflight(r *Route) *Route {
 	kinds := catalog.Kinds()
 	place := slices.IndexFunc(kinds, func(k *policy.Kind) bool { return k.Preflights })
@@ -236,6 +288,11 @@ func (b *builder) routes() {
 			b.fail("services."+e.Name, "remove it, or name it in a route", "no route uses the service %q", e.Name)
 		}
 	}
+	for _, e := range b.c.Limits {
+		if b.limited != nil && !b.limited[e.Name] {
+			b.fail("limits."+e.Name, "remove it, or name it in a policy ratelimit", "no policy uses the limit %q", e.Name)
+		}
+	}
 }
 
 func rule(i int, r config.Route) route.Rule {
@@ -250,9 +307,10 @@ func rule(i int, r config.Route) route.Rule {
 
 func (b *builder) route(at string, r config.Route) Route {
 	out := Route{Name: r.Name, conf: r, host: r.Forward.Host}
-	own, broken := b.routeLinks(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Params: route.Params(r.Path)})
+	own, broken := b.routeParts(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Params: route.Params(r.Path)})
 	out.Chain = b.chain(own)
 	out.preflight = preflight(&out)
+	out.Chain = withoutIdle(out.Chain)
 	b.answerer(at, r, &out, broken)
 	b.auth(at, r, out.Chain, broken)
 	b.guarded(at, r, &out, broken)

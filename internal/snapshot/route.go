@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"yett/internal/exchange"
-	"yett/internal/policy"
 	"yett/internal/route"
 )
 
@@ -19,9 +18,7 @@ func (r *Route) answers() bool {
 	if len(r.Chain) == 0 {
 		return false
 	}
-	last := r.Chain[len(r.Chain)-1]
-	_, observes := policy.Unwrap(last.Policy)
-	return last.Kind.Preflights && !observes
+	return answersPreflights(r.Chain[len(r.Chain)-1])
 }
 
 // Admit applies the route's limits to the request. It returns why that is

@@ -17,7 +17,7 @@ type Config struct {
 	Credentials bool              `yaml:"credentials" doc:"Whether pages may send cookies and other credentials."`
 	Methods     config.StringList `yaml:"methods" doc:"Methods that pages may use beside GET, HEAD and POST; * for whichever is asked for."`
 	Headers     config.StringList `yaml:"headers" doc:"Request headers that pages may send; * for whichever are asked for."`
-	Expose      config.StringList `yaml:"expose" doc:"Headers of answers that pages may read."`
+	Expose      config.StringList `yaml:"expose" doc:"Headers of answers that pages may read. Where an answer tells about rate limits, its fields about them may be read too, unless the list is empty."`
 	MaxAge      config.Duration   `yaml:"max_age" doc:"How long a browser may keep the answer to a preflight, in whole seconds. Browsers have limits of their own."`
 	Mode        policy.Mode       `yaml:"mode" enum:"enforce,observe" doc:"enforce refuses; observe only logs and counts what would have been refused, and lets it pass. What a service says about CORS is left alone then."`
 }

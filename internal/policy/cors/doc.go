@@ -7,11 +7,13 @@
 // stands for all, and is possible without credentials only. The gateway's own
 // origin passes without being listed; the origin null never does.
 //
-// A preflight is answered by the gateway, before anything limits or
-// authenticates: with 204 for an allowed origin, with 403 for another. Any
+// A preflight is answered by the gateway, before anything authenticates, and
+// behind those limits alone that count preflights: with 204 for an allowed
+// origin, with 403 for another. Any
 // other request gets its ordinary answer, refusals too, with the fields that
 // let the page read it, or without. What a service says in Access-Control-*
-// is always replaced.
+// is always replaced. Where an answer tells what is left of rate limits, those
+// fields are exposed beside the ones that are listed.
 //
 // With mode: observe nothing is refused, what services say about CORS is left
 // alone, and origins that would have been refused are noted.

@@ -2,6 +2,7 @@ package cors
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,8 +30,8 @@ type cors struct {
 	observes             bool
 	public               bool // answers are the same for all, so that caches may keep one
 	anyMethod, anyHeader bool
-	answer               []exchange.Field // on every answer that is not for a refused origin
-	preflight            []exchange.Field // on the answer to a good preflight
+	answer               [3][]exchange.Field // on every answer that is not for a refused origin, by what it tells about limits
+	preflight            []exchange.Field    // on the answer to a good preflight
 }
 
 func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
@@ -49,7 +50,9 @@ func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
 	if c.Credentials {
 		common = append(common, field("Access-Control-Allow-Credentials", "true"))
 	}
-	p.answer = appendList(common[:len(common):len(common)], "Access-Control-Expose-Headers", c.Expose)
+	for told := range p.answer {
+		p.answer[told] = appendList(common[:len(common):len(common)], "Access-Control-Expose-Headers", c.exposed(told))
+	}
 	p.preflight = common[:len(common):len(common)]
 	if !p.anyMethod {
 		p.preflight = appendList(p.preflight, allowMethods, c.Methods)
@@ -184,9 +187,12 @@ func (p *cors) Response(x *exchange.Exchange, s *exchange.Slot) {
 	if p.observes {
 		return
 	}
-	varies := false
+	varies, told := false, nothing
 	x.Response.Filter(func(f *exchange.Field) bool {
 		varies = varies || isVary(f)
+		if about := tells(f); about != nothing {
+			told = about
+		}
 		return !isAccessControl(f)
 	})
 	if s.Int == preflight && x.Reason == nil {
@@ -195,7 +201,7 @@ func (p *cors) Response(x *exchange.Exchange, s *exchange.Slot) {
 	}
 	if s.Int != refused {
 		p.addOrigin(x, s)
-		x.Response.AddFields(p.answer)
+		x.Response.AddFields(p.answer[told])
 		if p.public {
 			return
 		}
@@ -233,6 +239,44 @@ func isList(s string) bool {
 		}
 	}
 	return true
+}
+
+// What an answer tells about rate limits.
+const (
+	nothing = iota
+	nearest // the one that is nearest to its end
+	all
+)
+
+// tells returns what a field tells about rate limits, by which of the names only one way
+// to tell has.
+func tells(f *exchange.Field) int {
+	switch {
+	case len(f.Name) == len("RateLimit") && exchange.EqualFold(f.Name, "RateLimit"):
+		return all
+	case len(f.Name) == len("RateLimit-Remaining") && exchange.EqualFold(f.Name, "RateLimit-Remaining"):
+		return nearest
+	}
+	return nothing
+}
+
+// exposed is what pages may read of an answer, by what that tells about limits. An empty
+// list stays empty: nothing is meant to be read then.
+func (c Config) exposed(told int) []string {
+	list := slices.Clone(c.Expose)
+	if len(list) == 0 || has(list, "*") {
+		return list
+	}
+	names := [...][]string{
+		nearest: {"RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"},
+		all:     {"RateLimit-Policy", "RateLimit"},
+	}
+	for _, name := range names[told] {
+		if !slices.ContainsFunc(list, func(s string) bool { return exchange.EqualFold(s, name) }) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 func isVary(f *exchange.Field) bool {

@@ -58,7 +58,9 @@ func TestAnswers(t *testing.T) {
 	const (
 		everything = "Access-Control-Allow-Origin: *\naccess-control-allow-origin: https://evil.org\nACCESS-CONTROL-ALLOW-CREDENTIALS: true\n" +
 			"Access-Control-Expose-Headers: X-Secret\nAccess-Control-Max-Age: 1\nAccess-Control-Allow-Private-Network: true\nETag: 1\nAccess-Control: a\n"
-		kept = "ETag: 1\nAccess-Control: a\n"
+		kept         = "ETag: 1\nAccess-Control: a\n"
+		nearestLimit = "RateLimit-Policy: 60;w=60\nRateLimit-Limit: 60\nRateLimit-Remaining: 59\nRateLimit-Reset: 60\n"
+		allLimits    = "RateLimit-Policy: \"a\";q=60;w=60\nRateLimit: \"a\";r=59;t=60\n"
 	)
 	public := "{origins: '*', credentials: false}"
 	tests := []struct{ name, config, request, answer, want string }{
@@ -75,6 +77,16 @@ func TestAnswers(t *testing.T) {
 		{"the service's words, no origin", listed, "GET", everything, "200\n" + kept + common + vary},
 		{"the service's words, refused", listed, "GET\nOrigin: https://evil.org", everything, "200\n" + kept + vary},
 		{"the service's words, for all", public, "GET\nOrigin: https://evil.org", everything, "200\n" + kept + "Access-Control-Allow-Origin: *\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After\n"},
+
+		{"limits, the nearest", listed, "GET\nOrigin: " + app, nearestLimit, "200\n" + nearestLimit + good +
+			"Access-Control-Allow-Credentials: true\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset\n" + vary},
+		{"limits, all", listed, "GET\nOrigin: " + app, allLimits, "200\n" + allLimits + good +
+			"Access-Control-Allow-Credentials: true\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After, RateLimit-Policy, RateLimit\n" + vary},
+		{"limits, listed already", listed + "expose: [X-A, ratelimit-remaining, RateLimit-Reset, RateLimit]", "GET\nOrigin: " + app, nearestLimit, "200\n" + nearestLimit + good +
+			"Access-Control-Allow-Credentials: true\nAccess-Control-Expose-Headers: X-A, ratelimit-remaining, RateLimit-Reset, RateLimit, RateLimit-Policy, RateLimit-Limit\n" + vary},
+		{"limits, nothing exposed", listed + "expose: []", "GET\nOrigin: " + app, allLimits, "200\n" + allLimits + good + "Access-Control-Allow-Credentials: true\n" + vary},
+		{"limits, everything exposed", listed + "credentials: false\nexpose: '*'", "GET\nOrigin: " + app, allLimits, "200\n" + allLimits + good + "Access-Control-Expose-Headers: *\n" + vary},
+		{"limits, refused", listed, "GET\nOrigin: https://evil.org", allLimits, "200\n" + allLimits + vary},
 
 		{"Vary of the service", listed, "GET", "Vary: Accept-Encoding\nETag: 1\n", "200\nVary: Accept-Encoding, Origin\nETag: 1\n" + common},
 		{"Vary has it", listed, "GET", "vary: Accept, ORIGIN\n", "200\nvary: Accept, ORIGIN\n" + common},
@@ -262,6 +274,10 @@ func TestNoAllocation(t *testing.T) {
 		if n := call(t, fields).Allocs(t, policytest.Build(t, Kind, listed)); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
+	}
+	limited := policytest.NewCall(t, "GET / HTTP/1.1\nOrigin: "+app+"\n", "HTTP/1.1 200 OK\nRateLimit: \"a\";r=1;t=1\nRateLimit-Policy: \"a\";q=1;w=1\n")
+	if n := limited.Allocs(t, policytest.Build(t, Kind, listed)); n != 0 {
+		t.Errorf("limited: %v allocations", n)
 	}
 	preflight := policytest.NewCall(t, "OPTIONS / HTTP/1.1\n"+asks+"Access-Control-Request-Headers: x-a\nOrigin: "+app+"\n", "")
 	for _, config := range []string{listed, listed + "headers: '*'\nmethods: '*'"} {

@@ -1,0 +1,189 @@
+package ratelimit
+
+import (
+	"strconv"
+
+	"yett/internal/exchange"
+	"yett/internal/meter"
+)
+
+// fields is how answers tell what is left.
+type fields uint8
+
+const (
+	legacy fields = iota
+	structured
+	off
+)
+
+// fieldsByListener is that for each listener, or for all of them, where names is nil.
+type fieldsByListener struct {
+	all   fields
+	names map[string]fields
+}
+
+// of returns what a listener does.
+func (f *fieldsByListener) of(listener string) fields {
+	if f.names == nil {
+		return f.all
+	}
+	return f.names[listener]
+}
+
+// readFields takes what the listeners do, as the configuration has it.
+func (p *plan) readFields(byListener map[string]string) {
+	names := make(map[string]fields, len(byListener))
+	for name, text := range byListener {
+		names[name] = map[string]fields{"structured": structured, "off": off}[text]
+	}
+	p.fields = fieldsByListener{names: names}
+	for _, one := range names {
+		p.fields.all = one
+	}
+	for _, other := range names {
+		if other != p.fields.all {
+			return
+		}
+	}
+	p.fields.names = nil
+}
+
+// removeFields removes what a service says about limits: it knows nothing of ours.
+func removeFields(h *exchange.Header) {
+	list := h.Fields()
+	for i := range list {
+		if isRateLimit(&list[i]) {
+			h.Filter(func(f *exchange.Field) bool { return !isRateLimit(f) })
+			return
+		}
+	}
+}
+
+// isRateLimit tells whether a field is one of RateLimit, its old names, and X-RateLimit-*.
+func isRateLimit(f *exchange.Field) bool {
+	const name, long = "ratelimit", "x-ratelimit-"
+	switch {
+	case f.Key != exchange.KeyOther || len(f.Name) < len(name):
+		return false
+	case f.Name[0]|0x20 == 'x':
+		return len(f.Name) > len(long) && exchange.EqualFold(f.Name[:len(long)], long)
+	case !exchange.EqualFold(f.Name[:len(name)], name):
+		return false
+	}
+	switch rest := f.Name[len(name):]; len(rest) {
+	case 0:
+		return true
+	case len("-limit"): // and -reset
+		return exchange.EqualFold(rest, "-limit") || exchange.EqualFold(rest, "-reset")
+	case len("-policy"):
+		return exchange.EqualFold(rest, "-policy")
+	case len("-remaining"):
+		return exchange.EqualFold(rest, "-remaining")
+	}
+	return false
+}
+
+// tell adds what is left to the answer.
+func (p *plan) tell(x *exchange.Exchange, t *tab) {
+	if len(t.call.Claims) == 0 {
+		return
+	}
+	switch p.fields.of(x.Listener) {
+	case legacy:
+		p.tellNearest(x, t)
+	case structured:
+		p.tellAll(x, t)
+	}
+}
+
+// shows tells whether clients are told about the claim of that place: that it is known what
+// is left, and that it refuses.
+func (p *plan) shows(t *tab, i int) bool {
+	c := &t.call.Claims[i]
+	known := c.Verdict == meter.Fits || c.Verdict == meter.Exceeded
+	return known && !t.soft[i] && c.Kind != meter.Flight && p.limits[t.of[i]].Shown()
+}
+
+// tellNearest tells about the limit that is nearest to its end, by the names of
+// draft-ietf-httpapi-ratelimit-headers-06.
+func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
+	best := -1
+	for i := range t.call.Claims {
+		if p.shows(t, i) && (best < 0 || t.nearer(i, best)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return
+	}
+	const most = 20 // digits of a number
+	c := &t.call.Claims[best]
+	b := x.Bytes(4*most + len(";w="))[:0]
+	b = strconv.AppendInt(b, c.Rule.Limit, 10)
+	limit := len(b)
+	b = appendWindow(b, c)
+	policy := len(b)
+	b = strconv.AppendInt(b, max(0, c.Left), 10)
+	remaining := len(b)
+	b = strconv.AppendInt(b, seconds(c.More), 10)
+	text := exchange.View(b)
+	x.Response.AddField(exchange.Field{Name: "RateLimit-Policy", Value: text[:policy]})
+	x.Response.AddField(exchange.Field{Name: "RateLimit-Limit", Value: text[:limit]})
+	x.Response.AddField(exchange.Field{Name: "RateLimit-Remaining", Value: text[policy:remaining]})
+	x.Response.AddField(exchange.Field{Name: "RateLimit-Reset", Value: text[remaining:]})
+}
+
+// nearer tells whether a claim is nearer to its end than another: it refuses, or less of its
+// whole is left, or it was written first.
+func (t *tab) nearer(i, than int) bool {
+	a, b := &t.call.Claims[i], &t.call.Claims[than]
+	if a.Refuses() != b.Refuses() {
+		return a.Refuses()
+	}
+	if a.Refuses() && a.Wait != b.Wait { // as Retry-After has it
+		return a.Wait > b.Wait
+	}
+	// Both are up to 1e9, so their products fit.
+	left, other := max(0, a.Left)*b.Rule.Size(), max(0, b.Left)*a.Rule.Size()
+	return left < other || left == other && t.of[i] < t.of[than]
+}
+
+// appendWindow appends the window in whole seconds.
+func appendWindow(b []byte, c *meter.Claim) []byte {
+	return strconv.AppendInt(append(b, ";w="...), seconds(c.Rule.Window), 10)
+}
+
+// tellAll tells about all limits, as draft-ietf-httpapi-ratelimit-headers-10 has it.
+func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
+	n := 0
+	for i := range t.call.Claims {
+		if p.shows(t, i) {
+			n += len(p.quoted[t.of[i]]) + len(", ;q=;w=") + 2*20
+		}
+	}
+	if n == 0 {
+		return
+	}
+	policies, left := x.Bytes(n)[:0], x.Bytes(n)[:0]
+	for l := range p.limits { // in the order in which they are written
+		for i := range t.call.Claims {
+			if int(t.of[i]) != l || !p.shows(t, i) {
+				continue
+			}
+			c := &t.call.Claims[i]
+			policies = appendWindow(appendItem(policies, p.quoted[l], ";q=", c.Rule.Limit), c)
+			left = appendItem(left, p.quoted[l], ";r=", max(0, c.Left))
+			left = strconv.AppendInt(append(left, ";t="...), seconds(c.More), 10)
+		}
+	}
+	x.Response.AddField(exchange.Field{Name: "RateLimit-Policy", Value: exchange.View(policies)})
+	x.Response.AddField(exchange.Field{Name: "RateLimit", Value: exchange.View(left)})
+}
+
+// appendItem appends an item of a list, with its first parameter (RFC 9651).
+func appendItem(b []byte, name, parameter string, value int64) []byte {
+	if len(b) > 0 {
+		b = append(b, ", "...)
+	}
+	return strconv.AppendInt(append(append(b, name...), parameter...), value, 10)
+}
