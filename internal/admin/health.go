@@ -23,6 +23,8 @@ type State interface {
 	Store() StoreState
 	// Keys tells how the keys of the issuers are.
 	Keys() []token.State
+	// Limits tells how limits count.
+	Limits() LimitsState
 }
 
 // StoreState tells how shared state is.
@@ -59,6 +61,7 @@ type healthPage struct {
 	Store        *storePage             `json:"store,omitempty"`
 	Services     map[string]servicePage `json:"services,omitempty"`
 	Issuers      map[string]issuerPage  `json:"issuers,omitempty"`
+	Limits       *limitCounts           `json:"limits,omitempty"`
 	Breakers     *map[string]any        `json:"circuitBreakers,omitempty"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
@@ -107,6 +110,33 @@ func showKeys(states []token.State) map[string]issuerPage {
 	return pages
 }
 
+// limitCounts is where limits count, and what came of requests since the start, by limit.
+type limitCounts struct {
+	LimitsStore
+	Allowed   map[string]int64 `json:"allowed"`
+	Refused   map[string]int64 `json:"refused"`
+	Observed  map[string]int64 `json:"observed"`
+	WhileLost map[string]int64 `json:"whileLost"`
+}
+
+// showLimits returns nil where there are none.
+func showLimits(s LimitsState) *limitCounts {
+	names := s.Set.Names()
+	if len(names) == 0 {
+		return nil
+	}
+	c := &limitCounts{
+		LimitsStore: s.store(),
+		Allowed:     make(map[string]int64), Refused: make(map[string]int64), Observed: make(map[string]int64), WhileLost: make(map[string]int64),
+	}
+	for _, name := range names {
+		used := s.of(name)
+		c.Allowed[name], c.Refused[name] = used.Allowed, used.Refused
+		c.Observed[name], c.WhileLost[name] = used.Observed, used.WhileLost
+	}
+	return c
+}
+
 type breakerSummary struct {
 	Total    int `json:"totalCircuits"`
 	Open     int `json:"openCircuits"`
@@ -138,7 +168,7 @@ func (h *Health) Ready(x *exchange.Exchange) {
 }
 
 // Detailed answers with what is known about each service, how the keys of
-// issuers are, and what has been refused.
+// issuers are, what limits have let pass, and what has been refused.
 func (h *Health) Detailed(x *exchange.Exchange) {
 	p, store := h.page("healthy"), showStore(h.State.Store())
 	p.Store = &store
@@ -152,6 +182,7 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 	}
 	p.Issuers = showKeys(h.State.Keys())
 	p.Refusals, p.Observed = h.Tally.Counts()
+	p.Limits = showLimits(h.State.Limits())
 	p.Breakers, p.Summary = &map[string]any{}, &breakerSummary{}
 	reply(x, http.StatusOK, p)
 }

@@ -30,7 +30,10 @@ type state struct {
 	services []*upstream.Service
 	store    StoreState
 	keys     []token.State
+	limits   LimitsState
 }
+
+func (s *state) Limits() LimitsState { return s.limits }
 
 func (s *state) Keys() []token.State { return s.keys }
 

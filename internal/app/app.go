@@ -77,10 +77,8 @@ type App struct {
 
 // Check loads and compiles a configuration and starts nothing. The error is a
 // problem.List when the configuration is wrong.
-func Check(o Options) (*snapshot.Snapshot, error) { return check(o, nil) }
-
-func check(o Options, keyless *config.Keyless) (*snapshot.Snapshot, error) {
-	conf, err := load(o, keyless)
+func Check(o Options) (*snapshot.Snapshot, error) {
+	conf, err := load(o, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +90,7 @@ type pages struct {
 	health      admin.Health
 	revocations admin.Revocations
 	keys        admin.Keys
+	limits      admin.Limits
 }
 
 func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
@@ -106,6 +105,7 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *met
 			"health_detailed": admin.Endpoint(p.health.Detailed),
 			"jwks":            admin.Endpoint(p.keys.JWKS),
 			"revocations":     &p.revocations,
+			"limits":          &p.limits,
 		},
 	}, nil)
 }
@@ -119,16 +119,19 @@ func New(o Options) (*App, error) {
 	}
 	var ownErrors errorLines
 	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
+	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
+	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	own := pages{
 		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
+		limits:      admin.Limits{State: a, Forget: a.meter.Forget, Log: a.log},
 	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
+		a.meter.Close()
+		a.here.Close()
 		return nil, err
 	}
-	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
-	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.sweeper = sweep.New()
 	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own, a.meter, a.log)
 	if err == nil {
@@ -235,6 +238,11 @@ func (a *App) tokens() *token.Verifier { return a.gateway.Snapshot().Tokens() }
 
 // Store implements admin.State.
 func (a *App) Store() admin.StoreState { return a.shared.state() }
+
+// Limits implements admin.State.
+func (a *App) Limits() admin.LimitsState {
+	return admin.LimitsState{Set: a.gateway.Snapshot().Limits(), Meter: a.meter.State(), Held: a.here.Usage()}
+}
 
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }

@@ -57,7 +57,7 @@ func OpenStore(ctx context.Context, o *redis.Options) (store.Store, error) {
 // unusable is one line that says where the store should be, why it can't be
 // used, and what to do.
 func unusable(o *redis.Options, err error) error {
-	return fmt.Errorf("the store %s can't be used: %s; %s", o.Where(), cause(err), remedy(err))
+	return fmt.Errorf("the store %s can't be used: %s; %s", o.Where(), cause(err), remedy(o, err))
 }
 
 // cause is what an error of the store wraps, in one line: where and what was
@@ -70,13 +70,13 @@ func cause(err error) string {
 }
 
 // remedy says what to do about a server that can't be used.
-func remedy(err error) string {
+func remedy(o *redis.Options, err error) string {
 	text := err.Error()
 	for _, known := range []struct{ sign, remedy string }{
 		{"WRONGPASS", "correct store.redis.username and password"},
 		{"NOAUTH", "set store.redis.password"},
 		{"NOPERM", "allow its user the keys and channels that begin with store.redis.prefix, and the commands EVAL, EVALSHA, TIME, GET, SET, DEL, ZADD, ZRANGE, ZREMRANGEBYSCORE, ZSCAN, PEXPIREAT, PUBLISH and SUBSCRIBE, with sentinels also ROLE, in a cluster CLUSTER and ASKING"},
-		{"READONLY", "name the primary in store.redis.host, this is a replica"},
+		{"READONLY", "name the primary in store.redis, this is a replica"},
 		{"No such master", "correct store.redis.sentinel.primary, the name that follows sentinel monitor in their configuration"},
 		{"is in no cluster", "write host instead of store.redis.cluster"},
 		{"DB index", "correct store.redis.database"},
@@ -87,7 +87,11 @@ func remedy(err error) string {
 			return known.remedy
 		}
 	}
-	return "start it, correct store.redis, or leave store.redis.host empty to keep state in memory"
+	none := "remove it"
+	if o.Address != "" {
+		none = "leave store.redis.host empty"
+	}
+	return "start it, correct store.redis, or " + none + " to keep state in memory"
 }
 
 // openStore opens the store and waits until the list of revoked tokens is here.

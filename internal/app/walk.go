@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,9 +17,13 @@ import (
 	"yett/internal/engine/http1"
 	"yett/internal/exchange"
 	"yett/internal/gateway"
+	"yett/internal/meter"
 	"yett/internal/problem"
 	"yett/internal/snapshot"
+	"yett/internal/store"
+	"yett/internal/store/memory"
 	"yett/internal/sweep"
+	"yett/internal/upstream"
 	"yett/internal/wire"
 )
 
@@ -49,11 +54,15 @@ type Walker struct {
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
 	exchanges exchange.Pool
+	here      *memory.Store // holds nothing: the meter only looks
+	meter     *meter.Meter
+	shared    store.Store // nil unless ShowStore has opened it
 }
 
 // NewWalker loads and compiles a configuration as Check does. Close has to
 // follow. Nothing goes over the network, unless somebody starts the snapshot's
-// verifier of tokens.
+// verifier of tokens, or calls ShowStore. Nothing is counted, so no limit is ever
+// used up by what is walked.
 func NewWalker(o Options) (*Walker, error) { return newWalker(o, nil) }
 
 // NewKeylessWalker is NewWalker for tokens that are made by who walks: of the
@@ -61,16 +70,54 @@ func NewWalker(o Options) (*Walker, error) { return newWalker(o, nil) }
 func NewKeylessWalker(o Options) (*Walker, error) { return newWalker(o, new(config.Keyless)) }
 
 func newWalker(o Options, keyless *config.Keyless) (*Walker, error) {
-	snap, err := check(o, keyless)
+	conf, err := load(o, keyless)
 	if err != nil {
 		return nil, err
 	}
+	here := memory.New(memory.Options{Keys: 1})
+	m := meter.New(meter.Options{Here: here, Log: slog.New(slog.DiscardHandler), Peek: true})
+	snap, err := compile(conf, o, upstream.Deps{}, pages{}, m, nil)
+	if err != nil {
+		m.Close()
+		here.Close()
+		return nil, err
+	}
 	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	w := &Walker{snap: snap, unset: keyless.Unset(), log: log, sweeper: sweep.New()}
+	w := &Walker{snap: snap, unset: keyless.Unset(), log: log, sweeper: sweep.New(), here: here, meter: m}
 	w.gateway = gateway.New(nil, nil, w.log)
 	w.gateway.Swap(snap)
 	return w, nil
 }
+
+// showTime is how long the store is waited for to be opened, and then to be asked.
+const showTime = 500 * time.Millisecond
+
+// ShowStore opens the store that nodes share, so that requests meet what callers have
+// used of limits; without it they meet limits of which nothing is used. It is called
+// before Walk, once. Where there is no such store, or no limit, it does nothing. The error is one line
+// and says why the store can't be asked, and what to do.
+func (w *Walker) ShowStore(ctx context.Context) error {
+	if w.snap.Store == nil || len(w.snap.Limits().Names()) == 0 {
+		return nil
+	}
+	o := *w.snap.Store
+	o.Timeout = max(o.Timeout, showTime)
+	ctx, cancel := context.WithTimeout(ctx, showTime)
+	defer cancel()
+	s, err := OpenStore(ctx, &o)
+	if err != nil {
+		if s != nil {
+			s.Close()
+		}
+		return err
+	}
+	w.shared = s
+	w.meter.Share(s, nil)
+	return nil
+}
+
+// StoreLost tells whether the store was lost after ShowStore had opened it.
+func (w *Walker) StoreLost() bool { return w.meter.State().Lost }
 
 // Snapshot returns what requests are walked through.
 func (w *Walker) Snapshot() *snapshot.Snapshot { return w.snap }
@@ -79,8 +126,15 @@ func (w *Walker) Snapshot() *snapshot.Snapshot { return w.snap }
 // because no issuer's key is asked.
 func (w *Walker) Unset() []string { return w.unset }
 
-// Close ends what NewWalker began.
-func (w *Walker) Close() { w.sweeper.Close() }
+// Close ends what NewWalker and ShowStore began.
+func (w *Walker) Close() {
+	w.meter.Close()
+	if w.shared != nil {
+		w.shared.Close()
+	}
+	w.here.Close()
+	w.sweeper.Close()
+}
 
 // Walk sends a request to the HTTP/1.1 engine over a connection in memory, and
 // says what it meets. No service is called.

@@ -37,6 +37,7 @@ type claims struct {
 	Role        string   `json:"role,omitempty"` // of a caller with one role
 	Roles       []string `json:"roles,omitempty"`
 	Tenant      string   `json:"tenant,omitempty"`
+	Plan        string   `json:"plan,omitempty"`
 	Permissions []string `json:"permissions,omitempty"`
 	Scopes      []string `json:"scopes,omitempty"`
 	TokenIssuer string   `json:"token_iss,omitempty"`
@@ -147,7 +148,7 @@ func (s *Signer) claims(x *exchange.Exchange, service string) claims {
 	c := claims{
 		Issuer: s.issuer, Audience: service,
 		IssuedAt: x.Now.Unix(), Expires: x.Now.Add(s.lifetime).Unix(),
-		Subject: id.Subject, Email: id.Email, Roles: id.Roles, Tenant: id.Tenant,
+		Subject: id.Subject, Email: id.Email, Roles: id.Roles, Tenant: id.Tenant, Plan: id.Plan,
 		Permissions: id.Permissions, Scopes: id.Scopes,
 		TokenIssuer: id.Issuer, TokenID: id.TokenID,
 	}

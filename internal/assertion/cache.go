@@ -80,7 +80,7 @@ func (s *set) put(e *entry) {
 // same tells whether two identities are one in all that they have. An
 // assertion for one must never be used for the other.
 func same(a, b *exchange.Identity) bool {
-	return a.Subject == b.Subject && a.Email == b.Email && a.Tenant == b.Tenant && a.Role == b.Role &&
+	return a.Subject == b.Subject && a.Email == b.Email && a.Tenant == b.Tenant && a.Plan == b.Plan && a.Role == b.Role &&
 		a.Issuer == b.Issuer && a.TokenID == b.TokenID && a.Expires.Equal(b.Expires) &&
 		slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.Scopes, b.Scopes)
 }

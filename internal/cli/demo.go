@@ -63,7 +63,7 @@ func (p Process) demo(ctx context.Context, file string) error {
 // introduce tells the services where the gateway is that takes revocations,
 // unless the environment has told them, or it takes none.
 func (p Process) introduce(platform *services.Platform, a *app.App) {
-	_, _, takes := endpointRoute(a.Config(), "revocations", http.MethodPost)
+	_, _, takes := endpointRoute(a.Config(), revocationsEndpoint, http.MethodPost)
 	host, port, err := net.SplitHostPort(a.Addr(0).String())
 	if p.getenv("GATEWAY_URL") == "" && takes && err == nil && a.Config().Listeners[0].TLS == nil {
 		platform.SetGateway("http://" + net.JoinHostPort(local(host), port))

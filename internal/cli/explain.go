@@ -17,6 +17,7 @@ import (
 	"yett/internal/app"
 	"yett/internal/config"
 	"yett/internal/gateway"
+	"yett/internal/policy/ratelimit"
 )
 
 func (p Process) explainCommand() *cobra.Command {
@@ -32,7 +33,9 @@ Who calls is said by --token, which the issuers' keys verify, or by --as: a role
 such as '{role: technician, tenant: t-1}', or the name of one in the table of --tests. The
 token of --as is made up, and believed for this once, so no secret is needed.
 
-The network is used only with --token, where an issuer's keys are fetched from a URL.
+Nothing is counted. With a store in Redis, what callers have used of limits is read there;
+with the store in memory only the running gateway knows that, see yett limits. Beside that
+the network is used only with --token, where an issuer's keys are fetched from a URL.
 
 The exit code is 0 when the request could be explained, whether it passes or not. With
 --expect, it is 1 when something else was expected.`,
@@ -147,10 +150,12 @@ func (q *question) ask(ctx context.Context, o app.Options, method, url string) (
 		defer w.Snapshot().Tokens().Close()
 		w.Snapshot().Tokens().Wait(ctx)
 	}
+	lost := w.ShowStore(ctx)
 	if e.Walk, err = w.Walk(access.WithToken(request, raw)); err != nil {
 		return nil, err
 	}
 	e.note(w, url, q.listener)
+	e.noteLimits(w, lost)
 	return e, nil
 }
 
@@ -270,6 +275,23 @@ func (e *explanation) note(w *app.Walker, url, listener string) {
 	}
 	if !slices.Contains(l.Protocols, "http1") {
 		e.Notes = append(e.Notes, "the listener speaks HTTP/2 alone; the request was read as HTTP/1.1")
+	}
+}
+
+// noteLimits says what is not known of the limits that the request meets. lost is why the
+// store could not be asked, or nil.
+func (e *explanation) noteLimits(w *app.Walker, lost error) {
+	if !slices.ContainsFunc(e.Policies, func(s gateway.Step) bool { return s.Policy == ratelimit.Kind.Name }) {
+		return
+	}
+	const asUnused = "limits are shown as if nothing were used"
+	switch {
+	case w.Snapshot().Store == nil:
+		e.Notes = append(e.Notes, asUnused+": the store is in memory, so only the running gateway knows more; yett limits asks it")
+	case lost != nil:
+		e.Notes = append(e.Notes, asUnused+": "+lost.Error())
+	case w.StoreLost():
+		e.Notes = append(e.Notes, asUnused+": the store "+w.Snapshot().Store.Where()+" did not answer in time; try again")
 	}
 }
 

@@ -183,7 +183,7 @@ func (p Process) revoke(ctx context.Context, f revokeFlags, file string, asked a
 		f.bearer = p.getenv("YETT_TOKEN")
 	}
 	if f.url != "" {
-		return askToRevoke(ctx, gatewayPage{probe: probe{url: f.url}}, f.bearer, asked)
+		return askToRevoke(ctx, gatewayPage{probe: probe{url: f.url}, endpoint: revocationsEndpoint}, f.bearer, asked)
 	}
 	c, err := config.Load(file, p.Env)
 	if err != nil {
@@ -202,7 +202,7 @@ func (p Process) revoke(ctx context.Context, f revokeFlags, file string, asked a
 		done.text, err = writeRevocation(ctx, o, asked)
 		return done, err
 	}
-	page, err := newGatewayPage(c)
+	page, err := findRevocations(c)
 	if err != nil {
 		return done, err
 	}

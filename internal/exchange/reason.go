@@ -59,6 +59,10 @@ var (
 	FarExpires          = &Reason{"bad_revocation_expires_far", "BAD_REQUEST", 400, "expires is more than ten years ahead", "Numbers are seconds since 1970: milliseconds are too far ahead."}
 	BadIssuedBefore     = &Reason{"bad_revocation_issued_before", "BAD_REQUEST", 400, "issued_before is no time: there are seconds since 1970, and RFC 3339", "A date alone is no time: write 2026-01-31T09:30:00Z."}
 	FarIssuedBefore     = &Reason{"bad_revocation_issued_before_far", "BAD_REQUEST", 400, "issued_before is more than a minute ahead", "It would lock the subject out until then, fresh logins too. Numbers are seconds since 1970, not milliseconds; when the time is right, check the clocks."}
+	BadLimitsQuery      = &Reason{"bad_limits_query", "BAD_REQUEST", 400, "The query has limit and top to look, key and limit to reset, each once, and top is a number from 0 to 1000", "The endpoint limits refuses a query that it does not understand, so that a misspelt limit does not reset all of them. The log says what was wrong."}
+	NoSuchLimit         = &Reason{"no_such_limit", "BAD_REQUEST", 400, "There is no limit of that name", "The name has to stand under `limits` of the configuration; the endpoint limits lists them."}
+	BadLimitKey         = &Reason{"bad_limit_key", "BAD_REQUEST", 400, "The limit counts under no such key: write it as the endpoint shows it, such as user:42, ip:203.0.113.7 or everyone", "A key has the parts that the limit counts by, with | between them. `yett limits` shows who is near a limit."}
+	NothingToForget     = &Reason{"nothing_to_forget", "BAD_REQUEST", 400, "The limit counts requests that run, so there is nothing to forget", "A limit with `concurrent` counts down by itself, when the requests end."}
 	Internal            = &Reason{"internal", "INTERNAL_SERVER_ERROR", 500, "Something went wrong in the gateway", "A fault in the gateway; the log has the details."}
 )
 
@@ -72,7 +76,8 @@ func Reasons() []*Reason {
 		ConnectFailed, ConnectTimeout, UpstreamReset, UpstreamBad, UpstreamTimeout, UpstreamCut,
 		NoTarget, PoolExhausted, UpgradeRefused, ShuttingDown, ClientGone, WriteTimeout, TunnelIdle,
 		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue,
-		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore, Internal,
+		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore,
+		BadLimitsQuery, NoSuchLimit, BadLimitKey, NothingToForget, Internal,
 	}
 }
 

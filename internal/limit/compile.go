@@ -278,21 +278,13 @@ func (b *builder) callers() bool {
 	ok := true
 	for i := range b.conf.Callers {
 		at := fmt.Sprintf("callers[%d]", i)
-		who, good := b.who(at+".for", nonNil(b.conf.Callers[i].For))
+		who, good := b.who(at+".for", b.conf.Callers[i].For)
 		ok = ok && good
 		t := b.tier(at, &b.conf.Callers[i])
 		t.who = who
 		b.out.tiers = append(b.out.tiers, t)
 	}
 	return ok
-}
-
-// nonNil keeps who from reading a missing list as everybody.
-func nonNil(list config.StringList) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
 
 // tier checks the numbers of some callers.
@@ -376,9 +368,6 @@ func plainParts() []string {
 // parts reads who is counted together.
 func (b *builder) parts() {
 	by := b.conf.By
-	if len(by) == 0 {
-		b.fail("by", "name who is counted together, such as ip, or everyone", "is an empty list")
-	}
 	for i, text := range by {
 		at := fmt.Sprintf("by[%d]", i)
 		p, ok := b.part(at, text)
@@ -414,13 +403,9 @@ func (b *builder) part(at, text string) (p part, ok bool) {
 	}
 	known := append(plainParts(), "header.NAME", "path.NAME")
 	hint := problem.DidYouMean(text, known)
-	if i := strings.IndexAny(text, ".:"); i > 0 || word == "header" || word == "path" {
-		if i < 0 {
-			i = len(text)
-		}
-		if near := problem.Nearest(text[:i], []string{"header", "path"}); near != "" {
-			hint = fmt.Sprintf("write %s.NAME", near)
-		}
+	word, _, _ = strings.Cut(word, ":")
+	if near := problem.Nearest(word, append(plainParts(), "header", "path")); near == "header" || near == "path" {
+		hint = fmt.Sprintf("write %s.NAME", near)
 	}
 	b.fail(at, hint, "nothing counts by %q", text)
 	return p, false

@@ -249,7 +249,7 @@ func appendEscaped(b []byte, value string) []byte {
 	const digits = "0123456789ABCDEF"
 	from := 0
 	for i := range len(value) {
-		if c := value[i]; special(c) {
+		if c := value[i]; special[c] {
 			b = append(append(b, value[from:i]...), '%', digits[c>>4], digits[c&15])
 			from = i + 1
 		}
@@ -257,9 +257,16 @@ func appendEscaped(b []byte, value string) []byte {
 	return append(b, value[from:]...)
 }
 
-func special(c byte) bool {
-	return c <= ' ' || c >= 0x7f || c == '%' || c == '{' || c == '|' || c == '}'
-}
+// special has the bytes that can't stand in a key.
+var special = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c <= ' ' || c >= 0x7f
+	}
+	for _, c := range []byte("%{|}") {
+		set[c] = true
+	}
+	return set
+}()
 
 // appendHash appends the hash of a value.
 func appendHash(b []byte, value string) []byte {

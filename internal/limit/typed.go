@@ -60,7 +60,7 @@ func (l *Limit) typedPart(b []byte, p *part, piece string) ([]byte, error) {
 	if p.kind == byEveryone && piece == p.label {
 		return append(b, piece...), nil
 	}
-	// No label has an = or a : in it but the last byte, save headers whose names do not either.
+	// Behind the first of them is the value: no name has one.
 	at := strings.IndexAny(piece, ":=")
 	for _, label := range p.accepts() {
 		if at < 0 || !strings.EqualFold(piece[:at], strings.TrimSuffix(label, ":")) {
@@ -80,8 +80,21 @@ func (l *Limit) typedPart(b []byte, p *part, piece string) ([]byte, error) {
 		}
 		return typedShown(b, value, secret)
 	}
-	return nil, fmt.Errorf("limit %q counts by %s, not by %q: write %sVALUE as commands show it, or %s=VALUE for a plain value", l.name,
-		strings.TrimSuffix(p.label, ":"), piece, strings.Join(p.accepts(), "VALUE or "), strings.TrimSuffix(p.label, ":"))
+	return nil, l.otherPart(p, piece, at)
+}
+
+// otherPart is the error of a piece that is not the part. It shows no value, which may be
+// a secret.
+func (l *Limit) otherPart(p *part, piece string, at int) error {
+	name, given := strings.TrimSuffix(p.label, ":"), "that"
+	if at > 0 {
+		given = piece[:at]
+	}
+	if p.kind == byEveryone {
+		return fmt.Errorf("limit %q counts everyone together: write everyone", l.name)
+	}
+	return fmt.Errorf("limit %q counts by %s, not by %s: write %sVALUE as commands show it, or %s=VALUE for a plain value", l.name,
+		name, given, strings.Join(p.accepts(), "VALUE or "), name)
 }
 
 // typedIP appends an address, or the network that it is in.

@@ -192,7 +192,7 @@ func (b *builder) wordHint(text, word string) string {
 		names = append(names, name)
 	}
 	if near := problem.Nearest(word, names); near != "" {
-		return problem.DidYouMean(near, words()[slices.Index(names, near):][:1])
+		return fmt.Sprintf("did you mean %q?", words()[slices.Index(names, near)])
 	}
 	return problem.DidYouMean(text, words())
 }

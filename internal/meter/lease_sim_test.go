@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -18,7 +19,7 @@ type leaseSim struct {
 	rand   *rand.Rand
 	now    time.Duration
 	queue  leaseEvents
-	store  leaseModel
+	store  *leaseModel
 	nodes  []*leaseNode
 	rule   store.Rule
 	delay  func() time.Duration // one way to the store
@@ -72,7 +73,7 @@ func (e *leaseEvents) Pop() any {
 var leaseEpoch = time.Unix(1_700_000_000, 0)
 
 func newLeaseSim(seed uint64, rule store.Rule, nodes int, slowest time.Duration) *leaseSim {
-	s := &leaseSim{rand: rand.New(rand.NewPCG(seed, 1)), rule: rule, store: leaseModel{rule: rule}, now: time.Hour}
+	s := &leaseSim{rand: rand.New(rand.NewPCG(seed, 1)), rule: rule, store: newLeaseModel(), now: time.Hour}
 	s.delay = func() time.Duration {
 		if slowest == 0 {
 			return 0
@@ -189,7 +190,7 @@ func (s *leaseSim) answer(n *leaseNode, got spending, t *store.Take, at time.Dur
 func (s *leaseSim) forget() {
 	s.errs = append(s.errs, s.over())
 	s.now = s.now.Truncate(time.Microsecond) + time.Microsecond // what was counted before is told apart
-	s.forgot, s.log, s.store = s.now, nil, leaseModel{rule: s.rule}
+	s.forgot, s.log, s.store = s.now, nil, newLeaseModel()
 	for _, n := range s.nodes {
 		n.leases.forget(leaseKey)
 		s.wake(n)
@@ -336,7 +337,7 @@ var leaseRules = map[string]store.Rule{
 	"sliding 50 in 1s":            {Limit: 50, Window: time.Second},
 	"sliding 200 in 1s":           {Limit: 200, Window: time.Second},
 	"sliding 1000 in 1s":          {Limit: 1000, Window: time.Second},
-	"sliding 3000 in 1m":          {Limit: 3000, Window: time.Minute},
+	"sliding 1200 in 1m":          {Limit: 1200, Window: time.Minute},
 	"sliding 1000 in 1h":          {Limit: 1000, Window: time.Hour},
 	"sliding 40 in 100ms":         {Limit: 40, Window: 100 * time.Millisecond},
 	"fixed 1000 in 1s":            {Algorithm: store.FixedWindow, Limit: 1000, Window: time.Second},
@@ -348,22 +349,28 @@ var leaseRules = map[string]store.Rule{
 		Algorithm: store.TokenBucket, Limit: 500, Window: time.Second, Burst: 2000},
 }
 
+// leaseWindows is how long the nodes are watched.
+const leaseWindows = 10
+
 var leaseDelays = []time.Duration{0, time.Millisecond, 5 * time.Millisecond}
 
 // TestLeaseUses fails when leases give more than the limit, or less than 95 % of it to
 // those who want ten times as much.
 func TestLeaseUses(t *testing.T) {
 	seed := 0
-	for name, rule := range leaseRules {
+	for _, name := range slices.Sorted(maps.Keys(leaseRules)) {
+		rule := leaseRules[name]
 		for _, nodes := range []int{1, 4, 8} {
 			for _, skew := range []bool{false, true} {
-				seed++
+				if seed++; nodes == 1 && skew {
+					continue
+				}
 				slowest := leaseDelays[seed%len(leaseDelays)]
 				t.Run(fmt.Sprintf("%s/%d nodes/skewed %t/%v", name, nodes, skew, slowest), func(t *testing.T) {
 					t.Parallel()
 					s := newLeaseSim(uint64(seed), rule, nodes, slowest)
 					s.offer(10*s.rate(), leaseOne, s.pick(skew))
-					s.run(s.now + 20*rule.Window)
+					s.run(s.now + leaseWindows*rule.Window)
 					s.check(t, 0.95)
 				})
 			}
@@ -394,7 +401,8 @@ func (s *leaseSim) check(t *testing.T, least float64) {
 // in every second window, with all that it has leased.
 func TestLeaseUsesWhileNodesComeAndGo(t *testing.T) {
 	seed := 0
-	for name, rule := range leaseRules {
+	for _, name := range slices.Sorted(maps.Keys(leaseRules)) {
+		rule := leaseRules[name]
 		for _, skew := range []bool{false, true} {
 			seed++
 			slowest := leaseDelays[seed%len(leaseDelays)]
@@ -403,7 +411,7 @@ func TestLeaseUsesWhileNodesComeAndGo(t *testing.T) {
 				s := newLeaseSim(uint64(seed), rule, 4, slowest)
 				s.offer(10*s.rate(), leaseOne, s.pick(skew))
 				s.churn(2 * rule.Window)
-				s.run(s.now + 20*rule.Window)
+				s.run(s.now + leaseWindows*rule.Window)
 				s.check(t, 0.95)
 			})
 		}
@@ -423,7 +431,8 @@ func (s *leaseSim) churn(every time.Duration) {
 
 // TestLeaseRefusesNobodyBelowTheLimit fails when what some nodes keep is missed by others.
 func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
-	for name, rule := range leaseRules {
+	for _, name := range slices.Sorted(maps.Keys(leaseRules)) {
+		rule := leaseRules[name]
 		if rule.Limit < 200 {
 			continue // there chance alone goes beyond it
 		}
@@ -432,7 +441,7 @@ func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
 				t.Parallel()
 				s := newLeaseSim(1, rule, 4, time.Millisecond)
 				s.offer(0.7*s.rate(), leaseOne, s.pick(skew))
-				s.run(s.now + 20*rule.Window)
+				s.run(s.now + leaseWindows*rule.Window)
 				s.run(s.now + time.Second/100)
 				if refused := s.all - len(s.log); refused > s.all/500 {
 					t.Errorf("%d of %d refused", refused, s.all)
@@ -443,10 +452,33 @@ func TestLeaseRefusesNobodyBelowTheLimit(t *testing.T) {
 	}
 }
 
+// TestLeaseSavesCalls fails when nodes nibble at what becomes free, or ask for what they
+// know, or each time.
+func TestLeaseSavesCalls(t *testing.T) {
+	for name, most := range map[string]float64{ // of the admitted requests
+		"sliding 1000 in 1s":      0.25,
+		"sliding 1200 in 1m":      0.25,
+		"fixed 1000 in 1s":        0.15,
+		"bucket 1000 in 1s, 1000": 0.8,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLeaseSim(1, leaseRules[name], 4, time.Millisecond)
+			s.offer(10*s.rate(), leaseOne, s.even)
+			s.run(s.now + 10*s.rule.Window)
+			part := float64(s.store.calls) / float64(len(s.log))
+			if part > most {
+				t.Errorf("%.2f calls for each that was admitted", part)
+			}
+			t.Logf("%.2f calls for each of %d that were admitted, of %d", part, len(s.log), s.all)
+		})
+	}
+}
+
 // TestLeaseNeverOver does everything at random: rules, loads, costs, nodes, delays, and what
 // goes wrong.
 func TestLeaseNeverOver(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 2))

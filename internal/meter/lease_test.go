@@ -15,7 +15,7 @@ type leaseTest struct {
 	rule  store.Rule
 	nodes int
 	now   time.Time
-	store leaseModel
+	store *leaseModel
 }
 
 // leaseMinute has a life of one second.
@@ -23,7 +23,7 @@ var leaseMinute = store.Rule{Limit: 6000, Window: time.Minute}
 
 func newLeaseTest(t *testing.T, rule store.Rule) *leaseTest {
 	l := newLeases(1000)
-	return &leaseTest{T: t, leases: l, rule: rule, nodes: 1, now: l.start, store: leaseModel{rule: rule}}
+	return &leaseTest{T: t, leases: l, rule: rule, nodes: 1, now: l.start, store: newLeaseModel()}
 }
 
 func (t *leaseTest) wait(d time.Duration) { t.now = t.now.Add(d) }
@@ -249,6 +249,30 @@ func TestLeaseAsksForThoseWhoWait(t *testing.T) {
 	l.answer(s)
 	for range 49 {
 		l.expect(l.spend(2), leaseSpent)
+	}
+}
+
+// Who has waited, and got something, is not asked for again.
+func TestLeaseForgetsWhoHasWaited(t *testing.T) {
+	l := newLeaseTest(t, leaseMinute)
+	l.warm(20)
+	var refill spending
+	for !refill.refill {
+		refill = l.spend(1)
+		l.wait(time.Millisecond)
+	}
+	for l.key().have() > 0 {
+		l.spend(1)
+	}
+	for range 5 {
+		l.expect(l.spend(1), leaseWait)
+	}
+	l.answer(refill)
+	for range 5 {
+		l.expect(l.spend(1), leaseSpent)
+	}
+	if n := l.key().waiting; n != 0 {
+		t.Errorf("still %d", n)
 	}
 }
 
@@ -611,10 +635,25 @@ func TestLeasesAreBounded(t *testing.T) {
 	}
 }
 
+// A key that somebody asks for is worth more than one that has nothing.
+func TestLeasesKeepWhoAsks(t *testing.T) {
+	l := newLeaseTest(t, leaseMinute)
+	l.leases = newLeases(2 * leaseShards)
+	l.wait(time.Second)
+	asker := l.spend(1)
+	for i := range uint64(10) {
+		other := id{leaseKey.a, 10 + i}
+		l.failed(other, l.leases.spend(other, l.rule, 1, l.now, 1))
+	}
+	if k := l.key(); k == nil || k.born != asker.born {
+		t.Error("it had to go")
+	}
+}
+
 // TestLeasesAtOnce is for the race detector, and fails when tokens are given away twice.
 func TestLeasesAtOnce(t *testing.T) {
 	rule := store.Rule{Algorithm: store.FixedWindow, Limit: 20_000, Window: time.Hour}
-	model := leaseModel{rule: rule}
+	model := newLeaseModel()
 	l, mu, wg, spent := newLeases(10), sync.Mutex{}, sync.WaitGroup{}, make([]int64, 8)
 	ask := func(s spending) spending {
 		a, asked := store.Take{Rule: rule}, time.Now()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -194,7 +195,7 @@ func (w *watched) refuse(key string, s *sighting) {
 	b := &w.refusals
 	p := b.find(s.id)
 	if p == nil {
-		rank := int64(math.MinInt64)
+		rank := int64(0) // above those that have faded only
 		if rand.Int64N(b.least+1) == 0 {
 			rank = math.MaxInt64
 		}
@@ -233,8 +234,13 @@ func (w *watched) state(name string, now time.Time) LimitState {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.Nearest = w.nearest.list(now)
-	s.Refusals = w.refusals.list(now)
+	s.Nearest, s.Refusals = w.nearest.list(now), w.refusals.list(now)
+	for i := range s.Nearest {
+		k := &s.Nearest[i]
+		if p := w.refusals.find(w.nearest.places[i].id); p != nil {
+			k.Refused = max(k.Refused, p.refused)
+		}
+	}
 	slices.SortFunc(s.Nearest, nearer)
 	slices.SortFunc(s.Refusals, worse)
 	return s
@@ -289,23 +295,23 @@ func (b *board) find(id id) *place {
 }
 
 // admit gives a place to a key that has none, or returns nil when all others rank as high
-// and have not faded. The rank of the place is that of who had it before.
+// and have not faded. The rank of the place is that of who loses it, or 0.
 func (b *board) admit(key string, s *sighting, rank int64) *place {
-	i := len(b.places)
+	i, inherited := len(b.places), int64(0)
 	switch {
 	case i < maxShown:
-		b.places = append(b.places, place{})
+		b.places = slices.Grow(b.places, 1)[:i+1] // with the buffer of one that was removed
 	case rank <= b.least && s.at.Before(b.fades):
 		return nil
 	default:
-		if i = b.weakest(s.at); b.places[i].rank >= rank {
+		if i, inherited = b.weakest(s.at); inherited >= rank {
 			return nil
 		}
 		b.at.remove(b.places[i].id)
 	}
 	p := &b.places[i]
 	*b.at.add(s.id) = i
-	*p = place{sighting: *s, key: appendShown(p.key[:0], key), rank: max(p.rank, 0)}
+	*p = place{sighting: *s, key: appendShown(p.key[:0], key), rank: max(inherited, 0)}
 	return p
 }
 
@@ -318,27 +324,26 @@ func (b *board) update(p *place, s *sighting, rank int64) {
 	}
 }
 
-// weakest returns the place that ranks lowest. Those that have faded rank below all others.
-func (b *board) weakest(now time.Time) int {
-	weakest := 0
-	b.least, b.fades = math.MaxInt64, b.places[0].fades()
+// weakest returns the place that ranks lowest, and its rank, which is -1 when it has
+// faded.
+func (b *board) weakest(now time.Time) (weakest int, rank int64) {
+	rank, b.fades = math.MaxInt64, b.places[0].fades()
 	for i := range b.places {
-		p := &b.places[i]
-		if f := p.fades(); !now.Before(f) {
-			p.rank = faded
-		} else if f.Before(b.fades) || !now.Before(b.fades) {
+		p, r := &b.places[i], b.places[i].rank
+		f := p.fades()
+		if f.Before(b.fades) {
 			b.fades = f
 		}
-		if p.rank < b.places[weakest].rank {
-			weakest = i
+		if !now.Before(f) {
+			r = -1
+		}
+		if r < rank {
+			weakest, rank = i, r
 		}
 	}
-	b.least = max(0, b.places[weakest].rank)
-	return weakest
+	b.least = max(0, rank)
+	return weakest, rank
 }
-
-// faded is the rank of a place that has faded: it takes part in no comparison but that one.
-const faded = -1
 
 // fades is from when on nobody is interested any more.
 func (s *sighting) fades() time.Time {
@@ -362,7 +367,7 @@ func (b *board) remove(id id) {
 	b.places = b.places[:last]
 }
 
-// list drops what has faded and returns the others, in no order.
+// list drops what has faded and returns the others, as they are in places.
 func (b *board) list(now time.Time) []KeyState {
 	for i := len(b.places) - 1; i >= 0; i-- {
 		if p := &b.places[i]; !now.Before(p.fades()) {
@@ -376,10 +381,21 @@ func (b *board) list(now time.Time) []KeyState {
 	return keys
 }
 
-func appendShown(dst []byte, key string) []byte {
-	return append(dst, key[:min(len(key), maxKeyShown)]...)
+func (p *place) state() KeyState {
+	return KeyState{
+		Key: string(p.key), Used: max(0, p.limit-p.left), Limit: p.limit, Left: p.left,
+		Refused: p.refused, Until: p.until, LastSeen: p.at,
+	}
 }
 
-func (p *place) state() KeyState {
-	return KeyState{Key: string(p.key), Used: p.limit - p.left, Limit: p.limit, Left: p.left, Refused: p.refused, Until: p.until, LastSeen: p.at}
+// appendShown appends what is shown of a key.
+func appendShown(b []byte, key string) []byte {
+	if len(key) <= maxKeyShown {
+		return append(b, key...)
+	}
+	n := maxKeyShown
+	for n > maxKeyShown-utf8.UTFMax && !utf8.RuneStart(key[n]) {
+		n--
+	}
+	return append(append(b, key[:n]...), "…"...)
 }

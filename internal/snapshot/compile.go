@@ -26,6 +26,8 @@ type builder struct {
 	used     map[string]bool
 	global   map[string]parts
 	broken   []*policy.Kind // global policies with problems
+	// limits are the limits as requests to each service have them.
+	limits map[string]*limit.Set
 	// limited are the limits that policies count by. It is nil when that is not
 	// known of all of them.
 	limited map[string]bool
@@ -33,8 +35,6 @@ type builder struct {
 	// name, and variants what was built of them already.
 	perRoute map[string]config.PolicyEntry
 	variants map[string]variant
-	// limitsOf are the limits as requests to each service have them.
-	limitsOf map[string]*limit.Set
 }
 
 // parts is a policy with its further parts. It has no links when it is switched off.
@@ -60,8 +60,7 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 		byName: make(map[string]*upstream.Service),
 		used:   make(map[string]bool),
 		global: make(map[string]parts), perRoute: make(map[string]config.PolicyEntry),
-		variants: make(map[string]variant), limited: make(map[string]bool),
-		limitsOf: make(map[string]*limit.Set),
+		variants: make(map[string]variant), limits: make(map[string]*limit.Set), limited: make(map[string]bool),
 	}
 }
 
@@ -126,22 +125,6 @@ func (b *builder) build(e config.PolicyEntry, at string, route policy.Route) (bu
 	}
 	b.useLimits(built.kind, e, ok)
 	return built, ok
-}
-
-// useLimits notes which limits a policy counts by. Of one with problems nobody knows:
-// a name may be misspelt.
-func (b *builder) useLimits(kind *policy.Kind, e config.PolicyEntry, ok bool) {
-	conf := kind.Defaults()
-	user, uses := conf.(policy.LimitUser)
-	switch {
-	case !uses || b.limited == nil:
-	case !ok || len(e.Config.Decode(conf)) > 0:
-		b.limited = nil
-	default:
-		for _, name := range user.UsesLimits() {
-			b.limited[name] = true
-		}
-	}
 }
 
 // note adds problems. A global policy that is built for several routes may
@@ -288,11 +271,7 @@ func (b *builder) routes() {
 			b.fail("services."+e.Name, "remove it, or name it in a route", "no route uses the service %q", e.Name)
 		}
 	}
-	for _, e := range b.c.Limits {
-		if b.limited != nil && !b.limited[e.Name] {
-			b.fail("limits."+e.Name, "remove it, or name it in a policy ratelimit", "no policy uses the limit %q", e.Name)
-		}
-	}
+	b.unusedLimits()
 }
 
 func rule(i int, r config.Route) route.Rule {
@@ -409,10 +388,23 @@ func authenticators() string {
 	return strings.Join(names, " or ")
 }
 
+// power says what callers of a page of the gateway do which only some may, "" for the
+// other pages.
+func power(endpoint string) string {
+	switch endpoint {
+	case "revocations":
+		return "end the sessions of others"
+	case "limits":
+		return "see who else calls, and reset what they have used"
+	}
+	return ""
+}
+
 // guarded refuses a page of the gateway that only some may use where anybody
 // could. A policy that only observes guards nothing.
 func (b *builder) guarded(at string, r config.Route, out *Route, broken []*policy.Kind) {
-	if r.Endpoint != "revocations" || r.Auth == "" {
+	what := power(r.Endpoint)
+	if what == "" || r.Auth == "" {
 		return
 	}
 	guards := func(l policy.Link) bool {
@@ -421,7 +413,7 @@ func (b *builder) guarded(at string, r config.Route, out *Route, broken []*polic
 	}
 	isBroken := has(nil, broken, func(k *policy.Kind) bool { return k.Authorizes })
 	if r.Auth != "required" || !isBroken && !slices.ContainsFunc(out.Chain, guards) {
-		b.fail(at+".endpoint", "write auth: required, and a policy rbac that enforces under policies of this route", "with %s, callers end the sessions of others: it has to be said who may", r.Endpoint)
+		b.fail(at+".endpoint", "write auth: required, and a policy rbac that enforces under policies of this route", "with %s, callers %s: it has to be said who may", r.Endpoint, what)
 	}
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 func refused(t *testing.T, text string, want []string) {
 	t.Helper()
 	d := deps(t)
-	d.Endpoints["revocations"] = page{}
+	d.Endpoints["revocations"], d.Endpoints["limits"] = page{}, page{}
 	_, err := Compile(parse(t, text), d, nil)
 	var list problem.List
 	errors.As(err, &list)
@@ -97,8 +98,18 @@ routes:
 
 // Who may end the sessions of others has to be said, and meant.
 func TestRevocationsAreGuarded(t *testing.T) {
-	const open = `.endpoint: with revocations, callers end the sessions of others: it has to be said who may, write auth: required, and a policy rbac that enforces`
-	refused(t, `
+	guardedPage(t, "revocations", "end the sessions of others")
+}
+
+// Who may see who calls, and free others of limits, too.
+func TestLimitsAreGuarded(t *testing.T) {
+	guardedPage(t, "limits", "see who else calls, and reset what they have used")
+}
+
+func guardedPage(t *testing.T, endpoint, power string) {
+	t.Helper()
+	open := `.endpoint: with ` + endpoint + `, callers ` + power + `: it has to be said who may, write auth: required, and a policy rbac that enforces`
+	refused(t, strings.ReplaceAll(`
 listeners: [{address: ":0"}]
 roles: {admin: {level: 90}}
 policies: {rbac: {min_role: admin}}
@@ -109,7 +120,7 @@ routes:
   - {name: observe, path: /d, endpoint: revocations, auth: required, policies: {rbac: {min_role: admin, mode: observe}}}
   - {name: broken, path: /e, endpoint: revocations, auth: required, policies: {rbac: {min_role: amdin}}}
   - {name: own, path: /f, endpoint: revocations, auth: required, policies: {rbac: {exact_role: admin}}}
-`, []string{
+`, "revocations", fmt.Sprintf("%-11s", endpoint)), []string{
 		`yett.yaml:6:38: routes[0]` + open,
 		`yett.yaml:7:59: routes[1].auth: `, // nobody verifies callers here, which is another mistake
 		`yett.yaml:8:37: routes[2]` + open,

@@ -10,6 +10,7 @@ import (
 	"yett/internal/assertion"
 	"yett/internal/config"
 	"yett/internal/exchange"
+	"yett/internal/limit"
 	"yett/internal/manners"
 	"yett/internal/policy"
 	"yett/internal/revocation"
@@ -52,6 +53,7 @@ type Snapshot struct {
 	routes   []Route
 	services []*upstream.Service
 	tokens   *token.Verifier
+	limits   *limit.Set
 	signer   *assertion.Signer // nil where assertion is not configured
 	nowhere  Route             // what a request without a route passes: the global policies
 }
@@ -91,7 +93,7 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	b.identityHeaders()
 	b.services()
 	b.callers()
-	b.limits()
+	b.compileLimits()
 	b.policies()
 	b.routes()
 	b.problems.Sort()
@@ -137,6 +139,9 @@ func (s *Snapshot) Tokens() *token.Verifier { return s.tokens }
 
 // Signer returns what signs assertions, or nil.
 func (s *Snapshot) Signer() *assertion.Signer { return s.signer }
+
+// Limits returns the configured limits, of which there may be none.
+func (s *Snapshot) Limits() *limit.Set { return s.limits }
 
 // Services returns the services in the order of the file.
 func (s *Snapshot) Services() []*upstream.Service { return s.services }

@@ -69,7 +69,11 @@ func (b *builder) storeAt(o *redis.Options, r *config.Redis) bool {
 		}
 	}
 	if len(ways) > 1 {
-		b.fail(atRedis+"."+ways[1], "keep one of them", "%s both say where redis is", strings.Join(ways, " and "))
+		all := "both"
+		if len(ways) > 2 {
+			all = "all"
+		}
+		b.fail(atRedis+"."+ways[1], "keep one of them", "%s %s say where redis is", strings.Join(ways, " and "), all)
 	}
 	switch {
 	case r.Host != "":
@@ -106,9 +110,6 @@ func (b *builder) socket(path string) {
 func (b *builder) sentinel(s *config.Sentinel) *redis.Sentinel {
 	const at = atRedis + ".sentinel"
 	b.addresses(at+".addresses", s.Addresses)
-	if s.Primary == "" {
-		b.fail(at+".primary", "write the name that follows sentinel monitor in their configuration", "the name of the group is missing")
-	}
 	if s.Username != "" && s.Password == "" {
 		b.fail(at+".username", "add password, or remove username", "a user without a password can't log in")
 	}
@@ -125,11 +126,8 @@ func (b *builder) cluster(r *config.Redis) {
 	}
 }
 
-// addresses wants host:port, of which there is at least one.
+// addresses wants host:port.
 func (b *builder) addresses(at string, addresses []string) {
-	if len(addresses) == 0 {
-		b.fail(at, "write host:port of at least one", "there is no address")
-	}
 	for i, a := range addresses {
 		host, port, err := net.SplitHostPort(a)
 		n, bad := strconv.ParseUint(port, 10, 16)

@@ -32,15 +32,14 @@ func (c Config) find(deps policy.Deps) ([]limiter, problem.List) {
 	if len(c.Limits) > meter.MaxClaims {
 		problems.Addf("limits", "count less for one request", "%d limits are more than %d", len(c.Limits), meter.MaxClaims)
 	}
-	set := deps.Limits
 	var found []limiter
 	for i, name := range c.Limits {
 		at := fmt.Sprintf("limits[%d]", i)
-		switch l := set.Lookup(name); {
+		switch l := deps.Limits.Lookup(name); {
 		case slices.Contains(c.Limits[:i], name):
 			problems.Addf(at, "remove it", "the limit %q is there already", name)
 		case l == nil:
-			problems.Addf(at, unknown(name, set), "there is no limit %q", name)
+			problems.Addf(at, unknown(name, deps.Limits), "there is no limit %q", name)
 		default:
 			c.check(&problems, at, l, deps.Route)
 			if !deps.Route.Nowhere || len(l.Params()) == 0 { // without a path there are no values of it
@@ -61,7 +60,7 @@ func unknown(name string, set *limit.Set) string {
 
 // check reports a limit that requests of the route can't be counted by.
 func (c Config) check(problems *problem.List, at string, l *limit.Limit, route policy.Route) {
-	if err := l.CheckCost(c.Cost); err != nil {
+	if err := l.CheckCost(c.Cost); err != nil && c.Cost > 1 { // else the limit has the problem itself
 		problems.Addf("cost", "lower it, or raise the limit", "%v", err)
 	}
 	for _, name := range l.Params() {

@@ -45,8 +45,10 @@ type shard struct {
 	blocks     []*block
 	idle       []uint32
 	mostBlocks int
-	dropped    int64
-	_          [64]byte // nothing that another core writes is in the same cache line
+	// scratch is for copies of entries.
+	scratch *block
+	dropped int64
+	_       [104]byte // nothing that another core writes is in the same cache line
 }
 
 // at returns a record by its number.
@@ -202,16 +204,15 @@ func (r *record) lessUseful(o *record) bool {
 	return r.end.time() < o.end.time()
 }
 
-// load returns what is counted in a record, 0 being none.
-func (s *shard) load(slot uint32) state {
+// load reads what is counted in a record, 0 being none, into st, which is zero.
+func (s *shard) load(st *state, slot uint32) {
 	if slot == 0 {
-		return state{}
+		return
 	}
 	r := s.at(slot)
-	st := state{
-		algorithm: store.Algorithm(r.kind - 1), entries: r.slots[:],
-		head: int(r.head), n: int(r.n), first: r.first.time(),
-	}
+	st.algorithm = store.Algorithm(r.kind - 1)
+	st.entries, st.head, st.n = r.slots[:], int(r.head), int(r.n)
+	st.first = r.first.time()
 	switch {
 	case st.algorithm == store.FixedWindow:
 		st.total = int64(r.number())
@@ -225,11 +226,10 @@ func (s *shard) load(slot uint32) state {
 			st.total += st.entry(i).count()
 		}
 	}
-	return st
 }
 
-// save writes what load has returned and was changed since. It tells whether there
-// still is a record.
+// save writes what load has read and was changed since, or lets the record go when
+// nothing is left.
 func (s *shard) save(slot uint32, st *state, rule *store.Rule) {
 	r := s.at(slot)
 	if st.block > 0 && st.n <= inline {
@@ -278,37 +278,39 @@ func (s *shard) enterBlock(st *state, clock int64, inUse []id) bool {
 	default:
 		return false
 	}
-	b := s.blocks[st.block-1]
-	for i := range st.n {
-		b[i] = *st.entry(i)
-	}
-	st.entries, st.head = b[:], 0
+	st.moveTo(s.blocks[st.block-1])
 	return true
 }
 
-// count counts n under an id, whose record is slot, or not there yet.
-func (s *shard) count(slot uint32, i id, clock int64, t *store.Take, n int64, inUse []id) uint32 {
-	if slot == 0 {
-		slot = s.insert(i, clock, inUse)
+// copyEntries lets st have entries of its own, as long as the shard is locked.
+func (s *shard) copyEntries(st *state) {
+	if s.scratch == nil {
+		s.scratch = new(block)
 	}
-	st := s.load(slot)
-	now := st.settle(&t.Rule, clock)
-	for !st.add(t, n, now) {
-		if !s.enterBlock(&st, clock, inUse) {
-			st.squeeze()
-		}
-	}
-	s.save(slot, &st, &t.Rule)
-	return slot
+	st.moveTo(s.scratch)
 }
 
-// giveBack takes off what the take says, and returns how much it was.
-func (s *shard) giveBack(slot uint32, clock int64, t *store.Take) int64 {
-	st := s.load(slot)
-	if st.settle(&t.Rule, clock); st.nothing() {
-		return 0
+// change does what a judged take asks for. The record is slot, unless that is 0, and st is
+// what is in it; both stay right.
+func (s *shard) change(st *state, slot uint32, i id, t *store.Take, now, clock int64, inUse []id) {
+	switch {
+	case t.Action == store.Return:
+		if st.nothing() {
+			return
+		}
+		t.Granted = st.giveBack(t.Cost)
+	case t.Granted > 0:
+		if slot == 0 {
+			slot = s.insert(i, clock, inUse)
+			st.entries = s.at(slot).slots[:]
+		}
+		for !st.add(t, t.Granted, now) {
+			if !s.enterBlock(st, clock, inUse) {
+				st.squeeze(now + t.Ahead.Microseconds())
+			}
+		}
+	default:
+		return
 	}
-	taken := st.giveBack(t.Cost)
-	s.save(slot, &st, &t.Rule)
-	return taken
+	s.save(slot, st, &t.Rule)
 }

@@ -30,6 +30,14 @@ func (s *state) entry(i int) *entry {
 	return &s.entries[i]
 }
 
+// moveTo copies the entries to b, where they are changed from now on.
+func (s *state) moveTo(b *block) {
+	for i := range s.n {
+		b[i] = *s.entry(i)
+	}
+	s.entries, s.head = b[:], 0
+}
+
 func (s *state) tail() *entry { return s.entry(s.n - 1) }
 
 func (s *state) nothing() bool { return s.total == 0 && s.spent == 0 }
@@ -81,8 +89,16 @@ func (s *state) expire(until int64) {
 	}
 }
 
-// judge tells whether the take fits, and how much of it.
+// judge tells whether the take fits, and how much of it is to be counted.
 func (s *state) judge(t *store.Take, now int64) {
+	t.Fits, t.Granted, t.Wait = true, 0, 0
+	switch t.Action {
+	case store.Charge:
+		t.Granted = t.Cost
+		return
+	case store.Return:
+		return
+	}
 	free, need := s.free(&t.Rule, t.Ahead), t.Cost
 	if t.Least > 0 {
 		need = t.Least
@@ -91,10 +107,14 @@ func (s *state) judge(t *store.Take, now int64) {
 		t.Fits, t.Wait = false, s.wait(t, need, now)
 		return
 	}
-	t.Fits = true
 	if t.Action == store.Spend {
 		t.Granted = min(t.Cost, free)
 	}
+}
+
+// show tells what is left.
+func (s *state) show(t *store.Take, now int64) {
+	t.Left, t.More = s.free(&t.Rule, 0), s.more(&t.Rule, now)
 }
 
 // free is how much may be spent.
@@ -188,16 +208,23 @@ func (s *state) append(t *store.Take, n, now int64) bool {
 	return true
 }
 
-// squeeze makes room for one more entry, where the record can't get a block: an entry
-// is counted with the one after it. Those are chosen for which it makes the least
-// difference.
-func (s *state) squeeze() {
+// squeeze lets add succeed where the record can't get a block: an entry is counted with
+// the one after it, or the newest with what comes at a time. That is chosen which makes
+// the least difference.
+func (s *state) squeeze(at int64) {
 	best, least := 0, math.Inf(1)
-	for i := range s.n - 1 {
-		e, next := s.entry(i), s.entry(i+1)
-		if later := float64(next.last.time()-e.last.time()) * float64(e.count()); later < least {
+	for i := range s.n {
+		e, next := s.entry(i), at
+		if i < s.n-1 {
+			next = s.entry(i + 1).last.time()
+		}
+		if later := float64(next-e.last.time()) * float64(e.count()); later < least {
 			best, least = i, later
 		}
+	}
+	if best == s.n-1 {
+		s.tail().last.set(max(at, s.tail().last.time()))
+		return
 	}
 	e, next := s.entry(best), s.entry(best+1)
 	s.total += next.add(e.count()) - e.count()

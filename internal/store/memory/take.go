@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -16,7 +17,7 @@ const (
 	maxTakes = 16
 	// maxShards is how many parts the records are kept in, as long as each has at least
 	// minRecords.
-	maxShards, minRecords = 256, 64
+	maxShards, minRecords = 256, 1024
 	// recordsPerBlock is for how many records there is a block.
 	recordsPerBlock = 10
 	// defaultKeys and maxKeys bound Options.Keys.
@@ -43,22 +44,14 @@ func newLimits(keys int) *limits {
 		name:  maphash.MakeSeed(), high: maphash.MakeSeed(), low: maphash.MakeSeed(),
 		shards: make([]shard, 1<<(64-shift)), shift: shift,
 	}
-	most := share(keys, len(l.shards))
+	mean := max(keys, minRecords) / len(l.shards)
+	// Chance puts more keys into some shards than into others, hardly ever by more than
+	// five standard deviations. That is no reason to drop any.
+	most := mean + int(math.Ceil(5*math.Sqrt(float64(mean))))
 	for i := range l.shards {
-		l.shards[i].most, l.shards[i].mostBlocks = uint32(most), max(1, most/recordsPerBlock)
+		l.shards[i].most, l.shards[i].mostBlocks = uint32(most), mean/recordsPerBlock
 	}
 	return l
-}
-
-// share is how many of the keys a shard may hold. Chance puts more into some shards
-// than into others, which is no reason to drop anything.
-func share(keys, shards int) int {
-	mean := (max(keys, minRecords) + shards - 1) / shards
-	extra := 0
-	for extra*extra < 16*mean { // four standard deviations
-		extra++
-	}
-	return mean + extra
 }
 
 // id hashes a name and a key.
@@ -94,6 +87,36 @@ func check(takes []store.Take) error {
 	return nil
 }
 
+// Take implements store.Store. It has no clock of its own. A call has at most 16 takes.
+func (s *Store) Take(_ context.Context, now time.Time, takes []store.Take) error {
+	if err := check(takes); err != nil {
+		return err
+	}
+	clock := s.limits.clock(now)
+	if len(takes) == 1 {
+		s.limits.takeOne(clock, &takes[0])
+		return nil
+	}
+	c := call{l: s.limits, takes: takes, clock: clock}
+	c.answer()
+	return nil
+}
+
+// takeOne is answer for a single take, as most calls are.
+func (l *limits) takeOne(clock int64, t *store.Take) {
+	ids := [...]id{l.id(t.Name, t.Key)}
+	sh := l.shard(ids[0])
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var st state
+	slot := sh.find(ids[0])
+	sh.load(&st, slot)
+	now := st.settle(&t.Rule, clock)
+	st.judge(t, now)
+	sh.change(&st, slot, ids[0], t, now, clock, ids[:])
+	st.show(t, now)
+}
+
 // call is one call of Take, while it holds its shards.
 type call struct {
 	l     *limits
@@ -106,32 +129,31 @@ type call struct {
 	again bool
 }
 
-// Take implements store.Store. It has no clock of its own. A call has at most 16 takes.
-func (s *Store) Take(_ context.Context, now time.Time, takes []store.Take) error {
-	if err := check(takes); err != nil {
-		return err
-	}
-	c := call{l: s.limits, takes: takes, clock: s.limits.clock(now)}
-	for i := range takes {
-		c.ids[i] = c.l.id(takes[i].Name, takes[i].Key)
+// answer judges all takes, and then does what they ask for.
+func (c *call) answer() {
+	for i := range c.takes {
+		c.ids[i] = c.l.id(c.takes[i].Name, c.takes[i].Key)
 		c.again = c.again || slices.Contains(c.ids[:i], c.ids[i])
 	}
 	c.lock()
 	defer c.unlock()
-	for i := range takes {
+	for i := range c.takes {
 		c.judge(i)
 	}
-	refused := store.Refuser(takes) != nil
-	for i := range takes {
-		c.count(i, refused)
+	refused := store.Refuser(c.takes) != nil
+	for i := range c.takes {
+		c.change(i, refused)
 	}
-	for i := range takes {
-		c.show(i)
+	if c.again {
+		for i := range c.takes {
+			var st state
+			now := c.load(&st, i)
+			st.show(&c.takes[i], now)
+		}
 	}
-	return nil
 }
 
-func (c *call) shard(i int) *shard { return &c.l.shards[c.ids[i].high>>c.l.shift] }
+func (l *limits) shard(i id) *shard { return &l.shards[i.high>>l.shift] }
 
 // lock locks the shards of all takes in ascending order, as every call does.
 func (c *call) lock() {
@@ -154,86 +176,65 @@ func (c *call) unlock() {
 	}
 }
 
+// load finds and loads what a take is about.
+func (c *call) load(st *state, i int) (now int64) {
+	sh := c.l.shard(c.ids[i])
+	c.slots[i] = sh.find(c.ids[i])
+	sh.load(st, c.slots[i])
+	return st.settle(&c.takes[i].Rule, c.clock)
+}
+
 // judge tells whether a take fits, and how much would be counted.
 func (c *call) judge(i int) {
-	t, sh := &c.takes[i], c.shard(i)
-	t.Fits, t.Granted, t.Wait = true, 0, 0
-	c.slots[i] = sh.find(c.ids[i])
-	if t.Action == store.Charge || t.Action == store.Return {
-		return
-	}
 	if c.again && slices.Contains(c.ids[:i], c.ids[i]) {
 		c.judgeAfter(i)
 		return
 	}
-	st := sh.load(c.slots[i])
-	now := st.settle(&t.Rule, c.clock)
-	st.judge(t, now)
+	var st state
+	now := c.load(&st, i)
+	st.judge(&c.takes[i], now)
 }
 
 // judgeAfter judges a take as if those before it were counted, on a copy.
 func (c *call) judgeAfter(i int) {
-	var copied block
-	st := c.shard(i).load(c.slots[i])
-	for n := range st.n {
-		copied[n] = *st.entry(n)
-	}
-	st.entries, st.head = copied[:], 0
+	var st state
+	c.load(&st, i)
+	c.l.shard(c.ids[i]).copyEntries(&st)
 	for before := range i {
-		if c.ids[before] != c.ids[i] {
-			continue
-		}
-		t := &c.takes[before]
-		now := st.settle(&t.Rule, c.clock)
-		switch {
-		case t.Action == store.Return:
-			st.giveBack(t.Cost)
-		case t.Action == store.Charge:
-			st.add(t, t.Cost, now)
-		case t.Granted > 0:
-			st.add(t, t.Granted, now)
+		if c.ids[before] == c.ids[i] {
+			t := &c.takes[before]
+			now := st.settle(&t.Rule, c.clock)
+			if t.Action == store.Return {
+				st.giveBack(t.Cost)
+			} else if t.Granted > 0 {
+				st.add(t, t.Granted, now)
+			}
 		}
 	}
-	t := &c.takes[i]
-	now := st.settle(&t.Rule, c.clock)
-	st.judge(t, now)
+	now := st.settle(&c.takes[i].Rule, c.clock)
+	st.judge(&c.takes[i], now)
 }
 
-// count does what a take asks for.
-func (c *call) count(i int, refused bool) {
-	t, sh := &c.takes[i], c.shard(i)
-	switch {
-	case t.Action == store.Charge:
-		t.Granted = t.Cost
-	case t.Action == store.Spend && refused:
+// change does what a take asks for.
+func (c *call) change(i int, refused bool) {
+	t, sh := &c.takes[i], c.l.shard(c.ids[i])
+	if t.Action == store.Spend && refused {
 		t.Granted = 0
 	}
-	if c.again {
+	if c.again { // the record may be new, or have gone
 		c.slots[i] = sh.find(c.ids[i])
 	}
-	switch {
-	case t.Action == store.Return && c.slots[i] > 0:
-		t.Granted = sh.giveBack(c.slots[i], c.clock, t)
-	case t.Granted > 0:
-		c.slots[i] = sh.count(c.slots[i], c.ids[i], c.clock, t, t.Granted, c.ids[:len(c.takes)])
-	}
-}
-
-// show tells what is left.
-func (c *call) show(i int) {
-	t, sh := &c.takes[i], c.shard(i)
-	if c.again || t.Action == store.Return { // the record may have gone
-		c.slots[i] = sh.find(c.ids[i])
-	}
-	st := sh.load(c.slots[i])
+	var st state
+	sh.load(&st, c.slots[i])
 	now := st.settle(&t.Rule, c.clock)
-	t.Left, t.More = st.free(&t.Rule, 0), st.more(&t.Rule, now)
+	sh.change(&st, c.slots[i], c.ids[i], t, now, c.clock, c.ids[:len(c.takes)])
+	st.show(t, now)
 }
 
 // Forget implements store.Store.
 func (s *Store) Forget(_ context.Context, name, key string) error {
 	i := s.limits.id(name, key)
-	sh := &s.limits.shards[i.high>>s.limits.shift]
+	sh := s.limits.shard(i)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if slot := sh.find(i); slot > 0 {

@@ -23,6 +23,9 @@ const (
 	// lookAgain is how often sentinels are asked for the primary, beside what they
 	// tell by themselves: what they told may have been missed.
 	lookAgain = 2 * time.Second
+	// ring is how many calls may be on their way on a connection, as a power of two.
+	// Memory is kept for each.
+	ring = 8
 	// redirections is how often a call follows a cluster to another node.
 	redirections = 8
 )
@@ -166,6 +169,9 @@ func dial(o Options) (rueidis.Client, error) {
 		// together, and one for each Follow.
 		PipelineMultiplex: -1, ReadBufferEachConn: buffer, WriteBufferEachConn: buffer,
 		DisableCache: true, DisableRetry: true,
+	}
+	if len(o.Cluster) == 0 {
+		c.RingScaleEachConn = ring // there are as many calls as senders, and a few others
 	}
 	switch {
 	case o.Socket != "":

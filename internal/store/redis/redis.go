@@ -185,12 +185,9 @@ func (s *Store) Add(ctx context.Context, set string, entries ...store.Entry) err
 	for _, e := range entries {
 		args = append(args, strconv.FormatInt(e.Until.UnixMilli(), 10), e.Member)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	client, err := s.client()
-	if err == nil {
-		err = s.add.Exec(ctx, client, []string{s.key(set)}, args).Error()
-	}
+	err := s.within(ctx, func(ctx context.Context, client rueidis.Client) error {
+		return s.add.Exec(ctx, client, []string{s.key(set)}, args).Error()
+	})
 	if err != nil {
 		s.distrust(err)
 		return fmt.Errorf("write to %s: %w", s.o, plain(err))
@@ -198,14 +195,37 @@ func (s *Store) Add(ctx context.Context, set string, entries ...store.Entry) err
 	return nil
 }
 
+// within calls f, and returns after callTimeout even where the library waits longer,
+// such as for a connection that somebody else makes.
+func (s *Store) within(ctx context.Context, f func(context.Context, rueidis.Client) error) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx, client) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Ping implements store.Store. It does what Add does, with nothing to add: a
 // server that only answers is of no use.
 func (s *Store) Ping(ctx context.Context) error { return s.Add(ctx, "ping") }
 
-// plain turns what the library says about itself into what it means.
+// plain turns what the library says about itself into what it means, and leaves out
+// where in a script a server has failed.
 func plain(err error) error {
 	if errors.Is(err, rueidis.ErrClosing) {
 		return errors.New("the store is closed")
+	}
+	if text, _, ok := strings.Cut(err.Error(), " script: "); ok {
+		return errors.New(text)
 	}
 	return err
 }

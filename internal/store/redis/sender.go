@@ -32,10 +32,6 @@ type call struct {
 	gone     atomic.Bool
 }
 
-// calls are calls that nobody uses. One whose caller is gone is left to the
-// garbage collector: somebody may still answer it.
-var calls = sync.Pool{New: func() any { return &call{answered: make(chan struct{}, 1)} }}
-
 // sender sends calls. Whoever asks waits beside it, so that nothing that the
 // library or a server does holds up anybody beyond the deadline: connections that
 // are being made, buffers that are full, answers that don't come.
@@ -47,6 +43,10 @@ type sender struct {
 	// atOnce is how many run at the same time, batch how many takes they send at
 	// most, unless a call has more.
 	atOnce, batch int
+
+	// calls are calls that nobody uses. One whose caller is gone is left to the
+	// garbage collector: somebody may still answer it.
+	calls sync.Pool
 
 	mu      sync.Mutex
 	waiting []*call
@@ -63,7 +63,7 @@ func (s *sender) take(ctx context.Context, takes []store.Take) error {
 	over := s.deadlines.next()
 	c := s.call(takes)
 	if err := s.enqueue(c); err != nil {
-		calls.Put(c)
+		s.calls.Put(c)
 		return err
 	}
 	select {
@@ -80,13 +80,16 @@ func (s *sender) take(ctx context.Context, takes []store.Take) error {
 			t.Fits, t.Granted, t.Left, t.More, t.Wait = got.Fits, got.Granted, got.Left, got.More, got.Wait
 		}
 	}
-	calls.Put(c)
+	s.calls.Put(c)
 	return err
 }
 
 // call copies what is asked for: the caller's memory is its own again when it leaves.
 func (s *sender) call(takes []store.Take) *call {
-	c := calls.Get().(*call)
+	c, ok := s.calls.Get().(*call)
+	if !ok {
+		c = &call{answered: make(chan struct{}, 1)}
+	}
 	c.err, c.keys, c.takes = nil, c.keys[:0], append(c.takes[:0], takes...)
 	for i := range c.takes {
 		t := &c.takes[i]

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"yett/internal/store"
 )
 
@@ -127,12 +129,9 @@ func duration(µs float64) time.Duration {
 
 // Forget implements store.Store.
 func (s *Store) Forget(ctx context.Context, name, key string) error {
-	client, err := s.client()
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		err = client.Do(ctx, client.B().Del().Key(s.limitKey(name, key)).Build()).Error()
-	}
+	err := s.within(ctx, func(ctx context.Context, client rueidis.Client) error {
+		return client.Do(ctx, client.B().Del().Key(s.limitKey(name, key)).Build()).Error()
+	})
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", s.o, plain(err))
 	}

@@ -37,6 +37,9 @@ local function read(key)
     return st
   end
   local tag, total, first = unpack('<Bdd', s)
+  if not (total > 0 and total < math.huge) then
+    return st
+  end
   if tag % 4 == SLIDING then
     local width = tag / 4
     local size = SIZES[width]
@@ -182,7 +185,7 @@ local function back(st, t, n)
   if t.kind ~= SLIDING then
     return
   end
-  while n > 0 do
+  while n > 0 and st.tail > 0 do
     local m = min(n, st.tail)
     n, st.tail = n - m, st.tail - m
     if st.tail == 0 and st.from <= st.to then

@@ -225,6 +225,27 @@ func TestRefusedInCluster(t *testing.T) {
 	}
 }
 
+// Where a node can't count, the others give back what was spent there.
+func TestOneNodeFails(t *testing.T) {
+	c := redistest.StartCluster(t, redistest.GroupOptions{})
+	s := open(t, Options{Cluster: c.Addresses(), Timeout: time.Second})
+	good, bad := "0", ""
+	for i := 1; bad == ""; i++ {
+		if key := fmt.Sprint(i); c.Owner("{"+key+"}") != c.Owner("{"+good+"}") {
+			bad = key
+		}
+	}
+	spend(t, s, good)
+	c.Owner("{"+bad+"}").Do("CONFIG", "SET", "maxmemory", "1")
+	takes := []store.Take{{Name: "limit", Key: good, Rule: sliding(1000, hour), Cost: 10}, {Name: "limit", Key: bad, Rule: sliding(1000, hour), Cost: 10, Fits: true}} // as after an earlier call
+	if err := s.Take(t.Context(), time.Now(), takes); err == nil || !strings.Contains(err.Error(), "OOM") {
+		t.Errorf("%v", err)
+	}
+	if left := spend(t, s, good); left != 998 {
+		t.Errorf("%d are left", left)
+	}
+}
+
 // The slot of a key is what servers say.
 func TestSlot(t *testing.T) {
 	server := redistest.Start(t, "--cluster-enabled", "yes")

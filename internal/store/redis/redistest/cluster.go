@@ -112,10 +112,7 @@ func (c *Cluster) Addresses() []string {
 // each waits until what every running node says of the others is as it should be.
 func (c *Cluster) each(what string, holds func(nodes string) bool) {
 	c.t.Helper()
-	for _, s := range c.Nodes() {
-		if s.cmd == nil {
-			continue
-		}
+	for _, s := range c.running() {
 		wait(c.t, what, func() bool {
 			nodes, err := s.do([]string{"CLUSTER", "NODES"})
 			return err == nil && holds(strings.Join(nodes, "\n"))
@@ -126,10 +123,7 @@ func (c *Cluster) each(what string, holds func(nodes string) bool) {
 // WaitOK waits until the running nodes serve all slots.
 func (c *Cluster) WaitOK() {
 	c.t.Helper()
-	for _, s := range c.Nodes() {
-		if s.cmd == nil {
-			continue
-		}
+	for _, s := range c.running() {
 		wait(c.t, "the cluster serves all slots", func() bool {
 			info, err := s.do([]string{"CLUSTER", "INFO"})
 			return err == nil && slices.Contains(info, "cluster_state:ok")
@@ -140,10 +134,7 @@ func (c *Cluster) WaitOK() {
 // Owner returns the primary that has a key.
 func (c *Cluster) Owner(key string) *Server {
 	c.t.Helper()
-	for _, s := range c.Nodes() {
-		if s.cmd == nil {
-			continue
-		}
+	for _, s := range c.running() {
 		if answer, err := s.do([]string{"GET", key}); err == nil && !strings.HasPrefix(answer[0], "-MOVED") && !strings.HasPrefix(answer[0], "-CLUSTERDOWN") {
 			return s
 		}
@@ -158,6 +149,20 @@ func (c *Cluster) Failover(key string) {
 	old := c.Owner(key)
 	dead := c.id(old)
 	old.Kill()
+	c.waitFailover(dead)
+}
+
+// PausedFailover is Failover with a primary that does not answer any more.
+func (c *Cluster) PausedFailover(key string) {
+	c.t.Helper()
+	old := c.Owner(key)
+	dead := c.id(old)
+	old.Pause()
+	c.waitFailover(dead)
+}
+
+func (c *Cluster) waitFailover(dead string) {
+	c.t.Helper()
 	c.each("another primary has its place", func(nodes string) bool {
 		for line := range strings.Lines(nodes) {
 			if strings.HasPrefix(line, dead) {
@@ -167,6 +172,11 @@ func (c *Cluster) Failover(key string) {
 		return false
 	})
 	c.WaitOK()
+}
+
+// running are the nodes that answer.
+func (c *Cluster) running() []*Server {
+	return slices.DeleteFunc(c.Nodes(), func(s *Server) bool { return s.cmd == nil || s.paused })
 }
 
 // Move is the moving of a slot from one primary to another.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"strconv"
@@ -37,6 +38,7 @@ type Server struct {
 	dir    string   // stays the same
 	args   []string // instead of Options and all else, unless nil
 	cmd    *exec.Cmd
+	paused bool
 	output *bytes.Buffer
 	ended  chan struct{}
 }
@@ -129,15 +131,21 @@ func (s *Server) Kill() {
 	}
 	_ = s.cmd.Process.Kill() // it may have ended by itself
 	<-s.ended
-	s.cmd = nil
+	s.cmd, s.paused = nil, false
 }
 
 // Pause makes the server stop answering: connections stay, new ones are
 // accepted by the system and hang. Resume lets it go on.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.paused = true
+	s.signal(syscall.SIGSTOP)
+}
 
 // Resume ends a Pause.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() {
+	s.paused = false
+	s.signal(syscall.SIGCONT)
+}
 
 func (s *Server) signal(signal syscall.Signal) {
 	if err := s.cmd.Process.Signal(signal); err != nil {
@@ -167,21 +175,52 @@ func (s *Server) do(args []string) ([]string, error) {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
-	commands, skip := [][]string{args, {"QUIT"}}, 0 // which ends the answer
+	in := bufio.NewReader(conn)
 	if s.login != nil {
-		commands, skip = append([][]string{append([]string{"AUTH"}, s.login...)}, commands...), 1
+		if _, err := ask(conn, in, append([]string{"AUTH"}, s.login...)); err != nil {
+			return nil, err
+		}
 	}
-	if _, err := conn.Write(encode(commands)); err != nil {
+	return ask(conn, in, args)
+}
+
+// ask sends a command and returns the answer's lines.
+func ask(conn net.Conn, in *bufio.Reader, command []string) ([]string, error) {
+	b := fmt.Appendf(nil, "*%d\r\n", len(command))
+	for _, a := range command {
+		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	if _, err := conn.Write(b); err != nil {
 		return nil, err
 	}
-	var lines []string
-	for in := bufio.NewScanner(conn); in.Scan(); {
-		lines = append(lines, in.Text())
+	return readAnswer(in, nil)
+}
+
+// readAnswer appends the lines of an answer.
+func readAnswer(in *bufio.Reader, lines []string) ([]string, error) {
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return nil, err
 	}
-	if len(lines) <= skip+1 {
-		return nil, fmt.Errorf("it answers %q", lines)
+	line = strings.TrimSuffix(line, "\r\n")
+	lines = append(lines, line)
+	n, err := strconv.Atoi(line[1:])
+	if err != nil || n < 0 || !strings.ContainsAny(line[:1], "*$") {
+		return lines, nil
 	}
-	return lines[skip : len(lines)-1], nil // without AUTH's and QUIT's +OK
+	if line[0] == '$' {
+		text := make([]byte, n+2)
+		if _, err := io.ReadFull(in, text); err != nil {
+			return nil, err
+		}
+		return append(lines, strings.Split(strings.TrimSuffix(string(text[:n]), "\r\n"), "\r\n")...), nil
+	}
+	for range n {
+		if lines, err = readAnswer(in, lines); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
 }
 
 func (s *Server) dial() (net.Conn, error) {
@@ -189,18 +228,6 @@ func (s *Server) dial() (net.Conn, error) {
 		return tls.Dial("tcp", s.Address, s.tls)
 	}
 	return net.Dial("tcp", s.Address)
-}
-
-// encode writes commands as the protocol has them.
-func encode(commands [][]string) []byte {
-	var b []byte
-	for _, command := range commands {
-		b = fmt.Appendf(b, "*%d\r\n", len(command))
-		for _, a := range command {
-			b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
-		}
-	}
-	return b
 }
 
 // values are the texts of an answer, without the markers of the protocol.

@@ -136,6 +136,9 @@ func (g *Group) WaitFailover() {
 	g.t.Helper()
 	old := g.Primary
 	for _, s := range g.Sentinels {
+		if s.cmd == nil {
+			continue
+		}
 		wait(g.t, "the sentinels have another primary", func() bool {
 			answer, err := s.do([]string{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", g.Name})
 			if at := values(answer); err == nil && len(at) == 2 && net.JoinHostPort(at[0], at[1]) != old.Address {

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"syscall"
+
+	"yett/internal/config"
+)
+
+// gatewayPage is a page of a running gateway which only some may use.
+type gatewayPage struct {
+	probe
+	endpoint string
+	tls      *tls.Config // nil to verify certificates as everybody does
+}
+
+// findPage finds a page of a gateway with that configuration, on this machine. why says
+// why it is asked, and instead what else can be done where there is none.
+func findPage(c *config.Config, endpoint, method, why, instead string) (gatewayPage, error) {
+	path, host, ok := endpointRoute(c, endpoint, method)
+	if !ok {
+		return gatewayPage{}, fmt.Errorf("%s, and no route of the gateway has the endpoint %s for %s; "+
+			"add one with auth: required and a policy rbac, %sor name the address with --url", why, endpoint, method, instead)
+	}
+	p, err := probeOf(c, path, host)
+	if err != nil {
+		return gatewayPage{}, err
+	}
+	page := gatewayPage{probe: p, endpoint: endpoint}
+	if l := c.Listeners[0]; l.TLS != nil {
+		page.tls, err = pinned(c, l.TLS)
+	}
+	return page, err
+}
+
+// pinned believes the certificates of a listener and no others: the gateway is
+// asked by its address, which they don't name, and an access token is sent.
+func pinned(c *config.Config, l *config.TLS) (*tls.Config, error) {
+	var own []*x509.Certificate
+	for _, pair := range l.Certificates {
+		cert, err := tls.LoadX509KeyPair(c.Source.Resolve(pair.Cert), c.Source.Resolve(pair.Key))
+		if err != nil {
+			return nil, fmt.Errorf("load the listener's certificate, by which the gateway is known: %w; or name the address with --url", err)
+		}
+		own = append(own, cert.Leaf)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			for _, cert := range own {
+				if cert.Equal(state.PeerCertificates[0]) {
+					return nil
+				}
+			}
+			return errors.New("who answers does not have the certificate of the configuration's listener")
+		},
+	}, nil
+}
+
+// consequence says what an error means: when nothing was done, and when nobody knows.
+type consequence struct{ nothing, unsure string }
+
+// pageRequest is what a page is asked.
+type pageRequest struct {
+	method string
+	query  url.Values
+	// body is JSON, nil for none. bearer is the access token, "" for none.
+	body   io.Reader
+	bearer string
+}
+
+// mostAnswer is how much of an answer is read, in bytes.
+const mostAnswer = 16 << 20
+
+// send asks a running gateway, and returns the answer, whatever it is.
+func (g gatewayPage) send(ctx context.Context, r pageRequest, c consequence) (status int, answer []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, g.url, r.body)
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask %s: %w", g.url, err)
+	}
+	if len(r.query) > 0 {
+		q := req.URL.Query()
+		for name, values := range r.query {
+			q[name] = values
+		}
+		req.URL.RawQuery = q.Encode()
+	}
+	req.Host = g.host
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+r.bearer)
+	}
+	resp, err := g.clientWith(g.tls).Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return 0, nil, fmt.Errorf("%s: nobody listens at %s; start the gateway, or name another address with --url", c.nothing, g.url)
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("%s: %w", c.unsure, err)
+	}
+	defer resp.Body.Close()
+	if answer, err = io.ReadAll(io.LimitReader(resp.Body, mostAnswer)); err != nil {
+		return 0, nil, fmt.Errorf("%s: read the answer of %s: %w", c.unsure, g.url, err)
+	}
+	return resp.StatusCode, answer, nil
+}
+
+// refusedBy says why a gateway said no, and what it wants.
+func (g gatewayPage) refusedBy(status int, answer []byte, hadToken bool) error {
+	var told struct {
+		Error struct{ Code, Message string }
+	}
+	_ = json.Unmarshal(answer, &told) // it may be anybody's answer
+	why := fmt.Sprintf("%s answers %d %s", g.url, status, printable(told.Error.Code))
+	switch {
+	case status == http.StatusUnauthorized && !hadToken:
+		return fmt.Errorf("%s; give an access token with --bearer or YETT_TOKEN", why)
+	case status == http.StatusUnauthorized:
+		return fmt.Errorf("%s; the access token of --bearer or YETT_TOKEN is no good", why)
+	case status == http.StatusForbidden:
+		return fmt.Errorf("%s; the access token has to be of a caller whom the route's policy rbac lets pass", why)
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return fmt.Errorf("%s; there is no endpoint %s", why, g.endpoint)
+	}
+	return fmt.Errorf("%s: %s", why, printable(told.Error.Message))
+}
