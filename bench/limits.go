@@ -46,8 +46,7 @@ func yettLimits(t tiers, redis bool) conf {
 		{"global", t.global, "by: ip, for: anonymous"},
 		{"user", t.user, "by: user, for: known"},
 	} {
-		// A store that is lost has to show: going on without it is cheaper.
-		c.Top += fmt.Sprintf("\n  %s: {limit: %d, window: %s, %s, precision: %s, on_store_failure: closed}",
+		c.Top += fmt.Sprintf("\n  %s: {limit: %d, window: %s, %s, precision: %s}",
 			l.name, l.limit, l.window, l.who, t.precision)
 	}
 	c.Redis = redis

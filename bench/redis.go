@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -98,7 +99,7 @@ func (s *redisServer) ping() error {
 	return err
 }
 
-// pid is the process of a server, none of one that is not there.
+// pids is the process of a server, none of one that is not there.
 func (s *redisServer) pids() []int {
 	if s == nil {
 		return nil
@@ -127,4 +128,20 @@ func (b *bench) withStore(ctx context.Context, c benchCase, all []entrant) ([]en
 	}
 	s, err := startRedis(ctx, b.places.load, filepath.Join(b.dir, c.Name))
 	return all, s, err
+}
+
+// keptStore fails when Yett has said that it lost its store: it went on without, which
+// is cheaper than what was to be measured.
+func (r *running) keptStore() error {
+	const lost = "limits count on this node alone"
+	data, err := os.ReadFile(r.output)
+	if err != nil {
+		return fmt.Errorf("read log of %s: %w", r.subject.label, err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if strings.Contains(line, lost) {
+			return fmt.Errorf("%s has lost its store meanwhile: %s", r.subject.label, strings.TrimSpace(line))
+		}
+	}
+	return nil
 }

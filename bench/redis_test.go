@@ -96,3 +96,18 @@ func TestWantsRedis(t *testing.T) {
 		}
 	}
 }
+
+func TestKeptStore(t *testing.T) {
+	r := &running{output: filepath.Join(t.TempDir(), "output.log")}
+	for text, kept := range map[string]bool{
+		`{"level":"INFO","msg":"listening"}` + "\n": true,
+		`{"level":"INFO","msg":"listening"}` + "\n" + `{"level":"WARN","msg":"limits count on this node alone: the store ..."}`: false,
+	} {
+		if err := os.WriteFile(r.output, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.keptStore(); (err == nil) != kept {
+			t.Errorf("log %q: error %v", text, err)
+		}
+	}
+}

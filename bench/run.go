@@ -119,6 +119,11 @@ func (b *bench) runCase(ctx context.Context, c benchCase) error {
 	if err != nil {
 		return fmt.Errorf("subjects %v: %w", labels, err)
 	}
+	for _, r := range subjects {
+		if err := r.keptStore(); err != nil {
+			return err
+		}
+	}
 	results := summarise(c.Name, labels, quieterHalf(rounds))
 	b.warnOfStrangers(results)
 	b.report.Cases = append(b.report.Cases, results...)

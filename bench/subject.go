@@ -89,6 +89,7 @@ type running struct {
 	addr    netip.AddrPort
 	pids    []int
 	want    answer
+	output  string // file
 }
 
 // start runs the subject with a configuration of its own below dir, in its
@@ -118,7 +119,7 @@ func (s subject) start(ctx context.Context, at place, dir string, set settings, 
 	if err != nil {
 		return nil, err
 	}
-	r := &running{process: p, subject: s, addr: loopback(port), want: probe.Want}
+	r := &running{process: p, subject: s, addr: loopback(port), want: probe.Want, output: output.Name()}
 	if err := r.prepare(ctx, probe); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("start %s: %w\n%s", s.label, err, tail(output.Name()))
