@@ -90,6 +90,8 @@ func limitedCase() benchCase {
 			{Of: "yett", Name: "by user", Conf: unprobed(yettLimits(user, false))},
 			{Of: "yett", Name: "limits", Conf: yettLimits(within(), false), Want: ok(200)},
 			{Of: "yett", Name: "plain", Conf: bare()["yett"], Want: ok(200)},
+			// About the least that an answer of one's own can cost.
+			{Of: "nginx", Name: "return", Conf: conf{Top: bare()["nginx"].Top, Route: "return 429;"}},
 		},
 		Targets: []target{{"yett", "yett (plain)", 0.33}, {"yett", "yett (limits)", 0.33}, {"yett (redis)", "yett", 1.1}, {"yett", "haproxy", 1}},
 	}
