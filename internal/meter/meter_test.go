@@ -271,12 +271,13 @@ func TestAfterWhileLost(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond) // they wait
 		s.fail(errors.New("gone"))
-		all.Wait()
+		time.Sleep(1100 * time.Millisecond) // the first one has left, and the others are on their way
 		s.fails.Store(nil)
-		time.Sleep(2 * time.Second)
+		time.Sleep(400 * time.Millisecond) // found again before those leave
 		if n := atOnce(20, func() bool { return request(true) }); n != 1 {
 			t.Errorf("of 20 bad requests %d passed: places were given back that nobody had", n)
 		}
+		all.Wait()
 	})
 }
 
