@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -80,23 +81,29 @@ func (s *redisServer) waitUntilUp(ctx context.Context) error {
 }
 
 func (s *redisServer) ping() error {
-	conn, err := net.Dial("tcp", loopback(s.port).String())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	const pong = "+PONG\r\n"
-	answer := make([]byte, len(pong))
-	if _, err = conn.Write([]byte("PING\r\n")); err == nil {
-		_, err = conn.Read(answer)
-	}
-	if err == nil && string(answer) != pong {
+	answer, err := s.ask("PING")
+	if err == nil && answer != "+PONG" {
 		err = fmt.Errorf("PING is answered %q", answer)
 	}
 	return err
+}
+
+// ask sends a command over a connection of its own and returns the first line of the
+// answer.
+func (s *redisServer) ask(command string) (string, error) {
+	conn, err := net.Dial("tcp", loopback(s.port).String())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	return strings.TrimSpace(line), err
 }
 
 // pids is the process of a server, none of one that is not there.
@@ -130,8 +137,23 @@ func (b *bench) withStore(ctx context.Context, c benchCase, all []entrant) ([]en
 	return all, s, err
 }
 
-// keptStore fails when Yett has said that it lost its store: it went on without, which
-// is cheaper than what was to be measured.
+// checkStore fails when what was measured had no store in Redis, though it was to have
+// one: counting without is cheaper.
+func (b *bench) checkStore(r *running) error {
+	if !r.redis {
+		return nil
+	}
+	answer, err := b.redis.ask(fmt.Sprintf("KEYS bench-%d:limit:*", r.addr.Port()))
+	if err != nil {
+		return fmt.Errorf("look at the store of %s: %w", r.subject.label, err)
+	}
+	if answer == "*0" {
+		return fmt.Errorf("%s has counted nothing in its store", r.subject.label)
+	}
+	return r.keptStore()
+}
+
+// keptStore fails when Yett has said that it lost its store meanwhile.
 func (r *running) keptStore() error {
 	const lost = "limits count on this node alone"
 	data, err := os.ReadFile(r.output)

@@ -97,6 +97,35 @@ func TestWantsRedis(t *testing.T) {
 	}
 }
 
+// A gateway that counts elsewhere is not what was to be measured.
+func TestStoreIsAsked(t *testing.T) {
+	if _, err := lookProgram(redisProgram); err != nil {
+		t.Skip(err)
+	}
+	s, err := startRedis(t.Context(), testPlace(t), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	r := &running{addr: loopback(4711), output: filepath.Join(t.TempDir(), "output.log"), redis: true}
+	if err := os.WriteFile(r.output, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{redis: s}
+	if _, err := s.ask("SET bench-4712:limit:x 1"); err != nil { // another's
+		t.Fatal(err)
+	}
+	if err := b.checkStore(r); err == nil || !strings.Contains(err.Error(), "counted nothing") {
+		t.Errorf("error %v for who has counted nothing", err)
+	}
+	if answer, err := s.ask("SET bench-4711:limit:x 1"); answer != "+OK" {
+		t.Fatal(answer, err)
+	}
+	if err := b.checkStore(r); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKeptStore(t *testing.T) {
 	r := &running{output: filepath.Join(t.TempDir(), "output.log")}
 	for text, kept := range map[string]bool{

@@ -120,7 +120,7 @@ func (b *bench) runCase(ctx context.Context, c benchCase) error {
 		return fmt.Errorf("subjects %v: %w", labels, err)
 	}
 	for _, r := range subjects {
-		if err := r.keptStore(); err != nil {
+		if err := b.checkStore(r); err != nil {
 			return err
 		}
 	}
@@ -170,8 +170,12 @@ func (b *bench) start(ctx context.Context, e entrant, c benchCase, conns int) (*
 	}
 	probe := idleSpec{Request: c.Request.bytes(), Want: e.want}
 	r, err := e.start(ctx, b.places.subject, filepath.Join(b.dir, c.Name), set, probe)
-	if err != nil || !e.conf.Guarded {
-		return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.redis = e.conf.Redis
+	if !e.conf.Guarded {
+		return r, nil
 	}
 	if err := r.refuses(c.Request); err != nil {
 		r.stop()

@@ -90,6 +90,7 @@ type running struct {
 	pids    []int
 	want    answer
 	output  string // file
+	redis   bool   // has its store there
 }
 
 // start runs the subject with a configuration of its own below dir, in its
