@@ -178,6 +178,9 @@ func (m *Meter) charge(c *Call, n int, now time.Time) {
 		cl := &c.Claims[c.index[i]]
 		cl.Left, cl.More = takes[i].Left, takes[i].More
 	}
+	if m.shared == nil {
+		m.remember(c, now)
+	}
 }
 
 func (m *Meter) chargeShared(takes []store.Take, now time.Time) bool {

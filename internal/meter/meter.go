@@ -96,8 +96,8 @@ func (m *Meter) Call() *Call {
 // longer.
 func (m *Meter) End(c *Call) {
 	m.leave(c)
+	clear(c.takes[:len(c.Claims)])
 	clear(c.Claims)
-	clear(c.takes[:])
 	c.Claims, c.Keys = c.claims[:0], c.Keys[:0]
 	m.calls.Put(c)
 }
