@@ -144,7 +144,7 @@ func TestContractEveryAnswerHasCORS(t *testing.T) {
 				}
 				want := map[string][]string{"Access-Control-Allow-Credentials": {"true"}, "Access-Control-Expose-Headers": {exposed}}
 				unread := []string{"a long line", "another version", "large headers"} // where nobody knows the origin
-				if name == "health" { // which is told nothing of limits
+				if name == "health" {                                                 // which is told nothing of limits
 					want["Access-Control-Expose-Headers"] = []string{"X-Request-ID, Retry-After"}
 				}
 				switch {
