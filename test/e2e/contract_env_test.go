@@ -272,7 +272,7 @@ func TestContractDocumentedVariables(t *testing.T) {
 		return slices.Compact(names)
 	}
 	used := slices.DeleteFunc(read("yett.yaml", `\$\{([A-Z_]+)`), func(name string) bool { return name == "NAME" }) // the comment's
-	if documented := read(".env.example", `(?m)^([A-Z_]+)=`); !slices.Equal(documented, used) {
+	if documented := read(".env.example", `(?m)^(?:# )?([A-Z_]+)=`); !slices.Equal(documented, used) {
 		t.Errorf(".env.example has %q, the configuration %q", documented, used)
 	}
 	table := read("README.md", "(?m)^\\| ([A-Z_]+) \\|")

@@ -24,15 +24,20 @@ import (
 
 const allowedOrigin = "https://app.example.org"
 
+// exposed are the headers of answers that pages may read.
+const exposed = "X-Request-ID, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+
 // hostile is a service that says what is the gateway's to say.
 func hostile(w http.ResponseWriter, _ *http.Request) {
 	for name, value := range map[string]string{
 		"X-Request-ID": "chosen-by-the-service", "X-Powered-By": "Express", "X-Frame-Options": "ALLOWALL", "X-XSS-Protection": "1; mode=block",
 		"Strict-Transport-Security": "max-age=1", "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "false",
 		"Access-Control-Expose-Headers": "X-Secret", "Access-Control-Max-Age": "1", "Vary": "Accept", "X-Own": "kept",
+		"RateLimit-Limit": "7", "RateLimit-Remaining": "7", "RateLimit-Reset": "7", "RateLimit-Policy": "7;w=7", "RateLimit": `"x";r=7;t=7`,
+		"X-RateLimit-Limit": "7", "X-RateLimit-Remaining": "7", "RateLimit-Own": "kept",
 	} {
 		w.Header().Add(name, value)
-		if strings.HasPrefix(name, "Access-Control") || name == "X-Request-ID" {
+		if strings.HasPrefix(name, "Access-Control") || strings.HasPrefix(name, "RateLimit") || name == "X-Request-ID" {
 			w.Header().Add(name, value) // and again
 		}
 	}
@@ -137,8 +142,11 @@ func TestContractEveryAnswerHasCORS(t *testing.T) {
 				if name == "a preflight" && origin != "" {
 					continue // see below
 				}
-				want := map[string][]string{"Access-Control-Allow-Credentials": {"true"}, "Access-Control-Expose-Headers": {"X-Request-ID, Retry-After"}}
+				want := map[string][]string{"Access-Control-Allow-Credentials": {"true"}, "Access-Control-Expose-Headers": {exposed}}
 				unread := []string{"a long line", "another version", "large headers"} // where nobody knows the origin
+				if name == "health" {                                                 // which is told nothing of limits
+					want["Access-Control-Expose-Headers"] = []string{"X-Request-ID, Retry-After"}
+				}
 				switch {
 				case slices.Contains(unread, name):
 				case origin == allowedOrigin:
@@ -221,7 +229,9 @@ func TestD40TheGatewaysWordWins(t *testing.T) {
 	for field, want := range map[string][]string{
 		"X-Powered-By": nil, "Strict-Transport-Security": nil, "X-Frame-Options": {"SAMEORIGIN"}, "X-Xss-Protection": {"0"},
 		"Access-Control-Allow-Origin": {allowedOrigin}, "Access-Control-Allow-Credentials": {"true"}, "Access-Control-Max-Age": nil,
-		"Access-Control-Expose-Headers": {"X-Request-ID, Retry-After"}, "Vary": {"Accept, Origin"}, "X-Own": {"kept"},
+		"Access-Control-Expose-Headers": {exposed}, "Vary": {"Accept, Origin"}, "X-Own": {"kept"},
+		"Ratelimit-Policy": {"1000;w=900"}, "Ratelimit-Limit": {"1000"}, "Ratelimit-Remaining": {"999"}, "Ratelimit-Reset": {"900"}, "Ratelimit": nil,
+		"X-Ratelimit-Limit": nil, "X-Ratelimit-Remaining": nil, "Ratelimit-Own": {"kept", "kept"},
 	} {
 		if values := got.Header.Values(field); !slices.Equal(values, want) {
 			t.Errorf("%s is %q, want %q", field, values, want)
