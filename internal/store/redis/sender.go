@@ -53,9 +53,17 @@ type sender struct {
 	running int
 }
 
+// late is an error that is context.DeadlineExceeded, as all are that only tell that an
+// answer did not come in time.
+type late struct{}
+
+func (late) Error() string { return "no answer in time" }
+
+func (late) Is(target error) bool { return target == context.DeadlineExceeded }
+
 var (
-	errLate = errors.New("no answer in time")
-	errFull = errors.New("too many calls wait for an answer")
+	errLate error = late{}
+	errFull       = errors.New("too many calls wait for an answer")
 )
 
 // take answers takes, unless that takes too long.
