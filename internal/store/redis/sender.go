@@ -53,16 +53,16 @@ type sender struct {
 	running int
 }
 
-// late is an error that is context.DeadlineExceeded, as all are that only tell that an
+// lateError is an error that is context.DeadlineExceeded, as all are that only tell that an
 // answer did not come in time.
-type late struct{}
+type lateError struct{}
 
-func (late) Error() string { return "no answer in time" }
+func (lateError) Error() string { return "no answer in time" }
 
-func (late) Is(target error) bool { return target == context.DeadlineExceeded }
+func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 var (
-	errLate error = late{}
+	errLate error = lateError{}
 	errFull       = errors.New("too many calls wait for an answer")
 )
 
