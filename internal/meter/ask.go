@@ -17,7 +17,7 @@ func (m *Meter) ask(c *Call, now time.Time) {
 	n, ok := m.gather(c)
 	if ok && n > 0 {
 		if err := m.shared.Take(context.Background(), now, c.takes[:n]); err != nil {
-			m.guard.failed(err)
+			m.guard.failed(err, c.takes[:n])
 			m.giveUp(c, n)
 			m.alone(c, now)
 			return
@@ -124,7 +124,7 @@ func (m *Meter) refill(cl *Claim) {
 		asked := time.Now()
 		takes := []store.Take{t}
 		if err := m.shared.Take(context.Background(), asked, takes); err != nil {
-			m.guard.failed(err)
+			m.guard.failed(err, takes)
 			m.leases.failed(id, s)
 			return
 		}
