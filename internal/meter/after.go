@@ -14,40 +14,26 @@ const (
 	tryAgain = time.Second
 )
 
-// enter takes places for claims of Kind Flight and After. It moves now forward when it had to
-// wait. It returns false when one of them refuses.
+// enter takes places for claims of Kind After and Flight. It moves now forward when it had to
+// wait. It returns false when one of them refuses. Nobody holds a place while it waits for
+// another one, so that whom a wide limit counts does not wait for those of a narrow one.
 func (m *Meter) enter(w Waiter, c *Call, now *time.Time) bool {
-	after := 0
+	blocked, turn := m.enterGates(c, *now)
+	if blocked != nil {
+		m.waitForGates(w, c, blocked, turn)
+		*now = time.Now()
+	}
+	if c.refused() {
+		return false
+	}
 	for i := range c.Claims {
-		switch cl := &c.Claims[i]; cl.Kind {
-		case After:
-			after++
-		case Flight:
+		if cl := &c.Claims[i]; cl.Kind == Flight {
 			if m.enterFlight(cl); cl.Refuses() {
 				return false
 			}
 		}
 	}
-	for name := ""; after > 0; after-- {
-		cl := c.nextAfter(name)
-		if m.enterGate(w, cl, now); cl.Refuses() {
-			return false
-		}
-		name = cl.Name
-	}
 	return true
-}
-
-// nextAfter returns the claim of Kind After whose name is next. In this order all requests
-// enter their gates, so that none of them wait for each other.
-func (c *Call) nextAfter(name string) (next *Claim) {
-	for i := range c.Claims {
-		cl := &c.Claims[i]
-		if cl.Kind == After && cl.Name > name && (next == nil || cl.Name < next.Name) {
-			next = cl
-		}
-	}
-	return next
 }
 
 // enterFlight takes one of this node's share of places.
@@ -67,38 +53,61 @@ func (m *Meter) enterFlight(cl *Claim) {
 	}
 }
 
-// enterGate takes one of the places that are left, and waits for it when others have them.
-func (m *Meter) enterGate(w Waiter, cl *Claim, now *time.Time) {
-	id := m.id(cl)
-	mark := m.gates.mark(id)
-	left := m.left(cl, *now)
-	if cl.Soft || m.Peek || cl.Verdict != Fits {
-		return
+// gated tells whether a claim has to hold one of the places that are left, and does not.
+func (m *Meter) gated(cl *Claim) bool {
+	return cl.Kind == After && !cl.held && !cl.Soft && !m.Peek
+}
+
+// enterGates takes places at all gates that are not held. Where one of them is full it returns
+// the claim with its place in the queue.
+func (m *Meter) enterGates(c *Call, now time.Time) (blocked *Claim, t turn) {
+	for i := range c.Claims {
+		cl := &c.Claims[i]
+		if cl.Kind != After || cl.held {
+			continue
+		}
+		mark := m.gates.mark(m.id(cl))
+		left := m.left(cl, now)
+		if cl.Refuses() {
+			return nil, turn{}
+		}
+		if !m.gated(cl) || cl.Verdict != Fits {
+			continue // the store is lost, and whoever comes passes
+		}
+		if cl.held, t = m.gates.enter(m.id(cl), mark, cl.Cost, left); !cl.held {
+			return cl, t
+		}
 	}
-	entered, turn := m.gates.enter(id, mark, cl.Cost, left)
-	if !entered {
-		defer turn.quit()
-		entered = m.waitTurn(w, cl, turn)
-		*now = time.Now()
-	}
-	cl.held = entered && cl.Verdict == Fits // not where the store is lost, and whoever comes passes
-	if !entered && cl.Verdict == Fits {
-		cl.Verdict, cl.Wait = Exceeded, tryAgain
+	return nil, turn{}
+}
+
+// waitForGates waits until all gates have a place, or refuses.
+func (m *Meter) waitForGates(w Waiter, c *Call, blocked *Claim, t turn) {
+	ctx, until := w.Context(), time.Now().Add(patience)
+	for blocked != nil {
+		m.leave(c)
+		if !m.waitTurn(ctx, blocked, t, until) {
+			return
+		}
+		blocked, t = m.enterGates(c, time.Now())
 	}
 }
 
-// waitTurn waits until it is cl's turn. It returns false when that does not come, or when
-// nothing is left then.
-func (m *Meter) waitTurn(w Waiter, cl *Claim, turn turn) bool {
-	ctx, until := w.Context(), time.Now().Add(patience)
-	for turn.wait(ctx, until) == nil {
+// waitTurn waits until it is cl's turn. It returns false when the claim refuses then.
+func (m *Meter) waitTurn(ctx context.Context, cl *Claim, t turn, until time.Time) bool {
+	defer t.quit()
+	for t.wait(ctx, until) == nil {
 		left := m.left(cl, time.Now())
 		if cl.Verdict != Fits {
-			return cl.Verdict == Unknown // the store is lost, and whoever comes passes
+			return !cl.Refuses() // the store is lost, and whoever comes passes
 		}
-		if turn.enter(left) {
+		if t.enter(left) {
+			cl.held = true
 			return true
 		}
+	}
+	if cl.Verdict == Fits {
+		cl.Verdict, cl.Wait = Exceeded, tryAgain
 	}
 	return false
 }
@@ -125,9 +134,7 @@ func (m *Meter) left(cl *Claim, now time.Time) int64 {
 
 // askLeft asks the store that is shared, and tells whether it has answered.
 func (m *Meter) askLeft(cl *Claim, now time.Time) bool {
-	id := m.id(cl)
-	if wait, ok := m.known.exceeded(id, cl.Cost, cl.Rule.Limit, now); ok {
-		cl.Verdict, cl.Left, cl.More, cl.Wait = Exceeded, 0, wait, wait
+	if m.isKnown(cl, now) {
 		return true
 	}
 	takes := [1]store.Take{{Name: cl.Name, Key: cl.Key, Rule: cl.Rule, Action: store.Look, Cost: cl.Cost}}
@@ -137,20 +144,26 @@ func (m *Meter) askLeft(cl *Claim, now time.Time) bool {
 	}
 	m.guard.worked()
 	if cl.result(&takes[0]); cl.Verdict == Exceeded {
-		m.known.note(id, cl.Cost, cl.Rule.Limit, time.Now().Add(cl.Wait))
+		m.remember(cl, time.Now())
 	}
 	return true
 }
 
 // Settle counts the claims of Kind After whose answer Counts, and lets those pass that
-// wait for it.
+// wait for it. One that holds no place, because its request was refused by somebody else
+// or would only be observed, counts as far as it fits.
 func (m *Meter) Settle(c *Call, now time.Time) {
 	n := 0
 	for i := range c.Claims {
-		if cl := &c.Claims[i]; cl.Kind == After && cl.Counts && !m.Peek {
-			c.take(n, i, store.Charge)
-			n++
+		cl := &c.Claims[i]
+		if cl.Kind != After || !cl.Counts || m.Peek {
+			continue
 		}
+		c.take(n, i, store.Charge)
+		if !cl.held {
+			c.takes[n].Action, c.takes[n].Soft = store.Spend, true
+		}
+		n++
 	}
 	if n > 0 {
 		m.charge(c, n, now)
@@ -163,36 +176,50 @@ func (m *Meter) Settle(c *Call, now time.Time) {
 	}
 }
 
-// charge counts the first n takes, whatever is left. This node counts them in any case, for
-// when it has to go on alone.
+// charge counts the first n takes. This node counts them in any case, for when it has to go
+// on alone.
 func (m *Meter) charge(c *Call, n int, now time.Time) {
 	takes := c.takes[:n]
 	_ = m.Here.Take(context.Background(), now, takes) // memory has no errors
-	if m.shared != nil && !m.chargeShared(takes, now) {
-		for i := range takes {
-			t := &takes[i]
-			m.debts.add(t.Name, t.Key, t.Rule, t.Cost)
-		}
+	shared, known := m.shared != nil, true
+	if shared {
+		known = m.chargeShared(takes, now)
 	}
 	for i := range takes {
-		cl := &c.Claims[c.index[i]]
-		cl.Left, cl.More = takes[i].Left, takes[i].More
-	}
-	if m.shared == nil {
-		m.remember(c, now)
+		t, cl := &takes[i], &c.Claims[c.index[i]]
+		cl.Left, cl.More = t.Left, t.More
+		if shared && !known { // of which this node has its share only
+			whole := t.Rule.Size()
+			divide(t, m.nodes.live())
+			cl.Left = max(0, cl.Left-(whole-t.Rule.Size()))
+			continue
+		}
+		if cl.Left < cl.Cost {
+			r := refusalOf(cl, now)
+			r.until = r.more
+			m.known.note(m.id(cl), r, now)
+		}
 	}
 }
 
+// chargeShared counts in the store, now or, when that is lost, later. It tells whether the
+// takes have its answer.
 func (m *Meter) chargeShared(takes []store.Take, now time.Time) bool {
-	if m.guard.lost() {
-		return false
+	if !m.guard.lost() {
+		err := m.shared.Take(context.Background(), now, takes)
+		if err == nil {
+			m.guard.worked()
+			return true
+		}
+		if m.guard.failed(err, takes); late(err) {
+			return false
+		}
 	}
-	if err := m.shared.Take(context.Background(), now, takes); err != nil {
-		m.guard.failed(err, takes)
-		return false
+	for i := range takes {
+		t := &takes[i]
+		m.debts.add(t.Name, t.Key, t.Rule, t.Cost)
 	}
-	m.guard.worked()
-	return true
+	return false
 }
 
 // leave gives back all places that a call holds.

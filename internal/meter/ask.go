@@ -19,7 +19,7 @@ func (m *Meter) ask(c *Call, now time.Time) {
 		if err := m.shared.Take(context.Background(), now, c.takes[:n]); err != nil {
 			m.guard.failed(err, c.takes[:n])
 			m.giveUp(c, n)
-			m.alone(c, now)
+			m.alone(c, now, !late(err))
 			return
 		}
 		m.guard.worked()
@@ -144,7 +144,7 @@ func (m *Meter) answers(c *Call, n int, asked time.Time) {
 			cl.lease = m.leases.fill(m.id(cl), cl.lease, t, asked, now)
 			cl.Left, cl.More, cl.Wait = cl.lease.left, cl.lease.more, cl.lease.wait
 		case !t.Fits:
-			m.known.note(m.id(cl), cl.Cost, cl.Rule.Limit, now.Add(t.Wait))
+			m.remember(cl, now)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func (m *Meter) giveUp(c *Call, n int) {
 // returnLeases gives back what a refused request has spent of leases.
 func (m *Meter) returnLeases(c *Call, now time.Time) {
 	for i := range c.Claims {
-		if cl := &c.Claims[i]; cl.Leased && cl.lease.state == leaseSpent && cl.Kind == Rate {
+		if cl := &c.Claims[i]; cl.spentLease() {
 			m.leases.giveBack(m.id(cl), cl.lease, now)
 			cl.lease = spending{}
 		}

@@ -15,6 +15,8 @@ const (
 	forgottenSet = "forgotten"
 	// toldFor is how long it is told, so that nodes hear of it which could not at once.
 	toldFor = 10 * time.Second
+	// maxForgotten is how much is remembered to be forgotten already.
+	maxForgotten = 10_000
 )
 
 // Forget lets a limit forget in the store what it has counted under a key, and tells the
@@ -34,21 +36,18 @@ func Forget(ctx context.Context, s store.Store, name, key string) error {
 // forgetter hears what other nodes have forgotten.
 type forgetter struct {
 	forget func(name, key string)
-	done   map[string]time.Time // what was done, and until when it may be told again
+	done   map[string]bool // what was done: it is told again and again
 }
 
 // Added implements store.Follower. The set is told again and again.
 func (f *forgetter) Added(e store.Entry) {
-	now := time.Now()
-	for member, until := range f.done {
-		if now.After(until) {
-			delete(f.done, member)
-		}
-	}
-	if _, known := f.done[e.Member]; known {
+	if f.done[e.Member] {
 		return
 	}
-	f.done[e.Member] = now.Add(toldFor + 2*store.Skew)
+	if len(f.done) >= maxForgotten {
+		clear(f.done) // to forget twice does no harm
+	}
+	f.done[e.Member] = true
 	if _, what, ok := strings.Cut(e.Member, " "); ok {
 		if name, key, ok := strings.Cut(what, " "); ok {
 			f.forget(name, key)

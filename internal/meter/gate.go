@@ -12,7 +12,7 @@ const (
 	// maxWaitingEach is how many requests of one key may wait at a gate, and maxWaiting
 	// how many at all gates together.
 	maxWaitingEach = 1024
-	maxWaiting     = 16 * 1024
+	maxWaiting     = 64 * 1024
 	// gateBuckets is how many keys a shard finds at once, without searching.
 	gateBuckets = 128
 	// gateMarks is how many marks a shard has, for all of its keys.

@@ -49,9 +49,13 @@ func (g *guard) worked() {
 	}
 }
 
-// failed is told of each call that it has not, and what it was to take.
+// late tells that an answer did not come in time. The store may have done what it was to do.
+func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
+// failed is told of each call that it has not, and what it was to take. That there are more
+// calls than can be sent is no failure of the store.
 func (g *guard) failed(err error, takes []store.Take) {
-	if errors.Is(err, context.DeadlineExceeded) && g.late.Add(1) < tolerated {
+	if errors.Is(err, store.ErrBusy) || late(err) && g.late.Add(1) < tolerated {
 		return
 	}
 	g.lose(err, takes)
@@ -60,23 +64,30 @@ func (g *guard) failed(err error, takes []store.Take) {
 // lose makes the store lost, and starts to look for it. takes are those with which that was
 // noticed; their keys are views.
 func (g *guard) lose(err error, takes []store.Take) {
+	if lasted, now := g.open(takes); now {
+		g.changed(true, err, lasted)
+	}
+}
+
+// open makes the store lost, and tells for how long it was there, unless it is lost already.
+func (g *guard) open(takes []store.Take) (lasted time.Duration, changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.isLost.Load() || g.ctx.Err() != nil {
-		return
+		return 0, false
 	}
 	looks := lookFor(takes)
 	now := time.Now()
 	if g.pause = min(2*g.pause, lastProbe); g.pause == 0 || now.Sub(g.since) > calm {
 		g.pause = firstProbe
 	}
-	lasted := now.Sub(g.since)
+	lasted = now.Sub(g.since)
 	g.since = now
 	g.losses++
 	g.isLost.Store(true)
-	g.changed(true, err, lasted)
 	pause := g.pause
 	g.probing.Go(func() { g.look(pause, looks) })
+	return lasted, true
 }
 
 // lookFor returns takes that look for what others have failed to take: a part of the store may be
@@ -110,12 +121,12 @@ func (g *guard) look(pause time.Duration, looks []store.Take) {
 // find ends the loss.
 func (g *guard) find() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	now := time.Now()
 	lasted := now.Sub(g.since)
 	g.since = now
 	g.late.Store(0)
 	g.isLost.Store(false)
+	g.mu.Unlock()
 	g.changed(false, nil, lasted)
 }
 

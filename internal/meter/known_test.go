@@ -9,7 +9,7 @@ import (
 
 func TestKnown(t *testing.T) {
 	k, ids, now := newKnown(), someIDs(2), time.Now()
-	k.note(ids[0], 2, 10, now.Add(time.Second))
+	noted(k, ids[0], 2, 10, now, time.Second)
 	for _, c := range []struct {
 		what        string
 		id          id
@@ -28,7 +28,7 @@ func TestKnown(t *testing.T) {
 		{"nearly the same id", id{ids[0].a, ids[0].b ^ 1<<60}, 2, 10, 0, 0},
 		{"nearly the same id", id{ids[0].a ^ 1, ids[0].b}, 2, 10, 0, 0},
 	} {
-		wait, ok := k.exceeded(c.id, c.cost, c.limit, now.Add(c.after))
+		wait, ok := exceeds(k, c.id, c.cost, c.limit, now.Add(c.after))
 		if wait != c.want || ok != (c.want != 0) {
 			t.Errorf("%s: %v %v, want %v", c.what, wait, ok, c.want)
 		}
@@ -54,16 +54,16 @@ func TestKnownIsNotedAgain(t *testing.T) {
 		{note{1, 10, -9}, note{2, 10, 5}, note{2, 10, 5}}, // the first has ended
 	} {
 		k, id := newKnown(), someIDs(1)[0]
-		k.note(id, c.first.cost, c.first.limit, now.Add(c.first.until))
-		k.note(id, c.second.cost, c.second.limit, now.Add(c.second.until))
-		wait, ok := k.exceeded(id, c.want.cost, c.want.limit, now)
+		noted(k, id, c.first.cost, c.first.limit, now, c.first.until)
+		noted(k, id, c.second.cost, c.second.limit, now, c.second.until)
+		wait, ok := exceeds(k, id, c.want.cost, c.want.limit, now)
 		if !ok || wait != c.want.until {
 			t.Errorf("after %v and %v: %v %v", c.first, c.second, wait, ok)
 		}
-		if _, ok := k.exceeded(id, c.want.cost-1, c.want.limit, now); ok {
+		if _, ok := exceeds(k, id, c.want.cost-1, c.want.limit, now); ok {
 			t.Errorf("after %v and %v less is known", c.first, c.second)
 		}
-		if _, ok := k.exceeded(id, c.want.cost, c.want.limit+1, now); ok {
+		if _, ok := exceeds(k, id, c.want.cost, c.want.limit+1, now); ok {
 			t.Errorf("after %v and %v a higher limit is known", c.first, c.second)
 		}
 	}
@@ -73,28 +73,28 @@ func TestKnownIsForgotten(t *testing.T) {
 	k, ids, now := newKnown(), someIDs(100), time.Now()
 	is := func() (n int) {
 		for _, id := range ids {
-			if _, ok := k.exceeded(id, 1, 1, now); ok {
+			if _, ok := exceeds(k, id, 1, 1, now); ok {
 				n++
 			}
 		}
 		return n
 	}
 	for _, id := range ids {
-		k.note(id, 1, 1, now.Add(time.Hour))
+		noted(k, id, 1, 1, now, time.Hour)
 	}
 	if is() != 100 {
 		t.Fatalf("%d of 100 are known", is())
 	}
 	k.forget(ids[0])
 	k.forget(ids[0])
-	if _, ok := k.exceeded(ids[0], 1, 1, now); ok || is() != 99 {
+	if _, ok := exceeds(k, ids[0], 1, 1, now); ok || is() != 99 {
 		t.Errorf("one was forgotten, %d are known", is())
 	}
 	k.forgetAll()
 	if is() != 0 {
 		t.Errorf("all were forgotten, %d are known", is())
 	}
-	if _, ok := k.exceeded(id{}, 1, 1, now.Add(-time.Hour)); ok {
+	if _, ok := exceeds(k, id{}, 1, 1, now.Add(-time.Hour)); ok {
 		t.Error("an empty place says something")
 	}
 }
@@ -104,13 +104,13 @@ func TestKnownKeepsWhatEndsLast(t *testing.T) {
 	k, now := newKnown(), time.Now()
 	at := func(i int) id { return id{uint64(i), 7} } // all of one set
 	for i, minutes := range []time.Duration{3, 1, 4, 2, 1, 5} {
-		k.note(at(i+1), 1, 1, now.Add(minutes*time.Minute))
+		noted(k, at(i+1), 1, 1, now, minutes*time.Millisecond)
 	}
 	for i, want := range []bool{true, false, true, false, false, true} {
 		if i == 3 {
 			continue // the one of 2 minutes or that of 1 that came after it
 		}
-		if _, ok := k.exceeded(at(i+1), 1, 1, now); ok != want {
+		if _, ok := exceeds(k, at(i+1), 1, 1, now); ok != want {
 			t.Errorf("%d is known: %v", i, ok)
 		}
 	}
@@ -120,9 +120,9 @@ func TestKnownKeepsWhatEndsLast(t *testing.T) {
 func TestKnownIsNeverTorn(t *testing.T) {
 	k, now := newKnown(), time.Now()
 	at := func(i int64) id { return id{uint64(i), 7} }
-	k.note(at(1), 1, 100, now.Add(time.Hour))
+	noted(k, at(1), 1, 100, now, time.Hour)
 	k.set(at(1)).version.Add(1)
-	if _, ok := k.exceeded(at(1), 1, 100, now); ok {
+	if _, ok := exceeds(k, at(1), 1, 100, now); ok {
 		t.Error("it is known while it is being written")
 	}
 	k.set(at(1)).version.Add(1)
@@ -132,7 +132,7 @@ func TestKnownIsNeverTorn(t *testing.T) {
 		writers.Go(func() {
 			for range 100_000 {
 				i := 1 + rand.Int64N(8)
-				k.note(at(i), 1, 100, now.Add(time.Duration(i)*time.Hour))
+				noted(k, at(i), 1, 100, now, time.Duration(i)*time.Hour)
 			}
 		})
 		readers.Go(func() {
@@ -143,7 +143,7 @@ func TestKnownIsNeverTorn(t *testing.T) {
 				default:
 				}
 				i := 1 + rand.Int64N(8)
-				if wait, ok := k.exceeded(at(i), 1, 100, now); ok && wait != time.Duration(i)*time.Hour {
+				if wait, ok := exceeds(k, at(i), 1, 100, now); ok && wait != time.Duration(i)*time.Hour {
 					t.Errorf("%d has to wait %v", i, wait)
 				}
 			}
@@ -157,8 +157,8 @@ func TestKnownIsNeverTorn(t *testing.T) {
 func TestKnownAllocatesNothing(t *testing.T) {
 	k, id, now := newKnown(), someIDs(1)[0], time.Now()
 	allocates(t, func() {
-		k.note(id, 1, 1, now.Add(time.Hour))
-		k.exceeded(id, 1, 1, now)
+		noted(k, id, 1, 1, now, time.Hour)
+		exceeds(k, id, 1, 1, now)
 		k.forget(id)
 	})
 }
@@ -166,12 +166,12 @@ func TestKnownAllocatesNothing(t *testing.T) {
 func BenchmarkKnown(b *testing.B) {
 	k, ids, now := newKnown(), someIDs(8192), time.Now()
 	for _, id := range ids[:4096] {
-		k.note(id, 1, 1, now.Add(time.Hour))
+		noted(k, id, 1, 1, now, time.Hour)
 	}
 	ask := func(ids []id) func(*testing.B) {
 		return func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
-				k.exceeded(ids[i%4096], 1, 1, now)
+				exceeds(k, ids[i%4096], 1, 1, now)
 			}
 		}
 	}
@@ -180,13 +180,23 @@ func BenchmarkKnown(b *testing.B) {
 	b.Run("parallel, of one caller", func(b *testing.B) {
 		b.RunParallel(func(p *testing.PB) {
 			for p.Next() {
-				k.exceeded(ids[0], 1, 1, now)
+				exceeds(k, ids[0], 1, 1, now)
 			}
 		})
 	})
 	b.Run("note", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			k.note(ids[i%4096], 1, 1, now)
+			noted(k, ids[i%4096], 1, 1, now, 0)
 		}
 	})
+}
+
+// noted notes that cost does not fit into a sliding window's limit for so long.
+func noted(k *known, id id, cost, limit int64, now time.Time, wait time.Duration) {
+	k.note(id, refusal{cost: cost, limit: limit, size: limit, until: now.Add(wait), more: now.Add(wait)}, now)
+}
+
+func exceeds(k *known, id id, cost, limit int64, now time.Time) (wait time.Duration, ok bool) {
+	_, _, wait, ok = k.exceeded(id, cost, limit, limit, now)
+	return wait, ok
 }

@@ -22,6 +22,12 @@ type Options struct {
 	Peek bool
 }
 
+// payEvery is how often debts are paid.
+const payEvery = time.Second
+
+// maxKeys is how much memory for keys a Call keeps, in bytes.
+const maxKeys = 4 << 10
+
 // maxLeases is of how many callers tokens are held in advance.
 const maxLeases = 100_000
 
@@ -68,7 +74,8 @@ func (m *Meter) Share(s store.Store, lost error) {
 	if m.Peek {
 		return
 	}
-	forgetter := &forgetter{forget: m.forgetHere, done: make(map[string]time.Time)}
+	forgetter := &forgetter{forget: m.forgetHere, done: make(map[string]bool)}
+	m.running.Go(func() { m.payDebts(m.guard.ctx) })
 	m.running.Go(func() { m.nodes.follow(m.guard.ctx, s) })
 	m.running.Go(func() { s.Follow(m.guard.ctx, forgottenSet, forgetter) })
 }
@@ -100,6 +107,9 @@ func (m *Meter) End(c *Call) {
 	clear(c.takes[:len(c.Claims)])
 	clear(c.Claims)
 	c.Claims, c.Keys = c.claims[:0], c.Keys[:0]
+	if cap(c.Keys) > maxKeys {
+		c.Keys = nil
+	}
 	m.calls.Put(c)
 }
 
@@ -119,7 +129,24 @@ func (m *Meter) probe(ctx context.Context, looks []store.Take) error {
 			return err
 		}
 	}
-	return m.debts.pay(ctx, m.shared, m.Here)
+	_ = m.debts.pay(ctx, m.shared, m.Here) // what can't be paid now is paid later
+	return nil
+}
+
+// payDebts pays what is owed while the store is there, until ctx ends.
+func (m *Meter) payDebts(ctx context.Context) {
+	ticker := time.NewTicker(payEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if !m.guard.lost() {
+				_ = m.debts.pay(ctx, m.shared, m.Here) // again at the next tick
+			}
+		}
+	}
 }
 
 // changed is told by guard when the store is lost and found.
@@ -130,7 +157,6 @@ func (m *Meter) changed(lost bool, why error, lasted time.Duration) {
 		return
 	}
 	m.Log.Info("limits count in the store again", "store", m.shared.Name(), "alone_for", lasted.Round(time.Millisecond).String())
-	m.running.Go(func() { _ = m.debts.pay(m.guard.ctx, m.shared, m.Here) }) // what was spent since the probe
 }
 
 // Forget lets a limit forget what it has counted under a key, on all nodes.

@@ -16,6 +16,8 @@ const (
 	// say nothing until it counts as gone.
 	beat    = time.Second
 	silence = 4 * time.Second
+	// maxNodes is how many nodes are believed to be there.
+	maxNodes = 1000
 )
 
 // nodes counts the nodes that share the store. What others say about time is not
@@ -24,6 +26,7 @@ const (
 type nodes struct {
 	own   string
 	count atomic.Int64
+	until time.Time // of the last beat, without a monotonic reading; used by who beats alone
 
 	mu    sync.Mutex // guards what follows
 	heard map[string]heartbeat
@@ -68,7 +71,12 @@ func (n *nodes) follow(ctx context.Context, s store.Store) {
 
 // beat says that this node lives. When the store can't be told it is told next time.
 func (n *nodes) beat(ctx context.Context, s store.Store) {
-	err := s.Add(ctx, nodesSet, store.Entry{Member: n.own, Until: time.Now().Add(silence)})
+	until := time.Now().Round(0).Add(silence)
+	if !until.After(n.until) { // the clock was put back, and an earlier end would tell nobody anything
+		until = n.until.Add(time.Millisecond)
+	}
+	n.until = until
+	err := s.Add(ctx, nodesSet, store.Entry{Member: n.own, Until: until})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.mute && err == nil {
@@ -81,6 +89,9 @@ func (n *nodes) beat(ctx context.Context, s store.Store) {
 func (n *nodes) Added(e store.Entry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if _, known := n.heard[e.Member]; !known && len(n.heard) >= maxNodes {
+		return
+	}
 	if now := time.Now(); e.Until.After(n.heard[e.Member].until) {
 		n.heard[e.Member] = heartbeat{e.Until, now}
 	}

@@ -64,11 +64,14 @@ func (cl *Claim) rate() bool { return cl.Kind == Rate && cl.open() }
 func (m *Meter) count(c *Call, now time.Time) {
 	switch {
 	case m.shared == nil:
-		if m.here(c, now, m.action(), 1); !m.Peek {
-			m.remember(c, now)
+		m.here(c, now, m.action(), 1)
+		for i := range c.Claims {
+			if cl := &c.Claims[i]; !m.Peek && cl.Kind == Rate {
+				m.remember(cl, now)
+			}
 		}
 	case m.guard.lost():
-		m.alone(c, now)
+		m.alone(c, now, true)
 	case m.exceeded(c, now):
 	default:
 		m.ask(c, now)
@@ -94,27 +97,32 @@ func (m *Meter) exceeded(c *Call, now time.Time) (refuses bool) {
 		if cl.Kind == Flight || cl.Verdict != Unknown {
 			continue
 		}
-		wait, ok := m.known.exceeded(m.id(cl), cl.Cost, cl.Rule.Limit, now)
-		if !ok {
-			continue
+		if m.isKnown(cl, now) {
+			refuses = refuses || cl.Refuses()
 		}
-		cl.Verdict, cl.Left, cl.More, cl.Wait = Exceeded, 0, wait, wait
-		refuses = refuses || cl.Refuses()
 	}
 	return refuses
 }
 
-// remember notes what is used up here, so that Look knows.
-func (m *Meter) remember(c *Call, now time.Time) {
-	for i := range c.Claims {
-		cl := &c.Claims[i]
-		switch {
-		case cl.Kind == Flight:
-		case cl.Verdict == Exceeded:
-			m.known.note(m.id(cl), cl.Cost, cl.Rule.Limit, now.Add(cl.Wait))
-		case cl.Verdict == Fits && cl.Left == 0 && cl.Cost == 1:
-			m.known.note(m.id(cl), 1, cl.Rule.Limit, now.Add(cl.More))
-		}
+// isKnown gives a claim its verdict, if it is known to be exceeded.
+func (m *Meter) isKnown(cl *Claim, now time.Time) bool {
+	left, more, wait, ok := m.known.exceeded(m.id(cl), cl.Cost, cl.Rule.Limit, cl.Rule.Size(), now)
+	if ok {
+		cl.Verdict, cl.Left, cl.More, cl.Wait = Exceeded, left, more, wait
+	}
+	return ok
+}
+
+// remember notes that a claim is exceeded, or would be the next time, so that Look knows.
+func (m *Meter) remember(cl *Claim, now time.Time) {
+	switch {
+	case cl.Kind == Flight:
+	case cl.Verdict == Exceeded:
+		m.known.note(m.id(cl), refusalOf(cl, now), now)
+	case cl.Verdict == Fits && cl.Left == 0 && cl.More > 0: // a larger cost asks again when more is left
+		r := refusalOf(cl, now)
+		r.until = r.more
+		m.known.note(m.id(cl), r, now)
 	}
 }
 
@@ -184,12 +192,12 @@ func (m *Meter) note(c *Call, now time.Time) {
 	if m.Peek {
 		return
 	}
-	lost := m.shared != nil && m.guard.lost()
+	lost, refused := m.shared != nil && m.guard.lost(), c.refused()
 	for i := range c.Claims {
 		cl := &c.Claims[i]
 		switch {
-		case cl.Verdict == Unknown:
-			continue
+		case cl.Verdict == Unknown || refused && !cl.Refuses():
+			continue // nobody asked, or it was not counted
 		case lost:
 			m.top.count(cl.Name, cl.spread(), asWhileLost)
 		}

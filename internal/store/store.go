@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,6 +13,10 @@ import (
 // kept that much longer, so that nobody with a clock ahead takes from the
 // others what still counts for them.
 const Skew = time.Minute
+
+// ErrBusy is for a call that was not sent, because too many are waiting already. The store
+// itself may be well.
+var ErrBusy = errors.New("too many calls wait for the store")
 
 // Entry is a member of a set, and when it leaves the set by itself. Until
 // counts in whole milliseconds.
