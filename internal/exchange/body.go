@@ -150,3 +150,15 @@ func (b *Body) Close() error {
 	b.src = nil
 	return src.Close()
 }
+
+// BodyReason is why a request whose body can't be read is refused.
+func BodyReason(err error) *Reason {
+	var r *Reason
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, ErrBodyTooLarge):
+		return BodyTooLarge
+	}
+	return TruncatedBody
+}

@@ -103,3 +103,13 @@ type Call struct {
 	takes  [MaxClaims]store.Take
 	index  [MaxClaims]uint8 // of which claim a take is
 }
+
+// Has tells whether a claim is of that kind.
+func (c *Call) Has(k Kind) bool {
+	for i := range c.Claims {
+		if c.Claims[i].Kind == k {
+			return true
+		}
+	}
+	return false
+}

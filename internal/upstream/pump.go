@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -104,7 +103,7 @@ func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 		p.sent = true
 		p.await(c.t.service.responseTimeout(x))
 	case readErr != nil && readErr != io.EOF:
-		p.reason.Store(bodyReason(readErr))
+		p.reason.Store(exchange.BodyReason(readErr))
 		c.Cancel() // the request can't be completed, so its answer means nothing
 	default:
 		// The service stopped reading: it may have answered already, so the
@@ -167,16 +166,4 @@ func (c *conn) writeTimed(p []byte) error {
 	_, err := c.nc.Write(p)
 	c.pump.timer.Stop()
 	return err
-}
-
-// bodyReason says what an error of the client's body means.
-func bodyReason(err error) *exchange.Reason {
-	var r *exchange.Reason
-	switch {
-	case errors.As(err, &r):
-		return r
-	case errors.Is(err, exchange.ErrBodyTooLarge):
-		return exchange.BodyTooLarge
-	}
-	return exchange.TruncatedBody
 }

@@ -61,7 +61,7 @@ func (t *target) appendHead(dst []byte, x *exchange.Exchange, m wire.Message) []
 func (s *Service) Preview(x *exchange.Exchange) (target string, head []byte, reason *exchange.Reason) {
 	x.Service = s.name
 	if err := x.RequestBody.Gather(); err != nil {
-		return "", nil, bodyReason(err)
+		return "", nil, exchange.BodyReason(err)
 	}
 	if len(s.targets) == 0 {
 		return "", nil, exchange.NoTarget

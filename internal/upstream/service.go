@@ -108,7 +108,7 @@ const mostAttempts = 3
 func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 	x.Service = s.name
 	if err := x.RequestBody.Gather(); err != nil {
-		return bodyReason(err)
+		return exchange.BodyReason(err)
 	}
 	start := x.Elapsed()
 	reason := s.attempts(x)

@@ -116,11 +116,20 @@ func (p *plan) look(x *exchange.Exchange, t *tab) exchange.Verdict {
 	return p.judge(x, t)
 }
 
-// take counts all claims, or refuses.
+// take counts all claims, or refuses. A small body is read before the request holds a place
+// that others wait for: they would wait for a client that takes its time.
 func (p *plan) take(x *exchange.Exchange, t *tab) exchange.Verdict {
 	t.counted = true
 	if len(t.call.Claims) == 0 {
 		return exchange.Continue
+	}
+	if t.call.Has(meter.After) && !x.RequestBody.Empty() {
+		if p.meter.Look(t.call, now(x)); t.refuser() != nil {
+			return p.judge(x, t)
+		}
+		if err := x.RequestBody.Gather(); err != nil {
+			return x.Refuse(exchange.BodyReason(err))
+		}
 	}
 	p.meter.Take(x, t.call, now(x))
 	return p.judge(x, t)
