@@ -225,6 +225,7 @@ func TestD16LimitsComeBeforeBodies(t *testing.T) {
 	spend(t, "2;w=900", 200, func() answer { return s.ask(t, "GET", "/api/v1/customers", token) })
 	for name, text := range map[string]string{
 		"a length":          head("Content-Length: 1000000\r\n"),
+		"a small length":    head("Content-Length: 1000\r\n"),
 		"chunks":            head("Transfer-Encoding: chunked\r\n"),
 		"100-continue":      head("Content-Length: 1000000\r\nExpect: 100-continue\r\n"),
 		"some of it":        head("Content-Length: 1000000\r\n") + strings.Repeat("x", 20_000),
