@@ -9,8 +9,11 @@ import (
 
 // conf is what a case adds to a subject's configuration template.
 type conf struct {
-	Top   string // nginx: in http; HAProxy: in global; Yett: at the top level
-	Route string // nginx: in location; HAProxy: in frontend; Yett: in the route
+	Top    string // nginx: in http; HAProxy: in global; Yett: at the top level
+	Route  string // nginx: in location; HAProxy: in frontend; Yett: in the route
+	Tables string // HAProxy: sections of their own, for stick tables
+	// Redis tells that Yett has its store there. The harness starts one.
+	Redis bool
 	// Guarded tells that a request with a bad token has to get a 401, which is
 	// tried before anything is measured.
 	Guarded bool
@@ -83,10 +86,11 @@ func (c benchCase) entrants(subjects []subject) []entrant {
 	return out
 }
 
-// target is the most that Yett may cost, as a multiple of another subject or
-// variant.
+// target is the most that a subject or variant may cost, as a multiple of
+// another one. Both are given by their labels.
 type target struct {
-	Against string // its label
+	Subject string
+	Against string
 	AtMost  float64
 }
 
@@ -118,7 +122,7 @@ func logged() map[string]conf {
 
 // cases lists what is measured, in the order of the report.
 func cases() []benchCase {
-	faster := []target{{"nginx", 1}, {"haproxy", 1}}
+	faster := []target{{"yett", "nginx", 1}, {"yett", "haproxy", 1}}
 	return []benchCase{
 		{Name: "plain", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: bare(), Targets: faster},
 		{Name: "plain-logged", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: logged(), Targets: faster},
@@ -127,6 +131,8 @@ func cases() []benchCase {
 		{Name: "post-64k", Request: request{Method: "POST", Path: "/sink", Body: 64 << 10}, Want: ok(2), Conf: bare(), Targets: faster},
 		chainCase(),
 		refusalCase(),
+		limitsCase(),
+		limitedCase(),
 	}
 }
 

@@ -39,7 +39,7 @@ func chainCase() benchCase {
 			{Of: "nginx", Name: "plain", Conf: plain["nginx"]},
 			{Of: "nginx", Name: "no tokens", Conf: nginxChain()},
 		},
-		Targets: []target{{"yett (plain)", 1.15}, {"yett (logged)", 1.15}, {"nginx (plain)", 1}, {"haproxy", 1}},
+		Targets: []target{{"yett", "yett (plain)", 1.15}, {"yett", "yett (logged)", 1.15}, {"yett", "nginx (plain)", 1}, {"yett", "haproxy", 1}},
 	}
 }
 
@@ -54,7 +54,7 @@ func refusalCase() benchCase {
 		Name: "refused-401", Request: r, Want: answer{Status: 401, Body: anySize},
 		Conf:     map[string]conf{"yett": guarded},
 		Variants: []variant{{Of: "yett", Name: "plain", Conf: bare()["yett"], Want: ok(200)}},
-		Targets:  []target{{"yett (plain)", 1}},
+		Targets:  []target{{"yett", "yett (plain)", 1}},
 	}
 }
 
@@ -117,7 +117,11 @@ func identityHeaders() [][2]string {
 }
 
 // haproxyChain has HAProxy check and send the same as Yett.
-func haproxyChain() conf {
+func haproxyChain() conf { return haproxyChainWith(nil, nil) }
+
+// haproxyChainWith has further rules: first are those before the token is
+// verified, known those behind.
+func haproxyChainWith(first, known []string) conf {
 	var may []string
 	for _, r := range roles() {
 		if r.level >= minLevel {
@@ -132,17 +136,21 @@ func haproxyChain() conf {
 		"http-request set-header X-Request-ID %[unique-id]",
 		"http-request set-var(txn.origin) req.hdr(Origin) if { req.hdr(Origin) -m str " + chainOrigin + " }",
 		"http-request set-var(txn.token) http_auth_bearer",
+	}
+	lines = append(lines, first...)
+	lines = append(lines,
 		"http-request set-var(txn.alg) var(txn.token),jwt_header_query('$.alg')",
 		"http-request deny deny_status 401 unless { var(txn.alg) -m str HS256 }",
-		`http-request deny deny_status 401 unless { var(txn.token),jwt_verify(txn.alg,"` + tokenSecret + `") -m int 1 }`,
+		`http-request deny deny_status 401 unless { var(txn.token),jwt_verify(txn.alg,"`+tokenSecret+`") -m int 1 }`,
 		// Decoded once, which is cheaper than a jwt_payload_query for each claim.
 		"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec",
 		"http-request set-var(txn.now) date()",
 		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.exp','int'),sub(txn.now) -m int gt 0 }",
-		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.iss') -m str " + tokenIssuer + " }",
-		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.aud') -m str " + tokenAudience + " }",
-		"http-request deny deny_status 403 unless { var(txn.claims),json_query('$.role') -m str " + strings.Join(may, " ") + " }",
-	}
+		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.iss') -m str "+tokenIssuer+" }",
+		"http-request deny deny_status 401 unless { var(txn.claims),json_query('$.aud') -m str "+tokenAudience+" }",
+		"http-request deny deny_status 403 unless { var(txn.claims),json_query('$.role') -m str "+strings.Join(may, " ")+" }",
+	)
+	lines = append(lines, known...)
 	for _, h := range identityHeaders() { // setting removes what the client sent
 		lines = append(lines, fmt.Sprintf("http-request set-header %s %%[var(txn.claims),json_query('$.%s')]", h[0], h[1]))
 	}

@@ -58,7 +58,7 @@ func kindOf(name string) (kind, bool) {
 // executable finds a program, or builds it if it is Yett.
 func executable(ctx context.Context, o options, k kind, dir string) (string, error) {
 	if k.name != "yett" {
-		return lookProxy(k.name)
+		return lookProgram(k.name)
 	}
 	if o.yett != "" {
 		path, err := filepath.Abs(o.yett)
@@ -74,8 +74,8 @@ func executable(ctx context.Context, o options, k kind, dir string) (string, err
 	return path, nil
 }
 
-// lookProxy also looks where packages put servers: PATH has that for root alone.
-func lookProxy(name string) (string, error) {
+// lookProgram also looks where packages put servers: PATH has that for root alone.
+func lookProgram(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return path, nil
@@ -88,16 +88,19 @@ func lookProxy(name string) (string, error) {
 	return "", fmt.Errorf("find %s: %w", name, err)
 }
 
-// installMissing installs the proxies that are asked for and not there, or says
+// installMissing installs the programs that are asked for and not there, or says
 // how to.
 func installMissing(ctx context.Context, o options, log io.Writer) error {
 	var missing []string
 	for _, name := range o.subjects {
 		if k, ok := kindOf(name); ok && k.install != "" {
-			if _, err := lookProxy(name); err != nil {
+			if _, err := lookProgram(name); err != nil {
 				missing = append(missing, k.install)
 			}
 		}
+	}
+	if _, err := lookProgram(redisProgram); err != nil && o.wantsRedis() {
+		missing = append(missing, redisProgram)
 	}
 	if len(missing) == 0 {
 		return nil

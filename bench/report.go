@@ -83,13 +83,13 @@ func summarise(name string, labels []string, rounds [][]window) []caseResult {
 	return results
 }
 
-// judge compares Yett's results in one case with the case's targets.
+// judge compares the results of one case with the case's targets.
 func judge(c benchCase, results []caseResult) []verdict {
 	var out []verdict
 	for _, t := range c.Targets {
-		v := verdict{Name: fmt.Sprintf("%s: yett/%s", c.Name, t.Against), AtMost: t.AtMost}
+		v := verdict{Name: fmt.Sprintf("%s: %s/%s", c.Name, t.Subject, t.Against), AtMost: t.AtMost}
 		for _, r := range results {
-			if ratio, ok := r.Against[t.Against]; ok && r.Subject == "yett" {
+			if ratio, ok := r.Against[t.Against]; ok && r.Subject == t.Subject {
 				v.Value, v.Met = &ratio, ratio.Median <= t.AtMost
 			}
 		}

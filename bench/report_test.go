@@ -23,7 +23,7 @@ func rounds(cpuMicros ...int) []window {
 }
 
 func TestReport(t *testing.T) {
-	c := benchCase{Name: "plain", Targets: []target{{"nginx", 1}, {"haproxy", 0.5}, {"envoy", 1}}}
+	c := benchCase{Name: "plain", Targets: []target{{"yett", "nginx", 1}, {"yett", "haproxy", 0.5}, {"yett", "envoy", 1}, {"haproxy", "nginx", 0.9}}}
 	results := summarise(c.Name, []string{"yett", "nginx", "haproxy"},
 		[][]window{rounds(18, 27, 18), rounds(20, 30, 24), rounds(20, 30, 20)})
 	idle := []idleResult{{Subject: "yett", Conns: 10000, Before: 10 << 20, After: 40 << 20, PerConn: 3072}}
@@ -50,6 +50,7 @@ idle  yett     10000        10.0       40.0          3.00
 plain: yett/nginx 0.90 [0.75..0.90] (target <= 1.00) met
 plain: yett/haproxy 0.90 (target <= 0.50) NOT met
 plain: yett/envoy not measured (target <= 1.00)
+plain: haproxy/nginx 1.00 [0.83..1.00] (target <= 0.90) NOT met
 idle: yett 3.00 (target <= 4.00 KB per connection) met
 idle: yett not measured (target <= 4.00 KB per connection)
 `

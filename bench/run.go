@@ -30,6 +30,7 @@ type bench struct {
 	upstream netip.AddrPort
 	files    uint64 // open files that a process may have
 	subjects []subject
+	redis    *redisServer // while a case has it
 	report   report
 }
 
@@ -94,9 +95,17 @@ func (b *bench) runCases(ctx context.Context) error {
 // runCase measures one case: all its subjects run from the first round to the
 // last, and one of them at a time gets load.
 func (b *bench) runCase(ctx context.Context, c benchCase) error {
+	entrants, redis, err := b.withStore(ctx, c, c.entrants(b.subjects))
+	if err != nil {
+		return err
+	}
+	if redis != nil {
+		defer redis.stop() // when those who ask it have ended
+	}
+	b.redis = redis
 	var labels []string
 	var subjects []*running
-	for _, e := range c.entrants(b.subjects) {
+	for _, e := range entrants {
 		r, err := b.start(ctx, e, c, activeConns)
 		if err != nil {
 			return err
@@ -109,6 +118,11 @@ func (b *bench) runCase(ctx context.Context, c benchCase) error {
 	rounds, err := measure(ctx, b.places.load, b.load(c, subjects))
 	if err != nil {
 		return fmt.Errorf("subjects %v: %w", labels, err)
+	}
+	for _, r := range subjects {
+		if err := b.checkStore(r); err != nil {
+			return err
+		}
 	}
 	results := summarise(c.Name, labels, quieterHalf(rounds))
 	b.warnOfStrangers(results)
@@ -133,7 +147,7 @@ func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 		Rounds:   b.options.rounds,
 		Duration: b.options.duration,
 		Warmup:   warmup,
-		Helpers:  []int{b.origin},
+		Helpers:  append(b.redis.pids(), b.origin),
 		Cores:    b.places.cores(),
 	}
 	for _, r := range subjects {
@@ -151,10 +165,17 @@ func (b *bench) start(ctx context.Context, e entrant, c benchCase, conns int) (*
 		Root:     os.Geteuid() == 0,
 		Conf:     e.conf,
 	}
+	if e.conf.Redis {
+		set.Redis = b.redis.port
+	}
 	probe := idleSpec{Request: c.Request.bytes(), Want: e.want}
 	r, err := e.start(ctx, b.places.subject, filepath.Join(b.dir, c.Name), set, probe)
-	if err != nil || !e.conf.Guarded {
-		return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.redis = e.conf.Redis
+	if !e.conf.Guarded {
+		return r, nil
 	}
 	if err := r.refuses(c.Request); err != nil {
 		r.stop()

@@ -71,6 +71,7 @@ type subject struct {
 type settings struct {
 	Port     int
 	Upstream netip.AddrPort
+	Redis    int    // port of the store, 0 for none
 	MaxConns int    // connections that the subject must be able to hold
 	Files    uint64 // open files that a process may have
 	Root     bool
@@ -88,6 +89,8 @@ type running struct {
 	addr    netip.AddrPort
 	pids    []int
 	want    answer
+	output  string // file
+	redis   bool   // has its store there
 }
 
 // start runs the subject with a configuration of its own below dir, in its
@@ -117,7 +120,7 @@ func (s subject) start(ctx context.Context, at place, dir string, set settings, 
 	if err != nil {
 		return nil, err
 	}
-	r := &running{process: p, subject: s, addr: loopback(port), want: probe.Want}
+	r := &running{process: p, subject: s, addr: loopback(port), want: probe.Want, output: output.Name()}
 	if err := r.prepare(ctx, probe); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("start %s: %w\n%s", s.label, err, tail(output.Name()))

@@ -139,8 +139,8 @@ func writeKeys(b *strings.Builder, title string, rows []keyRow) {
 			if r.More > 0 {
 				more = config.Duration(time.Duration(r.More) * time.Second).String()
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s %3.0f%%\t%d of %d\t%d\t%s\n",
-				printable(r.limit), printable(r.Key), bar(r.share()), 100*r.share(), r.Used, r.Limit, r.Refused, more)
+			fmt.Fprintf(t, "%s\t%s\t%s %3d%%\t%d of %d\t%d\t%s\n",
+				printable(r.limit), printable(r.Key), bar(r.share()), int(100*r.share()), r.Used, r.Limit, r.Refused, more)
 		}
 	})
 }
@@ -148,7 +148,7 @@ func writeKeys(b *strings.Builder, title string, rows []keyRow) {
 // barWidth is how many characters a whole limit is.
 const barWidth = 10
 
-// bar draws a share. Only a limit that is used up is a full bar.
+// bar draws a share, rounded down as its percentage is: only a limit that is used up is full.
 func bar(share float64) string {
 	n := int(share * barWidth)
 	return strings.Repeat("#", n) + strings.Repeat(".", barWidth-n)

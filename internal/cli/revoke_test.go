@@ -202,7 +202,7 @@ func gatewayStub(t *testing.T, status int, answer string) (server *httptest.Serv
 	asked = new(bytes.Buffer)
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(asked, "%s %s %s [%s] %s", r.Method, r.Host, r.URL.Path, r.Header.Get("Authorization"), body)
+		fmt.Fprintf(asked, "%s %s %s [%s] %s", r.Method, r.Host, r.URL, r.Header.Get("Authorization"), body)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, answer)
 	}))

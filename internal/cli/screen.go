@@ -37,7 +37,8 @@ func (s screen) redraws() bool { return s.terminal != nil }
 // flicker, and as far as there is room.
 func (s screen) show(text string) error {
 	if s.terminal != nil {
-		text = "\x1b[H" + strings.ReplaceAll(s.fit(text), "\n", "\x1b[K\n") + "\x1b[J"
+		// Cleared from the left: at the right border that would take the last character.
+		text = "\x1b[H\x1b[K" + strings.ReplaceAll(s.fit(text), "\n", "\n\x1b[K") + "\x1b[J"
 	}
 	_, err := io.WriteString(s.to, text)
 	return err

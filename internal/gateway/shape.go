@@ -41,6 +41,6 @@ func shape(x *exchange.Exchange) {
 		x.Response.Add("WWW-Authenticate", x.Challenge)
 	}
 	if x.RetryAfter > 0 {
-		x.Response.Add("Retry-After", x.Keep(strconv.AppendInt(nil, int64(x.RetryAfter), 10)))
+		x.Response.Add("Retry-After", exchange.View(strconv.AppendInt(x.Bytes(20)[:0], int64(x.RetryAfter), 10)))
 	}
 }

@@ -343,13 +343,13 @@ func (b *builder) checkReach() {
 // checkCosts reports what costs more than a caller can ever have.
 func (b *builder) checkCosts() {
 	l := b.out
-	if l.cost > l.rule.Size() {
-		b.fail("cost", "lower it, or raise limit or burst", "a request costs %d, and there are never more than %d, so none would pass", l.cost, l.rule.Size())
+	if size := l.size(&l.rule); l.cost > size {
+		b.fail("cost", "lower it, or raise limit or burst", "a request costs %d, and there are never more than %d, so none would pass", l.cost, size)
 	}
 	for i, t := range l.tiers {
-		if !t.unlimited && l.cost > t.rule.Size() {
+		if !t.unlimited && l.cost > l.size(&t.rule) {
 			b.fail(fmt.Sprintf("callers[%d]", i), "raise it, or lower cost of the limit", "a request costs %d, and these callers never have more than %d, so none of theirs would pass",
-				l.cost, t.rule.Size())
+				l.cost, l.size(&t.rule))
 		}
 	}
 }

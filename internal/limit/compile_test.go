@@ -75,6 +75,7 @@ func TestProblems(t *testing.T) {
 		{"cost at once", `concurrent: 5, by: ip, cost: 2`, `limits.a.cost: each request that runs is one, remove it, or concurrent`},
 		{"leased at once", `concurrent: 5, by: ip, precision: leased`, `limits.a.precision: requests that run are counted on each node by itself, remove it, or concurrent`},
 		{"loss at once", `concurrent: 5, by: ip, on_store_failure: open`, `limits.a.on_store_failure: requests that run are counted on each node by itself, remove it, or concurrent`},
+		{"cost of nearly a whole leased bucket", `limit: 600, window: 1m, by: ip, algorithm: token_bucket, precision: leased, cost: 595`, `limits.a.cost: a request costs 595, and there are never more than 589, so none would pass, lower it, or raise limit or burst`},
 		{"counts leased", rate + `, counts: 401, precision: leased`, `limits.a.counts: leased takes from the store before requests come, and whether one counts is known only after it was answered, write precision: exact, or count all requests`},
 		{"counts nothing", rate + `, counts: []`, `limits.a.counts: is an empty list, name statuses, or remove it: all requests count then`},
 		{"class", rate + `, counts: 4xx`, `limits.a.counts[0]: "4xx" is no status and no range of them, write 400-499`},

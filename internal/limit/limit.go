@@ -133,16 +133,25 @@ func (l *Limit) Shown() bool { return l.shown }
 // Explain says for people whose requests it counts, such as "100 in 15m for each ip".
 func (l *Limit) Explain() string { return l.explain }
 
+// size is how much of a rule one request can have. Of a bucket that is leased a part is kept
+// back, for what nodes have taken and use later; those below store.Steps are not leased.
+func (l *Limit) size(r *store.Rule) int64 {
+	if l.leased && r.Algorithm == store.TokenBucket && r.Burst >= store.Steps {
+		return r.Burst - r.Burst/store.Steps - 1
+	}
+	return r.Size()
+}
+
 // CheckCost tells what is wrong with a multiple of the limit's cost, from 1 on: a
 // request that costs more than some caller can ever have would never pass.
 func (l *Limit) CheckCost(multiple int64) error {
 	if l.kind == meter.Flight && multiple != 1 {
 		return fmt.Errorf("limit %q counts requests that run, and each is one", l.name)
 	}
-	least := l.rule.Size()
+	least := l.size(&l.rule)
 	for _, t := range l.tiers {
 		if !t.unlimited {
-			least = min(least, t.rule.Size())
+			least = min(least, l.size(&t.rule))
 		}
 	}
 	if multiple > least/l.cost {

@@ -132,7 +132,7 @@ func (m *Meter) askLeft(cl *Claim, now time.Time) bool {
 	}
 	takes := [1]store.Take{{Name: cl.Name, Key: cl.Key, Rule: cl.Rule, Action: store.Look, Cost: cl.Cost}}
 	if err := m.shared.Take(context.Background(), now, takes[:]); err != nil {
-		m.guard.failed(err)
+		m.guard.failed(err, takes[:])
 		return false
 	}
 	m.guard.worked()
@@ -171,12 +171,15 @@ func (m *Meter) charge(c *Call, n int, now time.Time) {
 	if m.shared != nil && !m.chargeShared(takes, now) {
 		for i := range takes {
 			t := &takes[i]
-			m.debts.add(t.Name, t.Key, t.Rule, t.Cost, now)
+			m.debts.add(t.Name, t.Key, t.Rule, t.Cost)
 		}
 	}
 	for i := range takes {
 		cl := &c.Claims[c.index[i]]
 		cl.Left, cl.More = takes[i].Left, takes[i].More
+	}
+	if m.shared == nil {
+		m.remember(c, now)
 	}
 }
 
@@ -185,7 +188,7 @@ func (m *Meter) chargeShared(takes []store.Take, now time.Time) bool {
 		return false
 	}
 	if err := m.shared.Take(context.Background(), now, takes); err != nil {
-		m.guard.failed(err)
+		m.guard.failed(err, takes)
 		return false
 	}
 	m.guard.worked()

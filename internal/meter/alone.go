@@ -35,7 +35,7 @@ func (m *Meter) alone(c *Call, now time.Time) {
 	}
 	for i := range c.Claims {
 		if cl := &c.Claims[i]; cl.Kind == Rate && cl.Verdict == Fits {
-			m.debts.add(cl.Name, cl.Key, cl.Rule, cl.Cost, now)
+			m.debts.add(cl.Name, cl.Key, cl.Rule, cl.Cost)
 		}
 	}
 }

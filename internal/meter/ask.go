@@ -17,7 +17,7 @@ func (m *Meter) ask(c *Call, now time.Time) {
 	n, ok := m.gather(c)
 	if ok && n > 0 {
 		if err := m.shared.Take(context.Background(), now, c.takes[:n]); err != nil {
-			m.guard.failed(err)
+			m.guard.failed(err, c.takes[:n])
 			m.giveUp(c, n)
 			m.alone(c, now)
 			return
@@ -55,6 +55,19 @@ func (m *Meter) gather(c *Call) (n int, ok bool) {
 		n++
 	}
 	return n, true
+}
+
+// leasesExceeded looks for leased claims of which it is known that they are exceeded.
+func (m *Meter) leasesExceeded(c *Call, now time.Time) {
+	for i := range c.Claims {
+		cl := &c.Claims[i]
+		if !cl.Leased || !cl.rate() {
+			continue
+		}
+		if s := m.leases.look(m.id(cl), cl.Rule, cl.Cost, now); s.state == leaseExceeded {
+			cl.Verdict, cl.Left, cl.More, cl.Wait = Exceeded, s.left, s.more, s.wait
+		}
+	}
 }
 
 // lease spends what is leased here. It returns false when the store has to be asked.
@@ -111,7 +124,7 @@ func (m *Meter) refill(cl *Claim) {
 		asked := time.Now()
 		takes := []store.Take{t}
 		if err := m.shared.Take(context.Background(), asked, takes); err != nil {
-			m.guard.failed(err)
+			m.guard.failed(err, takes)
 			m.leases.failed(id, s)
 			return
 		}

@@ -3,9 +3,12 @@ package meter
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"yett/internal/store"
 )
 
 const (
@@ -32,7 +35,7 @@ type guard struct {
 	losses  int64
 	pause   time.Duration // between probes
 	changed func(lost bool, why error, lasted time.Duration)
-	probe   func(ctx context.Context) error
+	probe   func(ctx context.Context, looks []store.Take) error
 	ctx     context.Context
 	probing sync.WaitGroup
 }
@@ -46,21 +49,23 @@ func (g *guard) worked() {
 	}
 }
 
-// failed is told of each call that it has not.
-func (g *guard) failed(err error) {
+// failed is told of each call that it has not, and what it was to take.
+func (g *guard) failed(err error, takes []store.Take) {
 	if errors.Is(err, context.DeadlineExceeded) && g.late.Add(1) < tolerated {
 		return
 	}
-	g.lose(err)
+	g.lose(err, takes)
 }
 
-// lose makes the store lost, and starts to look for it.
-func (g *guard) lose(err error) {
+// lose makes the store lost, and starts to look for it. takes are those with which that was
+// noticed; their keys are views.
+func (g *guard) lose(err error, takes []store.Take) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.isLost.Load() || g.ctx.Err() != nil {
 		return
 	}
+	looks := lookFor(takes)
 	now := time.Now()
 	if g.pause = min(2*g.pause, lastProbe); g.pause == 0 || now.Sub(g.since) > calm {
 		g.pause = firstProbe
@@ -71,11 +76,22 @@ func (g *guard) lose(err error) {
 	g.isLost.Store(true)
 	g.changed(true, err, lasted)
 	pause := g.pause
-	g.probing.Go(func() { g.look(pause) })
+	g.probing.Go(func() { g.look(pause, looks) })
+}
+
+// lookFor returns takes that look for what others have failed to take: a part of the store may be
+// lost, and the others there.
+func lookFor(takes []store.Take) []store.Take {
+	looks := make([]store.Take, len(takes))
+	for i := range takes {
+		t := &takes[i]
+		looks[i] = store.Take{Name: t.Name, Key: strings.Clone(t.Key), Rule: t.Rule, Action: store.Look, Cost: 1, Soft: true}
+	}
+	return looks
 }
 
 // look asks the store until it is back.
-func (g *guard) look(pause time.Duration) {
+func (g *guard) look(pause time.Duration, looks []store.Take) {
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
@@ -83,7 +99,7 @@ func (g *guard) look(pause time.Duration) {
 		case <-g.ctx.Done():
 			return
 		case <-ticker.C:
-			if g.probe(g.ctx) == nil {
+			if g.probe(g.ctx, looks) == nil {
 				g.find()
 				return
 			}

@@ -21,6 +21,8 @@ const (
 type known struct {
 	start time.Time // times are counted from here
 	sets  []knownSet
+	// latest is the latest of all ends: when it has passed nothing is known.
+	latest atomic.Int64
 }
 
 type knownSet struct {
@@ -49,6 +51,12 @@ func (k *known) set(id id) *knownSet { return &k.sets[id.b%knownSets] }
 // first is.
 func (k *known) note(id id, cost, limit int64, until time.Time) {
 	s, ends := k.set(id), int64(until.Sub(k.start))
+	for {
+		latest := k.latest.Load()
+		if ends <= latest || k.latest.CompareAndSwap(latest, ends) {
+			break
+		}
+	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	way := s.place(id)
@@ -97,6 +105,9 @@ func (s *knownSet) write(way int, id id, cost, limit, until int64) {
 
 // clear must be called with the lock held.
 func (s *knownSet) clear(way int) { s.write(way, id{}, 0, 0, math.MinInt64) }
+
+// nothing tells whether nothing is known to be exceeded, of anybody.
+func (k *known) nothing(now time.Time) bool { return k.latest.Load() <= int64(now.Sub(k.start)) }
 
 // exceeded tells whether it is known that cost does not fit into limit now, and how
 // long it will be so. That some cost does not fit says nothing about a smaller one,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,7 +63,7 @@ func New(o Options) *Meter {
 func (m *Meter) Share(s store.Store, lost error) {
 	m.shared = s
 	if lost != nil {
-		m.guard.lose(lost)
+		m.guard.lose(lost, nil)
 	}
 	if m.Peek {
 		return
@@ -78,8 +79,8 @@ func (m *Meter) Watch(names []string) { m.top.keep(names) }
 // Close ends what the Meter has running. It leaves the stores alone.
 func (m *Meter) Close() {
 	m.stop()
-	m.running.Wait()
 	m.guard.probing.Wait()
+	m.running.Wait()
 }
 
 // Call returns an empty Call, which End gives back.
@@ -96,23 +97,29 @@ func (m *Meter) Call() *Call {
 // longer.
 func (m *Meter) End(c *Call) {
 	m.leave(c)
+	clear(c.takes[:len(c.Claims)])
 	clear(c.Claims)
-	clear(c.takes[:])
 	c.Claims, c.Keys = c.claims[:0], c.Keys[:0]
 	m.calls.Put(c)
 }
 
-// probe tells whether the store is back: it takes what it is given within the budget, and
-// counts what was spent without it.
-func (m *Meter) probe(ctx context.Context) error {
+// probe tells whether the store is back: it takes what it is given within the budget, has
+// what it could not be asked for, and counts what was spent without it.
+func (m *Meter) probe(ctx context.Context, looks []store.Take) error {
 	if err := m.shared.Ping(ctx); err != nil {
 		return err
 	}
-	take := []store.Take{{Name: "probe", Key: "probe", Rule: store.Rule{Limit: 1, Window: time.Second}, Action: store.Look, Cost: 1}}
-	if err := m.shared.Take(ctx, time.Now(), take); err != nil {
+	now := time.Now()
+	write := []store.Take{{Name: "probe", Key: "probe", Rule: store.Rule{Limit: 1, Window: time.Second}, Action: store.Charge, Cost: 1}}
+	if err := m.shared.Take(ctx, now, write); err != nil {
 		return err
 	}
-	return m.debts.pay(ctx, m.shared)
+	if len(looks) > 0 {
+		if err := m.shared.Take(ctx, now, slices.Clone(looks)); err != nil {
+			return err
+		}
+	}
+	return m.debts.pay(ctx, m.shared, m.Here)
 }
 
 // changed is told by guard when the store is lost and found.
@@ -123,7 +130,7 @@ func (m *Meter) changed(lost bool, why error, lasted time.Duration) {
 		return
 	}
 	m.Log.Info("limits count in the store again", "store", m.shared.Name(), "alone_for", lasted.Round(time.Millisecond).String())
-	m.running.Go(func() { _ = m.debts.pay(m.guard.ctx, m.shared) }) // what was spent since the probe
+	m.running.Go(func() { _ = m.debts.pay(m.guard.ctx, m.shared, m.Here) }) // what was spent since the probe
 }
 
 // Forget lets a limit forget what it has counted under a key, on all nodes.

@@ -241,6 +241,62 @@ func TestAfter(t *testing.T) {
 	}
 }
 
+// While the store is lost whoever comes passes a limit that opens, and holds no place.
+func TestAfterWhileLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFrail(t)
+		m, _ := newMeter(t, s)
+		request := func(bad bool) bool {
+			c := m.Call()
+			defer m.End(c)
+			claim := rateClaim("auth", "ip", 1)
+			claim.Kind, claim.OnLoss = After, Open
+			c.Claims = append(c.Claims, claim)
+			m.Take(client{t}, c, time.Now())
+			passed := !c.Claims[0].Refuses()
+			time.Sleep(time.Second)
+			c.Claims[0].Counts = bad
+			m.Settle(c, time.Now())
+			return passed
+		}
+		var all sync.WaitGroup
+		all.Go(func() { request(false) }) // inside when the store gets lost
+		time.Sleep(time.Millisecond)
+		for range 10 {
+			all.Go(func() {
+				if !request(false) {
+					t.Error("refused by a limit that opens")
+				}
+			})
+		}
+		time.Sleep(time.Millisecond) // they wait
+		s.fail(errors.New("gone"))
+		time.Sleep(1100 * time.Millisecond) // the first one has left, and the others are on their way
+		s.fails.Store(nil)
+		time.Sleep(400 * time.Millisecond) // found again before those leave
+		if n := atOnce(20, func() bool { return request(true) }); n != 1 {
+			t.Errorf("of 20 bad requests %d passed: places were given back that nobody had", n)
+		}
+		all.Wait()
+	})
+}
+
+// What a node knows of its leases refuses early too.
+func TestLookKnowsLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newMeter(t, newFrail(t))
+		claim := rateClaim("a", "x", 100)
+		claim.Leased = true
+		passes(t, m, 200, claim)
+		c := m.Call()
+		defer m.End(c)
+		c.Claims = append(c.Claims, claim)
+		if m.Look(c, time.Now()); !c.Claims[0].Refuses() {
+			t.Error("Look does not see that it is exceeded")
+		}
+	})
+}
+
 func TestFlight(t *testing.T) {
 	m, _ := newMeter(t, nil)
 	claim := Claim{Name: "uploads", Key: "a", Kind: Flight, Rule: store.Rule{Limit: 2}, Cost: 1}

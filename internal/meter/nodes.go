@@ -28,6 +28,7 @@ type nodes struct {
 	mu    sync.Mutex // guards what follows
 	heard map[string]heartbeat
 	lost  bool
+	mute  bool // what this node says is not taken, and so is likely not what others say
 	// steady is from when on nodes may count as gone: those that live need time to say
 	// so, to a store that has come back empty.
 	steady time.Time
@@ -67,7 +68,13 @@ func (n *nodes) follow(ctx context.Context, s store.Store) {
 
 // beat says that this node lives. When the store can't be told it is told next time.
 func (n *nodes) beat(ctx context.Context, s store.Store) {
-	_ = s.Add(ctx, nodesSet, store.Entry{Member: n.own, Until: time.Now().Add(silence)})
+	err := s.Add(ctx, nodesSet, store.Entry{Member: n.own, Until: time.Now().Add(silence)})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mute && err == nil {
+		n.steady = time.Now().Add(silence)
+	}
+	n.mute = err != nil
 }
 
 // Added implements store.Follower. What has been told before is no sign of life.
@@ -105,7 +112,7 @@ func (n *nodes) recount(now time.Time) {
 // countLocked counts anew, unless nothing can be known. A node that was never heard of
 // again after its first word, read from the set at the start, goes with the silence.
 func (n *nodes) countLocked(now time.Time) {
-	if n.lost {
+	if n.lost || n.mute {
 		return
 	}
 	live := int64(0)

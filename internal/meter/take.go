@@ -12,9 +12,7 @@ import (
 // that is not known here. Nothing is counted.
 func (m *Meter) Look(c *Call, now time.Time) {
 	switch {
-	case m.shared == nil:
-		m.here(c, now, store.Look, 1)
-	case m.guard.lost():
+	case m.shared != nil && m.guard.lost():
 		for i := range c.Claims {
 			if cl := &c.Claims[i]; cl.Kind != Flight {
 				cl.loseStore()
@@ -23,6 +21,7 @@ func (m *Meter) Look(c *Call, now time.Time) {
 		m.here(c, now, store.Look, m.nodes.live())
 	default:
 		m.exceeded(c, now)
+		m.leasesExceeded(c, now)
 	}
 	if c.refused() {
 		m.note(c, now)
@@ -65,7 +64,9 @@ func (cl *Claim) rate() bool { return cl.Kind == Rate && cl.open() }
 func (m *Meter) count(c *Call, now time.Time) {
 	switch {
 	case m.shared == nil:
-		m.here(c, now, m.action(), 1)
+		if m.here(c, now, m.action(), 1); !m.Peek {
+			m.remember(c, now)
+		}
 	case m.guard.lost():
 		m.alone(c, now)
 	case m.exceeded(c, now):
@@ -85,6 +86,9 @@ func (m *Meter) action() store.Action {
 // exceeded looks for claims of which it is known that they are exceeded, and tells whether one
 // of them refuses the request.
 func (m *Meter) exceeded(c *Call, now time.Time) (refuses bool) {
+	if m.known.nothing(now) {
+		return false
+	}
 	for i := range c.Claims {
 		cl := &c.Claims[i]
 		if cl.Kind == Flight || cl.Verdict != Unknown {
@@ -98,6 +102,20 @@ func (m *Meter) exceeded(c *Call, now time.Time) (refuses bool) {
 		refuses = refuses || cl.Refuses()
 	}
 	return refuses
+}
+
+// remember notes what is used up here, so that Look knows.
+func (m *Meter) remember(c *Call, now time.Time) {
+	for i := range c.Claims {
+		cl := &c.Claims[i]
+		switch {
+		case cl.Kind == Flight:
+		case cl.Verdict == Exceeded:
+			m.known.note(m.id(cl), cl.Cost, cl.Rule.Limit, now.Add(cl.Wait))
+		case cl.Verdict == Fits && cl.Left == 0 && cl.Cost == 1:
+			m.known.note(m.id(cl), 1, cl.Rule.Limit, now.Add(cl.More))
+		}
+	}
 }
 
 // here counts on this node, with its share of the limits. A Look is for claims of Kind

@@ -38,7 +38,8 @@ type Store interface {
 	Follow(ctx context.Context, set string, f Follower)
 	// Take answers takes at once, see Take. now is when it is asked; a store with a
 	// clock of its own goes by that. After an error something may have been counted or
-	// not. Where nodes keep parts of the state, takes whose keys differ may be counted
+	// not; one that is context.DeadlineExceeded tells only that the answer did not come in
+	// time. Where nodes keep parts of the state, takes whose keys differ may be counted
 	// one by one; what was spent is then returned when another one is refused.
 	Take(ctx context.Context, now time.Time, takes []Take) error
 	// Forget lets a limit forget all that it has counted under a key.

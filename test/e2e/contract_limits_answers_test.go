@@ -225,7 +225,6 @@ func TestD16LimitsComeBeforeBodies(t *testing.T) {
 	spend(t, "2;w=900", 200, func() answer { return s.ask(t, "GET", "/api/v1/customers", token) })
 	for name, text := range map[string]string{
 		"a length":          head("Content-Length: 1000000\r\n"),
-		"a small length":    head("Content-Length: 1000\r\n"),
 		"chunks":            head("Transfer-Encoding: chunked\r\n"),
 		"100-continue":      head("Content-Length: 1000000\r\nExpect: 100-continue\r\n"),
 		"some of it":        head("Content-Length: 1000000\r\n") + strings.Repeat("x", 20_000),
@@ -240,6 +239,15 @@ func TestD16LimitsComeBeforeBodies(t *testing.T) {
 		if !got.Close && name != "100-continue" {
 			t.Errorf("%s: the connection goes on, and a body is still to come", name)
 		}
+	}
+	// So is one whose body is small, and the connection goes on behind that.
+	conn := open(t, s.addr)
+	in := bufio.NewReader(conn)
+	for _, text := range []string{head("Content-Length: 1000\r\n"), strings.Repeat("x", 1000) + head("Content-Length: 1000\r\n")} {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		limited(t, readOne(t, in), "2;w=900")
 	}
 	// A client that sends all of it before it looks reads why, too.
 	limited(t, send(t, s.client, "POST", s.url+"/api/v1/customers", strings.Repeat("x", 1_000_000), as(token)), "2;w=900")

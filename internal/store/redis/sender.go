@@ -53,9 +53,17 @@ type sender struct {
 	running int
 }
 
+// lateError is an error that is context.DeadlineExceeded, as all are that only tell that an
+// answer did not come in time.
+type lateError struct{}
+
+func (lateError) Error() string { return "no answer in time" }
+
+func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
+
 var (
-	errLate = errors.New("no answer in time")
-	errFull = errors.New("too many calls wait for an answer")
+	errLate error = lateError{}
+	errFull       = errors.New("too many calls wait for an answer")
 )
 
 // take answers takes, unless that takes too long.
