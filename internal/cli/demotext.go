@@ -41,6 +41,11 @@ curl -si {{.Gateway}}/api/v1/protected/admin -H "Authorization: Bearer $TOKEN"
 curl -si {{.Gateway}}/nowhere
 curl -si -X DELETE {{.Gateway}}/health
 
+# How much is left for me? Then ask more often than 60 times in a minute (429).
+curl -si {{.Gateway}}/api/v1/public/info -H "Authorization: Bearer $TOKEN" | grep -i '^ratelimit'
+curl -s -o /dev/null "{{.Gateway}}/api/v1/public/info?n=[1-60]" -H "Authorization: Bearer $TOKEN"
+curl -si {{.Gateway}}/api/v1/public/info -H "Authorization: Bearer $TOKEN"
+
 # How is the gateway?
 curl -s {{.Gateway}}/health/detailed
 

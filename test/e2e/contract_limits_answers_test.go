@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -239,6 +240,15 @@ func TestD16LimitsComeBeforeBodies(t *testing.T) {
 		if !got.Close && name != "100-continue" {
 			t.Errorf("%s: the connection goes on, and a body is still to come", name)
 		}
+	}
+	// So is one whose body is small, and the connection goes on behind that.
+	conn := open(t, s.addr)
+	in := bufio.NewReader(conn)
+	for _, text := range []string{head("Content-Length: 1000\r\n"), strings.Repeat("x", 1000) + head("Content-Length: 1000\r\n")} {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		limited(t, readOne(t, in), "2;w=900")
 	}
 	// A client that sends all of it before it looks reads why, too.
 	limited(t, send(t, s.client, "POST", s.url+"/api/v1/customers", strings.Repeat("x", 1_000_000), as(token)), "2;w=900")
@@ -584,5 +594,48 @@ func TestContractLimitsAreShared(t *testing.T) {
 		if page := decode[detailed](t, s.ask(t, "GET", "/health/detailed", "")); page.Limits.State != "shared" {
 			t.Errorf("limits are %+v", page.Limits)
 		}
+	}
+}
+
+// What docs/store.md says about the store is so: the user of an access control list that it
+// shows may do all that the gateway needs, and nothing is in the store that it does not name.
+func TestContractStoreIsAsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/store.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(string(page))
+	server := redistest.Start(t)
+	if got := server.Do(strings.Fields(user)...); got[0] != "+OK" {
+		t.Fatalf("%s: %q", user, got)
+	}
+	file := changed(t, "    password: \"${REDIS_PASSWORD:-}\"\n", "    password: \"${REDIS_PASSWORD:-}\"\n    username: gateway\n",
+		"  admin:\n    limit: 20\n", "  admin:\n    precision: leased\n    limit: 20\n")
+	s := setLimitedStageOf(t, file, failedLogins(), "REDIS_HOST="+server.Host, "REDIS_PORT="+strconv.Itoa(server.Port), "REDIS_PASSWORD=secret")
+	admin := tokenOf(t, "system_admin")
+	for range 8 {
+		s.ask(t, "POST", "/api/v1/auth/login", "")
+		s.ask(t, "GET", "/api/v1/protected/admin", admin).want(t, 200)
+		s.ask(t, "GET", "/", "").want(t, 200)
+	}
+	send(t, s.client, "POST", s.url+"/internal/revocations", `{"subject":"somebody"}`, jsonAs(admin)).want(t, 202)
+	s.ask(t, "DELETE", "/internal/limits?key=ip:127.0.0.1&limit=auth", admin).want(t, 200)
+	s.ask(t, "POST", "/api/v1/auth/login", "").want(t, 401)
+	eventually(t, "the node says that it is there", func() bool { return slices.Contains(server.Do("KEYS", "*"), "yett:{nodes}") })
+	for _, key := range server.Do("KEYS", "*") {
+		name, ours := strings.CutPrefix(key, "yett:")
+		if strings.HasPrefix(name, "limit:") {
+			name = "limit:NAME:{KEY}"
+		}
+		if documented := "`PREFIX" + name + "`"; ours && !strings.Contains(string(page), documented) || !ours && !strings.ContainsAny(key[:1], "*$") {
+			t.Errorf("the store has %s, of which docs/store.md says nothing", key)
+		}
+	}
+	if refusals := server.Do("ACL", "LOG"); len(refusals) > 1 {
+		t.Errorf("the server has refused %q", refusals)
+	}
+	if page := decode[detailed](t, s.ask(t, "GET", "/health/detailed", "")); page.Limits.State != "shared" {
+		t.Errorf("limits are %+v", page.Limits)
 	}
 }

@@ -131,7 +131,8 @@ func TestDemoCommandsWork(t *testing.T) {
 	rest := string(out)
 	for _, want := range []string{
 		`"items":[`, `"subject":"The printer is on fire"`, `"role":"technician"`, "HTTP/1.1 401 ", `"NO_TOKEN"`, "HTTP/1.1 403 ", `"INSUFFICIENT_PERMISSIONS"`,
-		"HTTP/1.1 404 ", `"NOT_FOUND"`, "HTTP/1.1 405 ", `"METHOD_NOT_ALLOWED"`, `"status":"healthy"`, "HTTP/1.1 401 ", `"TOKEN_REVOKED"`,
+		"HTTP/1.1 404 ", `"NOT_FOUND"`, "HTTP/1.1 405 ", `"METHOD_NOT_ALLOWED"`,
+		"RateLimit-Policy: 60;w=60", "RateLimit-Remaining: 59", "HTTP/1.1 429 ", "Retry-After: ", `"RATE_LIMIT_EXCEEDED"`, `"status":"healthy"`, "HTTP/1.1 401 ", `"TOKEN_REVOKED"`,
 	} {
 		var there bool
 		if _, rest, there = strings.Cut(rest, want); !there {
