@@ -19,6 +19,9 @@ local time, grace = clock[1] * 1000000 + clock[2], 0
 local SLIDING, FIXED = 0, 1
 local SPEND, CHARGE = 0, 2
 local HEADER, FORMATS, SIZES = 17, {[0] = '<dI2', '<dI4', '<dd'}, {[0] = 10, 12, 16}
+-- LONGEST is how long a key stays at most, and how far ahead an entry may count: twice the
+-- longest window and more. EXACT is up to where numbers are whole.
+local LONGEST, EXACT = 64 * 86400 * 1000000, 2^53
 local states, changed, several = {}, {}, false
 
 local function clear(st, kind)
@@ -26,8 +29,9 @@ local function clear(st, kind)
   st.body, st.from, st.to, st.joined = '', 1, 0, ''
 end
 
--- read returns the state under a key. What is no state counts as none. All fields
--- are named at once, so that the table need not grow.
+-- read returns the state under a key. What is no state counts as none, and so does what
+-- has numbers that nothing could have counted: no number is one. All fields are named at
+-- once, so that the table need not grow.
 local function read(key)
   local s = redis.pcall('GET', key)
   local st = {key = key, there = s, kind = SLIDING, width = 0, total = 0, first = 0, last = 0, tail = 0,
@@ -37,7 +41,7 @@ local function read(key)
     return st
   end
   local tag, total, first = unpack('<Bdd', s)
-  if not (total > 0 and total < math.huge) then
+  if not (total > 0 and total < math.huge and first > -EXACT and first < EXACT) then
     return st
   end
   if tag % 4 == SLIDING then
@@ -46,8 +50,11 @@ local function read(key)
     if not size or #s == HEADER or (#s - HEADER) % size ~= 0 then
       return st
     end
-    st.width, st.body, st.from, st.to = width, s, HEADER + 1, #s - size
-    st.last, st.tail = unpack(FORMATS[width], s, st.to + 1)
+    local last, tail = unpack(FORMATS[width], s, #s - size + 1)
+    if not (last > -EXACT and last <= max(time, first) + LONGEST and tail > 0 and tail < math.huge) then
+      return st
+    end
+    st.width, st.body, st.from, st.to, st.last, st.tail = width, s, HEADER + 1, #s - size, last, tail
   end
   st.kind, st.total, st.first = tag % 4, total, first
   return st
@@ -72,7 +79,7 @@ local function settle(st, t)
     local format, size = FORMATS[st.width], SIZES[st.width]
     while st.from <= st.to do
       local last, n = unpack(format, st.body, st.from)
-      if last + t.window > time then
+      if last + t.window > time and last <= time + LONGEST then
         st.head = last
         break
       end
@@ -259,7 +266,7 @@ local function undo(takes)
   end
 end
 
--- write puts a state under its key, for as long as anything of it counts.
+-- write puts a state under its key, for as long as anything of it counts, up to LONGEST.
 local function write(st)
   if st.total <= 0 then
     if st.there then
@@ -278,7 +285,8 @@ local function write(st)
     end
     s = pack('<Bdd', st.kind, st.total, st.first)
   end
-  redis.call('SET', st.key, s, 'PX', string.format('%.0f', max(1, ceil((stop - time) / 1000)) + grace))
+  local left = max(1, ceil(min(stop - time, LONGEST) / 1000))
+  redis.call('SET', st.key, s, 'PX', string.format('%.0f', left + grace))
 end
 
 local answers, calls, at, k = {}, ARGV[1], 1, 0
