@@ -9,6 +9,11 @@ import (
 	"time"
 )
 
+// ErrBusy tells that a call was not even sent, because as many as may wait for the store's
+// answers already. It says nothing about the store, which may be well: it is a burst here
+// that is too large. Nothing was counted.
+var ErrBusy = errors.New("too many calls wait for an answer")
+
 // Skew is how far the clocks of nodes and store may differ. What has ended is
 // kept that much longer, so that nobody with a clock ahead takes from the
 // others what still counts for them.
@@ -44,7 +49,7 @@ type Store interface {
 	// Take answers takes at once, see Take. now is when it is asked; a store with a
 	// clock of its own goes by that. After an error something may have been counted or
 	// not; one that is context.DeadlineExceeded tells only that the answer did not come in
-	// time. Where nodes keep parts of the state, takes whose keys differ may be counted
+	// time, and one that is ErrBusy that the store was not asked. Where nodes keep parts of the state, takes whose keys differ may be counted
 	// one by one; what was spent is then returned when another one is refused.
 	Take(ctx context.Context, now time.Time, takes []Take) error
 	// Forget lets a limit forget all that it has counted under a key.

@@ -284,12 +284,14 @@ func size(r *store.Rule, ahead time.Duration) float64 {
 // micros is that many microseconds.
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
-// duration is that many microseconds, at least one, and the longest where they are more
-// than can be told.
+// longest is what duration tells at most: others may be added to it.
+const longest = math.MaxInt64 / 2
+
+// duration is that many microseconds, at least one, and longest where they are more.
 func duration(n float64) time.Duration {
 	n = max(1, math.Ceil(n))
-	if n >= math.MaxInt64/1000 {
-		return math.MaxInt64
+	if n >= longest/1000 {
+		return longest
 	}
 	return micros(int64(n))
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -18,7 +17,7 @@ const (
 	// together is how many takes go in one request. A script keeps a server from
 	// anything else, for a few microseconds for each of them.
 	together = 64
-	// queued is how many calls may wait. Beyond, they fail at once.
+	// queued is how many calls may wait. Beyond, they fail at once with store.ErrBusy.
 	queued = 4096
 )
 
@@ -61,10 +60,7 @@ func (lateError) Error() string { return "no answer in time" }
 
 func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-var (
-	errLate error = lateError{}
-	errFull       = errors.New("too many calls wait for an answer")
-)
+var errLate error = lateError{}
 
 // take answers takes, unless that takes too long.
 func (s *sender) take(ctx context.Context, takes []store.Take) error {
@@ -118,7 +114,7 @@ func (s *sender) enqueue(c *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.waiting) >= queued {
-		return errFull
+		return store.ErrBusy
 	}
 	s.waiting = append(s.waiting, c)
 	if s.running < s.atOnce {

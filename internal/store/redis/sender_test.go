@@ -56,15 +56,17 @@ func blocked(atOnce int) (s *sender, release chan struct{}, sent *atomic.Int64) 
 func TestSenderIsBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, release, sent := blocked(2)
+		asked := &Store{sender: s}
 		var late, full atomic.Int64
 		var wg sync.WaitGroup
 		for range queued + 100 {
 			wg.Go(func() {
 				begun := time.Now()
-				switch err := s.take(t.Context(), make([]store.Take, 1)); {
+				takes := []store.Take{{Name: "limit", Rule: sliding(1, hour), Cost: 1}}
+				switch err := asked.Take(t.Context(), begun, takes); {
 				case errors.Is(err, errLate) && errors.Is(err, context.DeadlineExceeded) && time.Since(begun) <= time.Second:
 					late.Add(1)
-				case errors.Is(err, errFull) && time.Since(begun) == 0:
+				case errors.Is(err, store.ErrBusy) && !errors.Is(err, context.DeadlineExceeded) && time.Since(begun) == 0:
 					full.Add(1)
 				default:
 					t.Errorf("after %v: %v", time.Since(begun), err)

@@ -119,12 +119,15 @@ func number(s string) float64 {
 	return math.Float64frombits(bits)
 }
 
-// duration turns microseconds into a Duration, the longest where they are more.
+// longest is what duration returns at most: others may be added to it.
+const longest = math.MaxInt64 / 2
+
+// duration turns microseconds into a Duration, longest where they are more.
 func duration(µs float64) time.Duration {
-	if µs >= math.MaxInt64/1000 {
-		return math.MaxInt64
+	if µs < longest/1000 {
+		return time.Duration(µs) * time.Microsecond
 	}
-	return time.Duration(µs) * time.Microsecond
+	return longest
 }
 
 // Forget implements store.Store.

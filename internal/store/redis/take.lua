@@ -11,7 +11,7 @@
 -- oldest first: until when they count, less the window, and how much, in a number
 -- as wide as any entry has needed. Only entries at both ends are read, the newest is held
 -- apart as last and tail. Nothing is written unless something is counted or given
--- back, and a key ends when nothing of it counts any more.
+-- back, or its time is put right, and a key ends when nothing of it counts any more.
 local unpack, pack, sub = struct.unpack, struct.pack, string.sub
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local clock = redis.call('TIME')
@@ -19,6 +19,10 @@ local time, grace = clock[1] * 1000000 + clock[2], 0
 local SLIDING, FIXED = 0, 1
 local SPEND, CHARGE = 0, 2
 local HEADER, FORMATS, SIZES = 17, {[0] = '<dI2', '<dI4', '<dd'}, {[0] = 10, 12, 16}
+-- LONGEST is how long a key stays at most, and how far ahead an entry may count: twice the
+-- longest window and more. EXACT is up to where numbers are whole.
+-- AHEAD is by how much this clock may be behind what is there without more ado.
+local LONGEST, EXACT, AHEAD = 64 * 86400 * 1000000, 2^53, 1000000
 local states, changed, several = {}, {}, false
 
 local function clear(st, kind)
@@ -26,8 +30,9 @@ local function clear(st, kind)
   st.body, st.from, st.to, st.joined = '', 1, 0, ''
 end
 
--- read returns the state under a key. What is no state counts as none. All fields
--- are named at once, so that the table need not grow.
+-- read returns the state under a key. What is no state counts as none, and so does what
+-- has numbers that nothing could have counted: no number is one. All fields are named at
+-- once, so that the table need not grow.
 local function read(key)
   local s = redis.pcall('GET', key)
   local st = {key = key, there = s, kind = SLIDING, width = 0, total = 0, first = 0, last = 0, tail = 0,
@@ -37,7 +42,7 @@ local function read(key)
     return st
   end
   local tag, total, first = unpack('<Bdd', s)
-  if not (total > 0 and total < math.huge) then
+  if not (total > 0 and total < math.huge and first > -EXACT and first < EXACT) then
     return st
   end
   if tag % 4 == SLIDING then
@@ -46,8 +51,11 @@ local function read(key)
     if not size or #s == HEADER or (#s - HEADER) % size ~= 0 then
       return st
     end
-    st.width, st.body, st.from, st.to = width, s, HEADER + 1, #s - size
-    st.last, st.tail = unpack(FORMATS[width], s, st.to + 1)
+    local last, tail = unpack(FORMATS[width], s, #s - size + 1)
+    if not (last > -EXACT and last <= max(time, first) + LONGEST and tail > 0 and tail < math.huge) then
+      return st
+    end
+    st.width, st.body, st.from, st.to, st.last, st.tail = width, s, HEADER + 1, #s - size, last, tail
   end
   st.kind, st.total, st.first = tag % 4, total, first
   return st
@@ -59,11 +67,39 @@ local function fold(st)
   st.from, st.to, st.joined = 1, #st.body, ''
 end
 
--- settle lets go of what has ended, and notes the time that counts: a clock that
--- was put back, or another server's, never goes behind what is there.
+-- rewrite writes all entries but the newest anew, as wide as told, and that much earlier.
+local function rewrite(st, width, earlier)
+  fold(st)
+  local entries, format = {}, FORMATS[st.width]
+  for i = st.from, st.to, SIZES[st.width] do
+    local last, n = unpack(format, st.body, i)
+    entries[#entries + 1] = pack(FORMATS[width], last - earlier, n)
+  end
+  st.body, st.width, st.from = table.concat(entries), width, 1
+  st.to = #st.body
+end
+
+-- rewind makes it as if all had been counted by this clock, and the newest just now. The
+-- clock was put back, or is another server's after a failover: what is in its future
+-- would count for that much longer. It is written in any case, even if nobody is
+-- counted, because the next time it would be just now again.
+local function rewind(st, t)
+  local earlier = st.first - time
+  if t.kind == SLIDING then
+    rewrite(st, st.width, earlier)
+    st.last = st.last - earlier
+  end
+  st.first, st.rule, changed[st.key] = time, t, st
+end
+
+-- settle lets go of what has ended, and notes the time that counts: a clock never goes
+-- behind what is there. By more than AHEAD what is there follows the clock.
 local function settle(st, t)
   if st.kind ~= t.kind then
     clear(st, t.kind)
+  end
+  if st.first > time + AHEAD then
+    rewind(st, t)
   end
   if t.kind == SLIDING then
     if st.joined ~= '' then
@@ -72,7 +108,7 @@ local function settle(st, t)
     local format, size = FORMATS[st.width], SIZES[st.width]
     while st.from <= st.to do
       local last, n = unpack(format, st.body, st.from)
-      if last + t.window > time then
+      if last + t.window > time and last <= time + LONGEST then
         st.head = last
         break
       end
@@ -141,20 +177,12 @@ local function remain(st, t)
   return max(0, t.limit - st.total), more
 end
 
--- widen writes the entries anew where the tail needs a wider number than they have.
+-- widen makes the entries wider where the tail needs a wider number than they have.
 local function widen(st)
   local width = st.tail < 65536 and 0 or st.tail < 4294967296 and 1 or 2
-  if width <= st.width then
-    return
+  if width > st.width then
+    rewrite(st, width, 0)
   end
-  fold(st)
-  local wider, format = {}, FORMATS[st.width]
-  for i = st.from, st.to, SIZES[st.width] do
-    local last, n = unpack(format, st.body, i)
-    wider[#wider + 1] = pack(FORMATS[width], last, n)
-  end
-  st.body, st.width, st.from = table.concat(wider), width, 1
-  st.to = #st.body
 end
 
 local function count(st, t, n)
@@ -259,7 +287,7 @@ local function undo(takes)
   end
 end
 
--- write puts a state under its key, for as long as anything of it counts.
+-- write puts a state under its key, for as long as anything of it counts, up to LONGEST.
 local function write(st)
   if st.total <= 0 then
     if st.there then
@@ -278,7 +306,8 @@ local function write(st)
     end
     s = pack('<Bdd', st.kind, st.total, st.first)
   end
-  redis.call('SET', st.key, s, 'PX', string.format('%.0f', max(1, ceil((stop - time) / 1000)) + grace))
+  local left = max(1, ceil(min(stop - time, LONGEST) / 1000))
+  redis.call('SET', st.key, s, 'PX', string.format('%.0f', left + grace))
 end
 
 local answers, calls, at, k = {}, ARGV[1], 1, 0

@@ -268,10 +268,13 @@ func size(t *store.Take) float64 {
 	return float64(t.Rule.Burst) - float64(float64(t.Ahead.Microseconds())*rate(t.Rule))
 }
 
-// duration turns microseconds into a Duration, the longest where they are more.
+// longest is what a store tells to wait at most: others may be added to it.
+const longest = math.MaxInt64 / 2
+
+// duration turns microseconds into a Duration, longest where they are more.
 func duration(µs float64) time.Duration {
-	if µs >= math.MaxInt64/1000 {
-		return math.MaxInt64
+	if µs >= longest/1000 {
+		return longest
 	}
 	return time.Duration(µs) * time.Microsecond
 }
