@@ -19,10 +19,6 @@ var ErrBusy = errors.New("too many calls wait for an answer")
 // others what still counts for them.
 const Skew = time.Minute
 
-// ErrBusy is for a call that was not sent, because too many are waiting already. The store
-// itself may be well.
-var ErrBusy = errors.New("too many calls wait for the store")
-
 // Entry is a member of a set, and when it leaves the set by itself. Until
 // counts in whole milliseconds.
 type Entry struct {
