@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -145,4 +147,36 @@ func TestFitsNoLonger(t *testing.T) {
 			t.Errorf("%s: %d are left", tk.Key, got.Left)
 		}
 	}
+}
+
+// Where nobody waits any more when it is known that all fits, nothing is spent.
+func TestGoneBeforeItIsSpent(t *testing.T) {
+	c := redistest.StartCluster(t, redistest.GroupOptions{})
+	s := open(t, Options{Cluster: c.Addresses(), Timeout: budget})
+	patient := open(t, Options{Cluster: c.Addresses(), Timeout: time.Second})
+	takes := []store.Take{{Name: "limit", Key: "0", Rule: sliding(10, hour), Cost: 1}, {Name: "limit", Key: "1", Rule: sliding(10, hour), Cost: 1}}
+	for _, tk := range takes {
+		take(t, patient, tk)
+	}
+	c.Owner("{0}").Do("CLIENT", "PAUSE", "250", "ALL") // longer than budget, and too short for the connection to be given up
+	if err := s.Take(t.Context(), time.Now(), takes); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !idle(s.sender); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is never answered")
+		}
+	}
+	for _, tk := range takes {
+		tk.Action = store.Look
+		if got := take(t, patient, tk); got.Left != 9 {
+			t.Errorf("%s: %d are left", tk.Key, got.Left)
+		}
+	}
+}
+
+func idle(s *sender) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running == 0
 }
