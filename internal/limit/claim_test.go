@@ -160,8 +160,41 @@ func TestCounts(t *testing.T) {
 	if !l.Counts(x) {
 		t.Error("an answer of the gateway itself does not count")
 	}
-	if x.Status, x.Reason = 500, exchange.ClientGone; l.Counts(x) { // D13
-		t.Error("a client that went away has failed")
+}
+
+// Who gives up what its service may have seen has used up a try: else it could try as often as
+// it likes, and leave before each answer. Before that it counts nowhere (D13).
+func TestCountsOfWhoLeaves(t *testing.T) {
+	l := one(t, `limit: 10, window: 1m, by: ip, counts: 401`)
+	for _, tt := range []struct {
+		reason *exchange.Reason
+		sent   bool
+		want   bool
+	}{
+		{exchange.ClientGone, false, false},
+		{exchange.ClientGone, true, true},
+		{exchange.BadChunk, true, true}, // a body that ends so that it leaves too
+		{exchange.TruncatedBody, true, true},
+		{exchange.TruncatedBody, false, false},
+		{exchange.UpstreamTimeout, true, false},
+		{exchange.ShuttingDown, true, false},
+		{nil, true, false},
+	} {
+		x := request("")
+		x.Sent, x.Status = tt.sent, 200
+		if tt.reason != nil {
+			x.Refuse(tt.reason)
+		}
+		if l.Counts(x) != tt.want {
+			t.Errorf("%v, sent: %v: it counts: %v", tt.reason, tt.sent, !tt.want)
+		}
+	}
+	for reason, want := range map[*exchange.Reason]bool{exchange.ClientGone: false, exchange.TruncatedBody: false, exchange.BadChunk: true} {
+		x := request("") // where statuses count that the gateway's own answers have
+		x.Refuse(reason)
+		if got := one(t, `limit: 10, window: 1m, by: ip, counts: 400-499`).Counts(x); got != want {
+			t.Errorf("%v, not sent: it counts: %v", reason, got)
+		}
 	}
 }
 
