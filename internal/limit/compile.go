@@ -16,12 +16,17 @@ import (
 	"yett/internal/store"
 )
 
-// Compile checks the limits. Paths of problems begin with "limits".
-func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) {
+// Compile checks the limits. Paths of problems begin with "limits". The issuers are the
+// names of all that vouch for callers: where there are several, keys of users and tenants
+// hold them, because each issuer gives subjects as it likes.
+func Compile(c config.Mapping[config.Limit], roles *role.Set, issuers []string) (*Set, problem.List) {
 	var limits []*Limit
 	var problems problem.List
 	for i := range c {
 		b := builder{conf: &c[i].Value, roles: roles, at: "limits." + c[i].Name, out: &Limit{name: c[i].Name}}
+		if len(issuers) > 1 {
+			b.out.issuers = issuers
+		}
 		b.build()
 		limits = append(limits, b.out)
 		problems = append(problems, b.problems...)

@@ -18,7 +18,9 @@ import (
 //   - %, |, braces, blanks, control characters and all that is not ASCII are percent-encoded;
 //   - one of more than 64 bytes is ~ and its hash;
 //   - - is one that is missing; a value that is "-", or begins with ~, has that encoded;
-//   - secrets are their hash.
+//   - secrets are their hash;
+//   - where there are several issuers, the name of the caller's stands before a user and a
+//     tenant, with / between: user:staff/42. A / in the name is percent-encoded.
 //
 // A hash is the first 128 bits of SHA-256, in base64url.
 
@@ -118,6 +120,9 @@ func (l *Limit) appendPart(b []byte, p *part, x *exchange.Exchange) []byte {
 		}
 	}
 	b = append(b, p.label...)
+	if p.kind == byTenant {
+		b = l.appendIssuer(b, x.Identity.Issuer)
+	}
 	if p.kind == byHeader || p.kind == byAPIKey {
 		return appendField(b, &x.Request, p)
 	}
@@ -147,7 +152,23 @@ func (l *Limit) appendUser(b []byte, x *exchange.Exchange) []byte {
 	if !x.Identity.Known() {
 		return l.appendIP(b, x.Client)
 	}
-	return appendValue(append(b, "user:"...), x.Identity.Subject)
+	b = l.appendIssuer(append(b, "user:"...), x.Identity.Issuer)
+	return appendValue(b, x.Identity.Subject)
+}
+
+// appendIssuer appends what stands before a value that only its issuer gives sense to.
+func (l *Limit) appendIssuer(b []byte, name string) []byte {
+	if l.issuers == nil {
+		return b
+	}
+	for {
+		head, rest, more := strings.Cut(name, "/")
+		b = appendEscaped(b, head)
+		if !more {
+			return append(b, '/')
+		}
+		b, name = append(b, "%2F"...), rest
+	}
 }
 
 func (l *Limit) appendIP(b []byte, a netip.Addr) []byte {

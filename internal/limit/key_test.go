@@ -163,3 +163,69 @@ func TestTyped(t *testing.T) {
 		}
 	}
 }
+
+// The same subject of two issuers is two callers: nobody locks out somebody of the other
+// one (D10). With one issuer keys do without its name.
+func TestIssuers(t *testing.T) {
+	user := func(issuer, subject, tenant string) *exchange.Exchange {
+		x := request(subject)
+		x.Identity.Issuer, x.Identity.Tenant = issuer, tenant
+		return x
+	}
+	several := []string{"staff", "public", "a/b", "a", "c|d"}
+	for _, tt := range []struct {
+		by   string
+		x    *exchange.Exchange
+		want string
+	}{
+		{`by: user`, user("public", "42", ""), `user:public/42`},
+		{`by: user`, user("staff", "42", ""), `user:staff/42`},
+		{`by: user`, user("a", "b/42", ""), `user:a/b/42`},
+		{`by: user`, user("a/b", "42", ""), `user:a%2Fb/42`},
+		{`by: user`, user("c|d", "x|y", ""), `user:c%7Cd/x%7Cy`},
+		{`by: user`, user("a", "-", ""), `user:a/%2D`},
+		{`by: user`, user("a", strings.Repeat("u", 65), ""), `user:a/~` + string(appendHash(nil, strings.Repeat("u", 65)))},
+		{`by: user`, user("", "", ""), `ip:203.0.113.7`},
+		{`by: tenant`, user("public", "42", "t"), `tenant:public/t`},
+		{`by: tenant`, user("public", "42", ""), `user:public/42`},
+		{`by: [tenant, role]`, user("public", "42", "t"), `tenant:public/t|role:-`},
+	} {
+		l := one(t, "limit: 1, window: 1m, "+tt.by, several...)
+		key := claim(l, tt.x).Key
+		if key != tt.want {
+			t.Errorf("%s: %s, want %s", tt.by, key, tt.want)
+		}
+		if again, err := l.Keys(key); again != key {
+			t.Errorf("%s is typed, and read as %q, %v", key, again, err)
+		}
+	}
+	if key := claim(one(t, "limit: 1, window: 1m, by: user", "public"), user("public", "42", "")).Key; key != "user:42" {
+		t.Errorf("with one issuer: %s", key)
+	}
+	l := one(t, "limit: 1, window: 1m, by: tenant", several...)
+	for text, want := range map[string]string{
+		`user=c|d/x|y`: `user:c%7Cd/x%7Cy`,
+		`user=a/b/42`:  `user:a%2Fb/42`,
+		`USER:a/b/42`:  `user:a/b/42`,
+		`user=a/-`:     `user:a/%2D`,
+		`ip:10.0.0.1`:  `ip:10.0.0.1`,
+	} {
+		if key, err := l.Keys(text); key != want {
+			t.Errorf("%s is %q, %v, want %q", text, key, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`user:42`:       `there are several issuers, each with users of its own: write user:ISSUER/VALUE, or user=ISSUER/VALUE for a plain value, where ISSUER is staff, public, a/b, a or c|d`,
+		`tenant:other/`: `each with tenants of its own: write tenant:ISSUER/VALUE`,
+		`tenant:staff/`: `write tenant:ISSUER/VALUE`,
+		`42`:            `write tenant:ISSUER/VALUE or user:ISSUER/VALUE or ip:VALUE as commands show it, or tenant=ISSUER/VALUE for a plain value`,
+	} {
+		if key, err := l.Keys(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v, want %s", text, key, err, want)
+		}
+	}
+	x, b := user("a/b", "42", "t"), make([]byte, 0, 256)
+	if n := testing.AllocsPerRun(100, func() { b = l.appendKey(b[:0], x) }); n != 0 && !raceDetector {
+		t.Errorf("%v allocations", n)
+	}
+}

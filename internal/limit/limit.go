@@ -82,6 +82,7 @@ type Limit struct {
 	tiers      []tier
 
 	parts    []part
+	issuers  []string // that keys of users and tenants hold; nil where there is only one
 	ip4, ip6 network
 	service  string // of the requests, where it is known
 	explain  string
