@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -168,5 +169,19 @@ func TestLargestNumbers(t *testing.T) {
 		if n := strings.Count(got, "1000000000"); setting == "legacy" && n != 3 || setting == "structured" && n != 2*meter.MaxClaims {
 			t.Errorf("%s: %s", setting, got)
 		}
+	}
+}
+
+// The longest wait is rounded up too, and does not overflow.
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]int64{
+		-1: 0, 0: 0, 1: 1, time.Second: 1, time.Second + 1: 2, math.MaxInt64: 9223372037, math.MaxInt64 - 1e9: 9223372036, math.MinInt64: 0,
+	} {
+		if got := seconds(d); got != want {
+			t.Errorf("%d ns are %d s, want %d", d, got, want)
+		}
+	}
+	if got := waitOf(&meter.Claim{Wait: math.MaxInt64}); got != 9223372037 {
+		t.Errorf("the longest wait is %d", got)
 	}
 }
