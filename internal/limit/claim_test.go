@@ -203,8 +203,9 @@ func TestKeys(t *testing.T) {
 	ada := request("ada|x y%{}ä\n")
 	ada.Identity.Tenant, ada.Identity.Role = "t-1", "admin,other"
 	ada.AddParam("id", "7/8")
+	ada.AddParam("invite_key", "sesame")
 	for _, f := range [][2]string{{"X-API-Key", "sesame"}, {"x-shop", "one"}, {"X-Shop", "two, three"}, {"Authorization", "Bearer abc"}, {"X-Empty", ""},
-		{"Cookie", "a=1"}, {"Cookie", "b=2"}, {"X-Auth-Token", "sesame"}, {"X-Long", strings.Repeat("x", 40)}, {"X-Long", strings.Repeat("y", 40)}, {"X-Tilde", "~a"}, {"X-Dash", "-"}} {
+		{"Cookie", "a=1"}, {"Cookie", "b=2"}, {"X-Auth-Token", "sesame"}, {"X-Functions-Key", "sesame"}, {"X-Long", strings.Repeat("x", 40)}, {"X-Long", strings.Repeat("y", 40)}, {"X-Tilde", "~a"}, {"X-Dash", "-"}} {
 		ada.Request.Add(f[0], f[1])
 	}
 	six, mapped, none := request(""), request(""), request("")
@@ -238,6 +239,9 @@ func TestKeys(t *testing.T) {
 		{`by: header.X-API-Key`, ada, `header.x-api-key:0MBPSxlR5K6q7IIj7SA55Q`},
 		{`by: header.X-Auth-Token`, ada, `header.x-auth-token:0MBPSxlR5K6q7IIj7SA55Q`},
 		{`by: header.X-Auth-Token`, six, `header.x-auth-token:-`},
+		{`by: header.X-Functions-Key`, ada, `header.x-functions-key:0MBPSxlR5K6q7IIj7SA55Q`},
+		{`by: path.invite_key`, ada, `path.invite_key:0MBPSxlR5K6q7IIj7SA55Q`},
+		{`by: path.invite_key`, six, `path.invite_key:-`},
 		{`by: header.X-SHOP`, ada, `header.x-shop:one,two,%20three`},
 		{`by: header.X-Empty`, ada, `header.x-empty:`},
 		{`by: header.X-None`, ada, `header.x-none:-`},

@@ -451,7 +451,7 @@ func (b *builder) pathPart(at, name string) (p part, ok bool) {
 	case name == "" || strings.ContainsFunc(name, wrong) || !letter(rune(name[0])):
 		b.fail(at, "write the name without braces, such as path.id for /users/{id}", "%q can't be the name of a value of a path", name)
 	default:
-		return part{kind: byPath, name: name, label: "path." + name + ":"}, true
+		return part{kind: byPath, name: name, label: "path." + name + ":", secret: exchange.SecretName(name)}, true
 	}
 	return p, false
 }

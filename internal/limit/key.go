@@ -62,10 +62,10 @@ func (k partKind) looksAtIP() bool {
 // part is one thing that a limit counts by.
 type part struct {
 	kind  partKind
-	name  string // of the header, in lower case, or of the path's value
-	label string // what stands before the value in a key: "user:"
-	// field is the header's Key. A secret one is shown as its hash.
-	field  exchange.Key
+	name  string       // of the header, in lower case, or of the path's value
+	label string       // what stands before the value in a key: "user:"
+	field exchange.Key // the header's
+	// secret tells that values are likely to be secrets, and stand in keys as their hash.
 	secret bool
 }
 
@@ -126,7 +126,14 @@ func (l *Limit) appendPart(b []byte, p *part, x *exchange.Exchange) []byte {
 	if p.kind == byHeader || p.kind == byAPIKey {
 		return appendField(b, &x.Request, p)
 	}
-	return appendOrMissing(b, l.valueOf(p, x))
+	value := l.valueOf(p, x)
+	switch {
+	case value == "":
+		return append(b, missing...)
+	case p.secret:
+		return appendHash(b, value)
+	}
+	return appendValue(b, value)
 }
 
 // valueOf returns the value of a part that has one.
@@ -243,13 +250,6 @@ func finish(b []byte, at int, secret bool) []byte {
 		copy(plain[:], b[at:])
 		return appendValue(b[:at], exchange.View(plain[:n]))
 	}
-}
-
-func appendOrMissing(b []byte, value string) []byte {
-	if value == "" {
-		return append(b, missing...)
-	}
-	return appendValue(b, value)
 }
 
 // appendValue appends a plain value as it stands in a key.

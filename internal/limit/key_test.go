@@ -132,6 +132,8 @@ func TestTyped(t *testing.T) {
 		{`by: api_key`, `ip:203.0.113.7`, `ip:203.0.113.7`},
 		{`by: header.Authorization`, `header.authorization=Bearer x`, `header.authorization:` + string(appendHash(nil, "Bearer x"))},
 		{`by: header.Authorization`, `header.authorization:-`, `header.authorization:-`},
+		{`by: path.key`, `path.key=sesame`, `path.key:` + string(appendHash(nil, "sesame"))},
+		{`by: path.key`, `path.key:` + hash, `path.key:` + hash},
 		{`by: header.X-Shop`, `header.X-SHOP:one`, `header.x-shop:one`},
 		{`by: header.X-Shop`, `header.x-shop:`, `header.x-shop:`},
 		{`by: [user, route]`, `ip:203.0.113.7|route:orders`, `ip:203.0.113.7|route:orders`},
