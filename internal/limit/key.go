@@ -3,6 +3,7 @@ package limit
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -198,32 +199,59 @@ func (l *Limit) appendIP(b []byte, a netip.Addr) []byte {
 // appendField appends the value of a header field. Several are one, as RFC 9110 section 5.3
 // reads them.
 func appendField(b []byte, h *exchange.Header, p *part) []byte {
-	at, n, only := len(b), 0, ""
+	n, size, only := 0, 0, ""
 	fields := h.Fields()
 	for i := range fields {
-		f := &fields[i]
-		if f.Key != p.field || p.field == exchange.KeyOther && !exchange.EqualFold(f.Name, p.name) {
-			continue
-		}
-		switch n++; n {
-		case 1:
-			only = f.Value
-		case 2:
-			b = append(b, only...)
-			fallthrough
-		default:
-			b = append(append(b, separator(p.field)...), f.Value...)
+		if f := &fields[i]; p.isOf(f) {
+			n, size, only = n+1, size+len(f.Value)+1, f.Value
 		}
 	}
 	switch {
 	case n == 0:
 		return append(b, missing...)
+	case n > 1 && size > scratch:
+		return appendLong(b, h, p)
 	case n > 1:
-		return finish(b, at, p.secret)
+		at := len(b)
+		return finish(p.join(b, h), at, p.secret)
 	case p.secret:
 		return appendHash(b, only)
 	}
 	return appendValue(b, only)
+}
+
+// isOf tells whether a header field is what the part counts by.
+func (p *part) isOf(f *exchange.Field) bool {
+	return f.Key == p.field && (p.field != exchange.KeyOther || exchange.EqualFold(f.Name, p.name))
+}
+
+// join appends all values of the header field.
+func (p *part) join(b []byte, h *exchange.Header) []byte {
+	fields, between := h.Fields(), ""
+	for i := range fields {
+		if f := &fields[i]; p.isOf(f) {
+			b = append(append(b, between...), f.Value...)
+			between = separator(p.field)
+		}
+	}
+	return b
+}
+
+// appendLong appends the hash of all values of a header field that are together more than
+// memory for keys is to grow by.
+func appendLong(b []byte, h *exchange.Header, p *part) []byte {
+	if !p.secret {
+		b = append(b, '~')
+	}
+	d, at, between := sha256.New(), len(b), ""
+	fields := h.Fields()
+	for i := range fields {
+		if f := &fields[i]; p.isOf(f) {
+			b = digest(d, digest(d, b, at, between), at, f.Value)
+			between = separator(p.field)
+		}
+	}
+	return appendSum(b, d)
 }
 
 // separator stands between the values of several fields of one name. Cookies have their
@@ -289,10 +317,34 @@ var special = func() (set [256]bool) {
 	return set
 }()
 
-// appendHash appends the hash of a value.
+// scratch is up to how many bytes of what is to be hashed are copied behind the keys, so that
+// their memory, which is kept for other requests, stays small.
+const scratch = 4 << 10
+
+// appendHash appends the hash of a value. It allocates for one that is above scratch.
 func appendHash(b []byte, value string) []byte {
 	at := len(b)
-	return hashed(append(b, value...), at)
+	if len(value) <= scratch {
+		return hashed(append(b, value...), at)
+	}
+	d := sha256.New()
+	return appendSum(digest(d, b, at, value), d)
+}
+
+// digest adds a value to a hash, by way of what is behind at in b.
+func digest(d hash.Hash, b []byte, at int, value string) []byte {
+	for len(value) > 0 {
+		n := min(len(value), scratch)
+		b = append(b[:at], value[:n]...)
+		d.Write(b[at:])
+		value = value[n:]
+	}
+	return b[:at]
+}
+
+func appendSum(b []byte, d hash.Hash) []byte {
+	var sum [sha256.Size]byte
+	return base64.RawURLEncoding.AppendEncode(b, d.Sum(sum[:0])[:hashBytes])
 }
 
 // hashed replaces the end of b by its hash.

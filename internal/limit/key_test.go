@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"yett/internal/exchange"
+	"yett/internal/meter"
 )
 
 // told is a part of a key as somebody reads it who has only the text.
@@ -229,5 +230,41 @@ func TestIssuers(t *testing.T) {
 	x, b := user("a/b", "42", "t"), make([]byte, 0, 256)
 	if n := testing.AllocsPerRun(100, func() { b = l.appendKey(b[:0], x) }); n != 0 && !raceDetector {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Memory for keys is kept for other requests, so that values of a megabyte must not make it
+// large; and their hash is the same as that of short ones.
+func TestLongValues(t *testing.T) {
+	long := strings.Repeat("0123456789abcdef", 1<<16)
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return base64.RawURLEncoding.EncodeToString(sum[:16])
+	}
+	for _, name := range []string{"Authorization", "Cookie", "X-Shop"} {
+		for _, values := range [][]string{
+			{long}, {long, long[:scratch+1]}, {"a", long, ""}, {"", long}, {long[:scratch-1], ""}, {long[:scratch], ""}, {long[:scratch-1], long[:1]},
+			{long[:scratch]}, {long[:scratch+1]}, {long[:scratch/2], long[:scratch/2-1]}, {long[:2*scratch]},
+		} {
+			l, x := one(t, "limit: 1, window: 1m, by: [user, header."+name+"]"), request("u")
+			for _, v := range values {
+				x.Request.Add(name, v)
+			}
+			want, between := "user:u|header."+strings.ToLower(name)+":", ","
+			switch name {
+			case "X-Shop":
+				want += "~"
+			case "Cookie":
+				between = "; "
+			}
+			var c meter.Call
+			l.Claim(&c, x, 1)
+			if got := c.Claims[0].Key; got != want+hash(strings.Join(values, between)) {
+				t.Errorf("%s of %d fields: %s", name, len(values), got)
+			}
+			if n := cap(c.Keys); n > 4*scratch {
+				t.Errorf("memory for keys has grown to %d", n)
+			}
+		}
 	}
 }
