@@ -20,6 +20,7 @@ import (
 //   - one of more than 64 bytes is ~ and its hash;
 //   - - is one that is missing; a value that is "-", or begins with ~, has that encoded;
 //   - secrets are their hash;
+//   - methods that nobody has defined are "other", all of them;
 //   - where there are several issuers, the name of the caller's stands before a user and a
 //     tenant, with / between: user:staff/42. A / in the name is percent-encoded.
 //
@@ -151,9 +152,22 @@ func (l *Limit) valueOf(p *part, x *exchange.Exchange) string {
 	case byHost:
 		return x.Host
 	case byMethod:
-		return x.Method
+		return methodValue(x.Method)
 	}
 	return x.Param(p.name) // byPath
+}
+
+// otherMethod stands for all methods that nobody has defined: a caller may make up as many as
+// it likes.
+const otherMethod = "other"
+
+// methodValue is how a method stands in keys (RFC 9110 section 9, RFC 5789).
+func methodValue(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "":
+		return method
+	}
+	return otherMethod
 }
 
 func (l *Limit) appendUser(b []byte, x *exchange.Exchange) []byte {

@@ -66,7 +66,7 @@ func FuzzKey(f *testing.F) {
 		x := &exchange.Exchange{Method: method, Host: host, Client: netip.MustParseAddr("203.0.113.7")}
 		x.Identity.Subject = subject
 		x.AddParam("id", param)
-		want := []told{{"user", should(subject)}, {"host", should(host)}, {"method", should(method)}, {"header.x-a", "missing"}, {"path.id", should(param)}}
+		want := []told{{"user", should(subject)}, {"host", should(host)}, {"method", should(methodValue(method))}, {"header.x-a", "missing"}, {"path.id", should(param)}}
 		for i, v := range []string{subject, host, method, "a", param} {
 			if v == "" {
 				want[i].value = "missing"
@@ -139,6 +139,10 @@ func TestTyped(t *testing.T) {
 		{`by: header.X-Shop`, `header.x-shop:`, `header.x-shop:`},
 		{`by: [user, route]`, `ip:203.0.113.7|route:orders`, `ip:203.0.113.7|route:orders`},
 		{`by: everyone`, `everyone`, `everyone`},
+		{`by: method`, `method:GET`, `method:GET`},
+		{`by: method`, `method:PURGE`, `method:other`},
+		{`by: method`, `method=get`, `method:other`},
+		{`by: method`, `method:-`, `method:-`},
 	} {
 		got, err := one(t, "limit: 1, window: 1m, "+tt.by).Keys(tt.text)
 		if err != nil || got != tt.want {
@@ -265,6 +269,21 @@ func TestLongValues(t *testing.T) {
 			if n := cap(c.Keys); n > 4*scratch {
 				t.Errorf("memory for keys has grown to %d", n)
 			}
+		}
+	}
+}
+
+// Methods that somebody makes up are one value, so that none of them is a fresh limit.
+func TestMadeUpMethods(t *testing.T) {
+	l := one(t, "limit: 1, window: 1m, by: [ip, method]")
+	for method, want := range map[string]string{
+		"GET": "GET", "HEAD": "HEAD", "POST": "POST", "PUT": "PUT", "DELETE": "DELETE", "CONNECT": "CONNECT", "OPTIONS": "OPTIONS", "TRACE": "TRACE", "PATCH": "PATCH",
+		"": "-", "get": "other", "X1": "other", "X2": "other", "PURGE": "other", "other": "other", strings.Repeat("X", 100): "other",
+	} {
+		x := request("")
+		x.Method = method
+		if got := claim(l, x).Key; got != "ip:203.0.113.7|method:"+want {
+			t.Errorf("%s: %s", method, got)
 		}
 	}
 }

@@ -80,6 +80,9 @@ func (l *Limit) typedPart(b []byte, p *part, piece string) ([]byte, error) {
 				return nil, err
 			}
 		}
+		if p.kind == byMethod && value != missing {
+			return append(b, methodValue(value)...), nil
+		}
 		secret := p.secret && label == p.label
 		if plain {
 			return typedPlain(b, value, secret), nil
