@@ -101,6 +101,14 @@ func lookFor(takes []store.Take) []store.Take {
 	return looks
 }
 
+// close ends the looking for a store, and lets nothing begin any more.
+func (g *guard) close(stop context.CancelFunc) {
+	g.mu.Lock()
+	stop()
+	g.mu.Unlock()
+	g.probing.Wait()
+}
+
 // look asks the store until it is back.
 func (g *guard) look(pause time.Duration, looks []store.Take) {
 	ticker := time.NewTicker(pause)
