@@ -39,7 +39,7 @@ func TestD13GoodLoginsAreNotRefused(t *testing.T) {
 				time.Sleep(20 * time.Millisecond) // what comparing a password takes
 				w.WriteHeader(200)
 			}
-			s := setLimitedStage(t, map[string]http.HandlerFunc{"/api/v1/auth/good": slow, "/api/v1/auth/login": status(401)}, append(env, "RATE_LIMIT_GLOBAL_MAX=10000")...)
+			s := setLimitedStageOf(t, patient(t), map[string]http.HandlerFunc{"/api/v1/auth/good": slow, "/api/v1/auth/login": status(401)}, append(env, "RATE_LIMIT_GLOBAL_MAX=10000")...)
 			together(make([]int, 50), func(int) {
 				if got := s.ask(t, "POST", "/api/v1/auth/good", ""); got.StatusCode != 200 {
 					t.Errorf("status %d: %s", got.StatusCode, got.body)
@@ -61,7 +61,7 @@ func TestD13FailedLoginsAreLimited(t *testing.T) {
 				time.Sleep(20 * time.Millisecond) // what comparing a password takes
 				w.WriteHeader(401)
 			}
-			s := setLimitedStage(t, map[string]http.HandlerFunc{"/api/v1/auth/login": slow}, env...)
+			s := setLimitedStageOf(t, patient(t), map[string]http.HandlerFunc{"/api/v1/auth/login": slow}, env...)
 			var failed, refusedOnes atomic.Int64
 			together(make([]int, 50), func(int) {
 				switch got := s.ask(t, "POST", "/api/v1/auth/login", ""); got.StatusCode {
@@ -190,7 +190,7 @@ func TestD14NoCreditFromTheLastWindow(t *testing.T) {
 			answers := failedLogins()
 			answers["/api/v1/auth/slow"] = slow
 			const window = time.Second
-			s := setLimitedStage(t, answers, append(env, "RATE_LIMIT_WINDOW_MS="+strconv.FormatInt(window.Milliseconds(), 10))...)
+			s := setLimitedStageOf(t, patient(t), answers, append(env, "RATE_LIMIT_WINDOW_MS="+strconv.FormatInt(window.Milliseconds(), 10))...)
 			done := make(chan int, 3)
 			for range 3 {
 				go func() { done <- s.ask(t, "POST", "/api/v1/auth/slow", "").StatusCode }()
@@ -628,7 +628,7 @@ func TestContractConcurrentRequests(t *testing.T) {
 func TestContractLimitsAreShared(t *testing.T) {
 	t.Parallel()
 	env := stores(t)["in Redis"]
-	nodes := []*stage{setLimitedStage(t, failedLogins(), env...), setLimitedStage(t, failedLogins(), env...)}
+	nodes := []*stage{setLimitedStageOf(t, patient(t), failedLogins(), env...), setLimitedStageOf(t, patient(t), failedLogins(), env...)}
 	turn := 0
 	ask := func(method, path string) func() answer {
 		return func() answer {
@@ -660,7 +660,7 @@ func TestContractStoreIsAsDocumented(t *testing.T) {
 	if got := server.Do(strings.Fields(user)...); got[0] != "+OK" {
 		t.Fatalf("%s: %q", user, got)
 	}
-	file := changed(t, "    password: \"${REDIS_PASSWORD:-}\"\n", "    password: \"${REDIS_PASSWORD:-}\"\n    username: gateway\n",
+	file := patient(t, "    port: ${REDIS_PORT:-6379}\n", "    port: ${REDIS_PORT:-6379}\n    username: gateway\n",
 		"  admin:\n    limit: 20\n", "  admin:\n    precision: leased\n    limit: 20\n")
 	s := setLimitedStageOf(t, file, failedLogins(), "REDIS_HOST="+server.Host, "REDIS_PORT="+strconv.Itoa(server.Port), "REDIS_PASSWORD=secret")
 	admin := tokenOf(t, "system_admin")
