@@ -144,7 +144,7 @@ func (m *Meter) askLeft(cl *Claim, now time.Time) bool {
 	}
 	m.guard.worked()
 	if cl.result(&takes[0]); cl.Verdict == Exceeded {
-		m.remember(cl, time.Now())
+		m.remember(cl, now)
 	}
 	return true
 }

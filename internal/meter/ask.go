@@ -147,7 +147,7 @@ func (m *Meter) answers(c *Call, n int, asked time.Time) {
 			cl.lease = m.leases.fill(m.id(cl), cl.lease, t, asked, now)
 			cl.Left, cl.More, cl.Wait = cl.lease.left, cl.lease.more, cl.lease.wait
 		case !t.Fits:
-			m.remember(cl, now)
+			m.remember(cl, asked) // it was meant from before it has come back
 		}
 	}
 }
