@@ -120,7 +120,7 @@ func (m *Meter) refill(cl *Claim) {
 	t := store.Take{Name: cl.Name, Key: strings.Clone(cl.Key), Rule: cl.Rule} // names are the configuration's
 	s, id := cl.lease, cl.id
 	s.into(&t)
-	m.running.Go(func() {
+	begun := m.guard.begin(&m.running, func() {
 		asked := time.Now()
 		takes := []store.Take{t}
 		if err := m.shared.Take(context.Background(), asked, takes); err != nil {
@@ -131,6 +131,9 @@ func (m *Meter) refill(cl *Claim) {
 		m.guard.worked()
 		m.leases.fill(id, s, &takes[0], asked, time.Now())
 	})
+	if !begun {
+		m.leases.failed(id, s)
+	}
 }
 
 // answers gives the claims what the store has said to the first n takes.
