@@ -39,7 +39,7 @@ func limitSet(t *testing.T, text string) *limit.Set {
 		t.Fatal(err)
 	}
 	roles, problems := role.Compile(c.Roles)
-	set, more := limit.Compile(c.Limits, roles)
+	set, more := limit.Compile(c.Limits, roles, nil)
 	if problems = append(problems, more...); len(problems) > 0 {
 		t.Fatal(problems)
 	}

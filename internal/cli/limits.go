@@ -24,9 +24,10 @@ import (
 
 const (
 	limitsEndpoint = "limits"
-	// defaultTop is how many keys of each limit are shown, and mostTop how many at most.
+	// defaultTop is how many keys of each limit are shown, and mostTop how many at most: a
+	// gateway keeps no more.
 	defaultTop = 5
-	mostTop    = 1000
+	mostTop    = 128
 	// redrawEvery is how often --watch asks.
 	redrawEvery = time.Second
 )
@@ -74,12 +75,12 @@ the other, with --json one line each.`,
 	var f limitsFlags
 	file := f.common(cmd, p, "name of the only limit to show")
 	flags := cmd.Flags()
-	flags.IntVar(&f.top, "top", defaultTop, "how many keys of each limit to show")
+	flags.IntVar(&f.top, "top", defaultTop, fmt.Sprintf("how many keys of each limit to show, up to the %d that a gateway keeps", mostTop))
 	flags.BoolVarP(&f.watch, "watch", "w", false, "ask every second")
 	flags.BoolVar(&f.json, "json", false, "print JSON, as the gateway answers")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.top < 0 || f.top > mostTop {
-			return misuse(cmd, fmt.Errorf("--top is a number from 0 to %d", mostTop))
+			return misuse(cmd, fmt.Errorf("--top is a number from 0 to %d: a gateway keeps no more keys of a limit", mostTop))
 		}
 		page, err := p.limitsPage(&f, file())
 		if err != nil {

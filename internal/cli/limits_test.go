@@ -143,8 +143,8 @@ func TestLimitsMisused(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"limits", "--top", "-1"}, exitUsage, "--top is a number from 0 to 1000\n"},
-		{[]string{"limits", "--top", "1001"}, exitUsage, "--top is a number from 0 to 1000\n"},
+		{[]string{"limits", "--top", "-1"}, exitUsage, "--top is a number from 0 to 128: a gateway keeps no more keys of a limit\n"},
+		{[]string{"limits", "--top", "129"}, exitUsage, "--top is a number from 0 to 128: a gateway keeps no more keys of a limit\n"},
 		{[]string{"limits", "rest"}, exitUsage, `did you mean "reset"?`},
 		{[]string{"limits", "reset"}, exitUsage, "name the key, as yett limits shows it, such as user:42"},
 		{[]string{"limits", "reset", ""}, exitUsage, "name the key"},

@@ -201,9 +201,11 @@ type Exchange struct {
 	// Bound is what the gateway needs again when the exchange ends.
 	Bound any
 	// UpstreamTime is the time from the first attempt to the answer's head,
-	// Attempts how many there were.
+	// Attempts how many there were. Sent tells that a service may have seen the
+	// request, or a part of it.
 	UpstreamTime time.Duration
 	Attempts     int
+	Sent         bool
 	// BytesIn and BytesOut count body bytes from and to the client.
 	BytesIn, BytesOut int64
 

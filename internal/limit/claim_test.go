@@ -160,8 +160,41 @@ func TestCounts(t *testing.T) {
 	if !l.Counts(x) {
 		t.Error("an answer of the gateway itself does not count")
 	}
-	if x.Status, x.Reason = 500, exchange.ClientGone; l.Counts(x) { // D13
-		t.Error("a client that went away has failed")
+}
+
+// Who gives up what its service may have seen has used up a try: else it could try as often as
+// it likes, and leave before each answer. Before that it counts nowhere (D13).
+func TestCountsOfWhoLeaves(t *testing.T) {
+	l := one(t, `limit: 10, window: 1m, by: ip, counts: 401`)
+	for _, tt := range []struct {
+		reason *exchange.Reason
+		sent   bool
+		want   bool
+	}{
+		{exchange.ClientGone, false, false},
+		{exchange.ClientGone, true, true},
+		{exchange.BadChunk, true, true}, // a body that ends so that it leaves too
+		{exchange.TruncatedBody, true, true},
+		{exchange.TruncatedBody, false, false},
+		{exchange.UpstreamTimeout, true, false},
+		{exchange.ShuttingDown, true, false},
+		{nil, true, false},
+	} {
+		x := request("")
+		x.Sent, x.Status = tt.sent, 200
+		if tt.reason != nil {
+			x.Refuse(tt.reason)
+		}
+		if l.Counts(x) != tt.want {
+			t.Errorf("%v, sent: %v: it counts: %v", tt.reason, tt.sent, !tt.want)
+		}
+	}
+	for reason, want := range map[*exchange.Reason]bool{exchange.ClientGone: false, exchange.TruncatedBody: false, exchange.BadChunk: true} {
+		x := request("") // where statuses count that the gateway's own answers have
+		x.Refuse(reason)
+		if got := one(t, `limit: 10, window: 1m, by: ip, counts: 400-499`).Counts(x); got != want {
+			t.Errorf("%v, not sent: it counts: %v", reason, got)
+		}
 	}
 }
 
@@ -170,8 +203,9 @@ func TestKeys(t *testing.T) {
 	ada := request("ada|x y%{}ä\n")
 	ada.Identity.Tenant, ada.Identity.Role = "t-1", "admin,other"
 	ada.AddParam("id", "7/8")
+	ada.AddParam("invite_key", "sesame")
 	for _, f := range [][2]string{{"X-API-Key", "sesame"}, {"x-shop", "one"}, {"X-Shop", "two, three"}, {"Authorization", "Bearer abc"}, {"X-Empty", ""},
-		{"Cookie", "a=1"}, {"Cookie", "b=2"}, {"X-Auth-Token", "sesame"}, {"X-Long", strings.Repeat("x", 40)}, {"X-Long", strings.Repeat("y", 40)}, {"X-Tilde", "~a"}, {"X-Dash", "-"}} {
+		{"Cookie", "a=1"}, {"Cookie", "b=2"}, {"X-Auth-Token", "sesame"}, {"X-Functions-Key", "sesame"}, {"X-Long", strings.Repeat("x", 40)}, {"X-Long", strings.Repeat("y", 40)}, {"X-Tilde", "~a"}, {"X-Dash", "-"}} {
 		ada.Request.Add(f[0], f[1])
 	}
 	six, mapped, none := request(""), request(""), request("")
@@ -205,6 +239,9 @@ func TestKeys(t *testing.T) {
 		{`by: header.X-API-Key`, ada, `header.x-api-key:0MBPSxlR5K6q7IIj7SA55Q`},
 		{`by: header.X-Auth-Token`, ada, `header.x-auth-token:0MBPSxlR5K6q7IIj7SA55Q`},
 		{`by: header.X-Auth-Token`, six, `header.x-auth-token:-`},
+		{`by: header.X-Functions-Key`, ada, `header.x-functions-key:0MBPSxlR5K6q7IIj7SA55Q`},
+		{`by: path.invite_key`, ada, `path.invite_key:0MBPSxlR5K6q7IIj7SA55Q`},
+		{`by: path.invite_key`, six, `path.invite_key:-`},
 		{`by: header.X-SHOP`, ada, `header.x-shop:one,two,%20three`},
 		{`by: header.X-Empty`, ada, `header.x-empty:`},
 		{`by: header.X-None`, ada, `header.x-none:-`},

@@ -16,12 +16,17 @@ import (
 	"yett/internal/store"
 )
 
-// Compile checks the limits. Paths of problems begin with "limits".
-func Compile(c config.Mapping[config.Limit], roles *role.Set) (*Set, problem.List) {
+// Compile checks the limits. Paths of problems begin with "limits". The issuers are the
+// names of all that vouch for callers: where there are several, keys of users and tenants
+// hold them, because each issuer gives subjects as it likes.
+func Compile(c config.Mapping[config.Limit], roles *role.Set, issuers []string) (*Set, problem.List) {
 	var limits []*Limit
 	var problems problem.List
 	for i := range c {
 		b := builder{conf: &c[i].Value, roles: roles, at: "limits." + c[i].Name, out: &Limit{name: c[i].Name}}
+		if len(issuers) > 1 {
+			b.out.issuers = issuers
+		}
 		b.build()
 		limits = append(limits, b.out)
 		problems = append(problems, b.problems...)
@@ -446,7 +451,7 @@ func (b *builder) pathPart(at, name string) (p part, ok bool) {
 	case name == "" || strings.ContainsFunc(name, wrong) || !letter(rune(name[0])):
 		b.fail(at, "write the name without braces, such as path.id for /users/{id}", "%q can't be the name of a value of a path", name)
 	default:
-		return part{kind: byPath, name: name, label: "path." + name + ":"}, true
+		return part{kind: byPath, name: name, label: "path." + name + ":", secret: exchange.SecretName(name)}, true
 	}
 	return p, false
 }

@@ -17,7 +17,7 @@ limits:
 `
 
 // compile compiles limits that a test has written.
-func compile(tb testing.TB, limits string) (*Set, problem.List) {
+func compile(tb testing.TB, limits string, issuers ...string) (*Set, problem.List) {
 	tb.Helper()
 	c, err := config.Parse("yett.yaml", []byte(top+"  "+strings.ReplaceAll(strings.TrimSpace(limits), "\n", "\n  ")+"\n"), nil)
 	if err != nil {
@@ -27,14 +27,14 @@ func compile(tb testing.TB, limits string) (*Set, problem.List) {
 	if len(problems) > 0 {
 		tb.Fatal(problems)
 	}
-	s, problems := Compile(c.Limits, roles)
+	s, problems := Compile(c.Limits, roles, issuers)
 	return s, c.Source.Locate(problems)
 }
 
 // one compiles a limit that has to be good.
-func one(tb testing.TB, body string) *Limit {
+func one(tb testing.TB, body string, issuers ...string) *Limit {
 	tb.Helper()
-	s, problems := compile(tb, "a: {"+body+"}")
+	s, problems := compile(tb, "a: {"+body+"}", issuers...)
 	if len(problems) > 0 {
 		tb.Fatalf("%s:\n%v", body, problems)
 	}
@@ -178,10 +178,10 @@ func TestBrokenRoles(t *testing.T) {
 	var c config.Limit
 	c.SetDefaults()
 	c.Limit, c.Window, c.By, c.For = 1, config.Duration(1e9), config.StringList{"ip"}, config.StringList{"min_role:a", "min_role:b"}
-	if _, problems := Compile(config.Mapping[config.Limit]{{Name: "x", Value: c}}, roles); len(problems) > 0 {
+	if _, problems := Compile(config.Mapping[config.Limit]{{Name: "x", Value: c}}, roles, nil); len(problems) > 0 {
 		t.Error(problems)
 	}
-	_, problems = Compile(config.Mapping[config.Limit]{{Name: "x", Value: c}}, nil)
+	_, problems = Compile(config.Mapping[config.Limit]{{Name: "x", Value: c}}, nil, nil)
 	if len(problems) != 2 || problems[0].Hint != "define it under roles, at the top level" {
 		t.Error(problems)
 	}

@@ -3,6 +3,7 @@ package limit
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -18,7 +19,10 @@ import (
 //   - %, |, braces, blanks, control characters and all that is not ASCII are percent-encoded;
 //   - one of more than 64 bytes is ~ and its hash;
 //   - - is one that is missing; a value that is "-", or begins with ~, has that encoded;
-//   - secrets are their hash.
+//   - secrets are their hash;
+//   - methods that nobody has defined are "other", all of them;
+//   - where there are several issuers, the name of the caller's stands before a user and a
+//     tenant, with / between: user:staff/42. A / in the name is percent-encoded.
 //
 // A hash is the first 128 bits of SHA-256, in base64url.
 
@@ -60,10 +64,10 @@ func (k partKind) looksAtIP() bool {
 // part is one thing that a limit counts by.
 type part struct {
 	kind  partKind
-	name  string // of the header, in lower case, or of the path's value
-	label string // what stands before the value in a key: "user:"
-	// field is the header's Key. A secret one is shown as its hash.
-	field  exchange.Key
+	name  string       // of the header, in lower case, or of the path's value
+	label string       // what stands before the value in a key: "user:"
+	field exchange.Key // the header's
+	// secret tells that values are likely to be secrets, and stand in keys as their hash.
 	secret bool
 }
 
@@ -118,10 +122,20 @@ func (l *Limit) appendPart(b []byte, p *part, x *exchange.Exchange) []byte {
 		}
 	}
 	b = append(b, p.label...)
+	if p.kind == byTenant {
+		b = l.appendIssuer(b, x.Identity.Issuer)
+	}
 	if p.kind == byHeader || p.kind == byAPIKey {
 		return appendField(b, &x.Request, p)
 	}
-	return appendOrMissing(b, l.valueOf(p, x))
+	value := l.valueOf(p, x)
+	switch {
+	case value == "":
+		return append(b, missing...)
+	case p.secret:
+		return appendHash(b, value)
+	}
+	return appendValue(b, value)
 }
 
 // valueOf returns the value of a part that has one.
@@ -138,16 +152,45 @@ func (l *Limit) valueOf(p *part, x *exchange.Exchange) string {
 	case byHost:
 		return x.Host
 	case byMethod:
-		return x.Method
+		return methodValue(x.Method)
 	}
 	return x.Param(p.name) // byPath
+}
+
+// otherMethod stands for all methods that nobody has defined: a caller may make up as many as
+// it likes.
+const otherMethod = "other"
+
+// methodValue is how a method stands in keys (RFC 9110 section 9, RFC 5789).
+func methodValue(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "":
+		return method
+	}
+	return otherMethod
 }
 
 func (l *Limit) appendUser(b []byte, x *exchange.Exchange) []byte {
 	if !x.Identity.Known() {
 		return l.appendIP(b, x.Client)
 	}
-	return appendValue(append(b, "user:"...), x.Identity.Subject)
+	b = l.appendIssuer(append(b, "user:"...), x.Identity.Issuer)
+	return appendValue(b, x.Identity.Subject)
+}
+
+// appendIssuer appends what stands before a value that only its issuer gives sense to.
+func (l *Limit) appendIssuer(b []byte, name string) []byte {
+	if l.issuers == nil {
+		return b
+	}
+	for {
+		head, rest, more := strings.Cut(name, "/")
+		b = appendEscaped(b, head)
+		if !more {
+			return append(b, '/')
+		}
+		b, name = append(b, "%2F"...), rest
+	}
 }
 
 func (l *Limit) appendIP(b []byte, a netip.Addr) []byte {
@@ -170,32 +213,59 @@ func (l *Limit) appendIP(b []byte, a netip.Addr) []byte {
 // appendField appends the value of a header field. Several are one, as RFC 9110 section 5.3
 // reads them.
 func appendField(b []byte, h *exchange.Header, p *part) []byte {
-	at, n, only := len(b), 0, ""
+	n, size, only := 0, 0, ""
 	fields := h.Fields()
 	for i := range fields {
-		f := &fields[i]
-		if f.Key != p.field || p.field == exchange.KeyOther && !exchange.EqualFold(f.Name, p.name) {
-			continue
-		}
-		switch n++; n {
-		case 1:
-			only = f.Value
-		case 2:
-			b = append(b, only...)
-			fallthrough
-		default:
-			b = append(append(b, separator(p.field)...), f.Value...)
+		if f := &fields[i]; p.isOf(f) {
+			n, size, only = n+1, size+len(f.Value)+1, f.Value
 		}
 	}
 	switch {
 	case n == 0:
 		return append(b, missing...)
+	case n > 1 && size > scratch:
+		return appendLong(b, h, p)
 	case n > 1:
-		return finish(b, at, p.secret)
+		at := len(b)
+		return finish(p.join(b, h), at, p.secret)
 	case p.secret:
 		return appendHash(b, only)
 	}
 	return appendValue(b, only)
+}
+
+// isOf tells whether a header field is what the part counts by.
+func (p *part) isOf(f *exchange.Field) bool {
+	return f.Key == p.field && (p.field != exchange.KeyOther || exchange.EqualFold(f.Name, p.name))
+}
+
+// join appends all values of the header field.
+func (p *part) join(b []byte, h *exchange.Header) []byte {
+	fields, between := h.Fields(), ""
+	for i := range fields {
+		if f := &fields[i]; p.isOf(f) {
+			b = append(append(b, between...), f.Value...)
+			between = separator(p.field)
+		}
+	}
+	return b
+}
+
+// appendLong appends the hash of all values of a header field that are together more than
+// memory for keys is to grow by.
+func appendLong(b []byte, h *exchange.Header, p *part) []byte {
+	if !p.secret {
+		b = append(b, '~')
+	}
+	d, at, between := sha256.New(), len(b), ""
+	fields := h.Fields()
+	for i := range fields {
+		if f := &fields[i]; p.isOf(f) {
+			b = digest(d, digest(d, b, at, between), at, f.Value)
+			between = separator(p.field)
+		}
+	}
+	return appendSum(b, d)
 }
 
 // separator stands between the values of several fields of one name. Cookies have their
@@ -222,13 +292,6 @@ func finish(b []byte, at int, secret bool) []byte {
 		copy(plain[:], b[at:])
 		return appendValue(b[:at], exchange.View(plain[:n]))
 	}
-}
-
-func appendOrMissing(b []byte, value string) []byte {
-	if value == "" {
-		return append(b, missing...)
-	}
-	return appendValue(b, value)
 }
 
 // appendValue appends a plain value as it stands in a key.
@@ -268,10 +331,34 @@ var special = func() (set [256]bool) {
 	return set
 }()
 
-// appendHash appends the hash of a value.
+// scratch is up to how many bytes of what is to be hashed are copied behind the keys, so that
+// their memory, which is kept for other requests, stays small.
+const scratch = 4 << 10
+
+// appendHash appends the hash of a value. It allocates for one that is above scratch.
 func appendHash(b []byte, value string) []byte {
 	at := len(b)
-	return hashed(append(b, value...), at)
+	if len(value) <= scratch {
+		return hashed(append(b, value...), at)
+	}
+	d := sha256.New()
+	return appendSum(digest(d, b, at, value), d)
+}
+
+// digest adds a value to a hash, by way of what is behind at in b.
+func digest(d hash.Hash, b []byte, at int, value string) []byte {
+	for len(value) > 0 {
+		n := min(len(value), scratch)
+		b = append(b[:at], value[:n]...)
+		d.Write(b[at:])
+		value = value[n:]
+	}
+	return b[:at]
+}
+
+func appendSum(b []byte, d hash.Hash) []byte {
+	var sum [sha256.Size]byte
+	return base64.RawURLEncoding.AppendEncode(b, d.Sum(sum[:0])[:hashBytes])
 }
 
 // hashed replaces the end of b by its hash.

@@ -82,6 +82,7 @@ type Limit struct {
 	tiers      []tier
 
 	parts    []part
+	issuers  []string // that keys of users and tenants hold; nil where there is only one
 	ip4, ip6 network
 	service  string // of the requests, where it is known
 	explain  string
@@ -206,9 +207,14 @@ func (l *Limit) excepts(client netip.Addr) bool {
 }
 
 // Counts tells whether an answer counts, for a limit that asks for statuses. It has to be
-// asked when the answer's head is known: a client that leaves later has had its answer.
+// asked when the answer's head is known, or that there is none: a client that leaves later
+// has had its answer. One that gives up before counts if the service may have seen the
+// request, and else nowhere: it could try as often as it likes, and leave each time.
 func (l *Limit) Counts(x *exchange.Exchange) bool {
-	if x.Reason == exchange.ClientGone { // nobody's failure
+	switch {
+	case x.Sent && x.Reason != nil && x.Reason.Status < 500: // it broke off on the client's side
+		return true
+	case x.Reason == exchange.ClientGone, x.Reason == exchange.TruncatedBody:
 		return false
 	}
 	for _, s := range l.statuses {

@@ -9,7 +9,7 @@ import (
 )
 
 // Keys returns the key that an operator means: that of one caller, as commands show it, such as
-// user:u-1 or ip:203.0.113.7, with | between the parts of a mix. Behind a : stands what is
+// user:u-1 or ip:203.0.113.7 (user:staff/u-1, where there are several issuers), with | between the parts of a mix. Behind a : stands what is
 // shown, percent-encoded where that is; what can't stand in a key as it is gets encoded. Behind
 // a = stands a plain value, of whatever characters: user=100%, api_key=SECRET, whose
 // hash is the key. An address stands for the network that is counted together. Only the
@@ -38,7 +38,7 @@ func (l *Limit) wanted() string {
 		p := &l.parts[i]
 		shape := p.label
 		if p.kind != byEveryone {
-			shape += "VALUE"
+			shape += l.issuerShape(shape) + "VALUE"
 		}
 		shapes = append(shapes, shape)
 	}
@@ -74,6 +74,15 @@ func (l *Limit) typedPart(b []byte, p *part, piece string) ([]byte, error) {
 		if label == "ip:" {
 			return l.typedIP(b, value)
 		}
+		if l.issuerShape(label) != "" {
+			var err error
+			if b, value, err = l.typedIssuer(b, label, value, plain); err != nil {
+				return nil, err
+			}
+		}
+		if p.kind == byMethod && value != missing {
+			return append(b, methodValue(value)...), nil
+		}
 		secret := p.secret && label == p.label
 		if plain {
 			return typedPlain(b, value, secret), nil
@@ -81,6 +90,34 @@ func (l *Limit) typedPart(b []byte, p *part, piece string) ([]byte, error) {
 		return typedShown(b, value, secret)
 	}
 	return nil, l.otherPart(p, piece, at)
+}
+
+// issuerShape is what stands before a value of that label: "ISSUER/", or nothing.
+func (l *Limit) issuerShape(label string) string {
+	if l.issuers != nil && (label == "user:" || label == "tenant:") {
+		return "ISSUER/"
+	}
+	return ""
+}
+
+// typedIssuer appends the issuer that a value begins with, and returns the rest of it.
+func (l *Limit) typedIssuer(b []byte, label, value string, plain bool) (key []byte, rest string, err error) {
+	longest := ""
+	for _, name := range l.issuers {
+		head := name + "/"
+		if !plain {
+			head = string(l.appendIssuer(nil, name))
+		}
+		if strings.HasPrefix(value, head) && len(value) > len(head) && len(head) > len(longest) {
+			key, rest, longest = l.appendIssuer(b, name), value[len(head):], head
+		}
+	}
+	if longest != "" {
+		return key, rest, nil
+	}
+	word := strings.TrimSuffix(label, ":")
+	return nil, "", fmt.Errorf("there are several issuers, each with %ss of its own: write %sISSUER/VALUE, or %s=ISSUER/VALUE for a plain value, where ISSUER is %s",
+		word, label, word, either(l.issuers))
 }
 
 // otherPart is the error of a piece that is not the part. It shows no value, which may be
@@ -93,8 +130,12 @@ func (l *Limit) otherPart(p *part, piece string, at int) error {
 	if p.kind == byEveryone {
 		return fmt.Errorf("limit %q counts everyone together: write everyone", l.name)
 	}
-	return fmt.Errorf("limit %q counts by %s, not by %s: write %sVALUE as commands show it, or %s=VALUE for a plain value", l.name,
-		name, given, strings.Join(p.accepts(), "VALUE or "), name)
+	var shapes []string
+	for _, label := range p.accepts() {
+		shapes = append(shapes, label+l.issuerShape(label)+"VALUE")
+	}
+	return fmt.Errorf("limit %q counts by %s, not by %s: write %s as commands show it, or %s=%sVALUE for a plain value", l.name,
+		name, given, strings.Join(shapes, " or "), name, l.issuerShape(p.label))
 }
 
 // typedIP appends an address, or the network that it is in.

@@ -144,7 +144,7 @@ func (m *Meter) askLeft(cl *Claim, now time.Time) bool {
 	}
 	m.guard.worked()
 	if cl.result(&takes[0]); cl.Verdict == Exceeded {
-		m.remember(cl, time.Now())
+		m.remember(cl, now)
 	}
 	return true
 }
@@ -156,7 +156,7 @@ func (m *Meter) Settle(c *Call, now time.Time) {
 	n := 0
 	for i := range c.Claims {
 		cl := &c.Claims[i]
-		if cl.Kind != After || !cl.Counts || m.Peek {
+		if cl.Kind != After || !cl.Counts || cl.skip || m.Peek {
 			continue
 		}
 		c.take(n, i, store.Charge)

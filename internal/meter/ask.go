@@ -120,7 +120,7 @@ func (m *Meter) refill(cl *Claim) {
 	t := store.Take{Name: cl.Name, Key: strings.Clone(cl.Key), Rule: cl.Rule} // names are the configuration's
 	s, id := cl.lease, cl.id
 	s.into(&t)
-	begun := m.guard.begin(&m.running, func() {
+	begun := m.begin(func() {
 		asked := time.Now()
 		takes := []store.Take{t}
 		if err := m.shared.Take(context.Background(), asked, takes); err != nil {
@@ -147,7 +147,7 @@ func (m *Meter) answers(c *Call, n int, asked time.Time) {
 			cl.lease = m.leases.fill(m.id(cl), cl.lease, t, asked, now)
 			cl.Left, cl.More, cl.Wait = cl.lease.left, cl.lease.more, cl.lease.wait
 		case !t.Fits:
-			m.remember(cl, now)
+			m.remember(cl, asked) // it was meant from before it has come back
 		}
 	}
 }

@@ -22,13 +22,9 @@ type debts struct {
 type debtor struct{ name, key string }
 
 type debt struct {
-	rule  store.Rule
-	cost  int64
-	tries int // to pay it
+	rule store.Rule
+	cost int64
 }
-
-// maxTries is how often it is tried to pay a debt. What the store never takes is dropped.
-const maxTries = 10
 
 func newDebts() *debts { return &debts{open: make(map[debtor]debt)} }
 
@@ -43,7 +39,7 @@ func (d *debts) add(name, key string, rule store.Rule, cost int64) {
 	default:
 		name, key = string([]byte(name)), string([]byte(key)) // they are views
 	}
-	d.open[debtor{name, key}] = debt{rule, owed.cost + cost, owed.tries}
+	d.open[debtor{name, key}] = debt{rule, owed.cost + cost}
 }
 
 // paid is how many debts are paid at the same time.
@@ -133,9 +129,7 @@ func (d *debts) takeBack(owed map[debtor]debt) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for who, old := range owed {
-		if old.tries++; old.tries < maxTries {
-			d.open[who] = d.open[who].plus(old)
-		}
+		d.open[who] = d.open[who].plus(old)
 	}
 }
 
@@ -145,7 +139,6 @@ func (d debt) plus(old debt) debt {
 		return old
 	}
 	d.cost += old.cost
-	d.tries = old.tries
 	return d
 }
 

@@ -39,7 +39,6 @@ type guard struct {
 	probe   func(ctx context.Context, writes []store.Take) error
 	ctx     context.Context
 	probing sync.WaitGroup
-	closed  bool
 }
 
 func (g *guard) lost() bool { return g.isLost.Load() }
@@ -75,7 +74,7 @@ func (g *guard) lose(err error, takes []store.Take) {
 func (g *guard) open(takes []store.Take) (lasted time.Duration, changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.isLost.Load() || g.closed {
+	if g.isLost.Load() || g.ctx.Err() != nil {
 		return 0, false
 	}
 	writes := probes(takes)
@@ -115,6 +114,14 @@ func probes(takes []store.Take) []store.Take {
 	return probes
 }
 
+// close ends the looking for a store, and lets nothing begin any more.
+func (g *guard) close(stop context.CancelFunc) {
+	g.mu.Lock()
+	stop()
+	g.mu.Unlock()
+	g.probing.Wait()
+}
+
 // look asks the store until it is back.
 func (g *guard) look(pause time.Duration, writes []store.Take) {
 	ticker := time.NewTicker(pause)
@@ -142,23 +149,6 @@ func (g *guard) find() {
 	g.isLost.Store(false)
 	g.mu.Unlock()
 	g.changed(false, nil, lasted)
-}
-
-// begin runs f, unless the Meter is being closed, and tells whether it does.
-func (g *guard) begin(running *sync.WaitGroup, f func()) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closed {
-		running.Go(f)
-	}
-	return !g.closed
-}
-
-// close makes that nothing begins from here on.
-func (g *guard) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
 }
 
 // state returns since when the store is lost or there, and how often it was lost.

@@ -49,7 +49,20 @@ type Meter struct {
 	top     *top
 
 	stop    context.CancelFunc
+	mu      sync.Mutex // held to begin something that runs, and to end that
+	closed  bool
 	running sync.WaitGroup
+}
+
+// begin lets f run until Close waits for it. It returns false after that.
+func (m *Meter) begin(f func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.running.Go(f)
+	return true
 }
 
 // New returns a Meter that counts here. Close has to follow.
@@ -75,9 +88,9 @@ func (m *Meter) Share(s store.Store, lost error) {
 		return
 	}
 	forgetter := &forgetter{forget: m.forgetHere, done: make(map[string]bool)}
-	m.running.Go(func() { m.payDebts(m.guard.ctx) })
-	m.running.Go(func() { m.nodes.follow(m.guard.ctx, s) })
-	m.running.Go(func() { s.Follow(m.guard.ctx, forgottenSet, forgetter) })
+	m.begin(func() { m.payDebts(m.guard.ctx) })
+	m.begin(func() { m.nodes.follow(m.guard.ctx, s) })
+	m.begin(func() { s.Follow(m.guard.ctx, forgottenSet, forgetter) })
 }
 
 // Watch shows the limits of these names in State, used or not, and no others.
@@ -85,8 +98,10 @@ func (m *Meter) Watch(names []string) { m.top.keep(names) }
 
 // Close ends what the Meter has running. It leaves the stores alone.
 func (m *Meter) Close() {
-	m.stop()
-	m.guard.close()
+	m.guard.close(m.stop)
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
 	m.running.Wait()
 }
 
@@ -122,8 +137,7 @@ func (m *Meter) probe(ctx context.Context, writes []store.Take) error {
 	if err := m.shared.Take(ctx, time.Now(), slices.Clone(writes)); err != nil {
 		return err
 	}
-	_ = m.debts.pay(ctx, m.shared, m.Here) // what can't be paid now is paid later
-	return nil
+	return m.debts.pay(ctx, m.shared, m.Here)
 }
 
 // payDebts pays what is owed while the store is there, until ctx ends.

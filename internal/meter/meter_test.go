@@ -25,7 +25,8 @@ type frail struct {
 	*memory.Store
 	calls atomic.Int64 // of Take
 	fails atomic.Pointer[error]
-	hangs atomic.Bool // until the budget is over
+	hangs atomic.Bool   // until the budget is over
+	slow  time.Duration // to answer, once it has taken
 }
 
 const frailBudget = 25 * time.Millisecond
@@ -58,7 +59,9 @@ func (s *frail) Take(ctx context.Context, now time.Time, takes []store.Take) err
 	if err := s.err(); err != nil {
 		return err
 	}
-	return s.Store.Take(ctx, time.Now(), takes) // by its own clock
+	err := s.Store.Take(ctx, time.Now(), takes) // by its own clock
+	time.Sleep(s.slow)
+	return err
 }
 
 func (s *frail) Add(ctx context.Context, set string, entries ...store.Entry) error {
@@ -179,6 +182,37 @@ func TestHammeringAsksNobody(t *testing.T) {
 			t.Error("somebody else was refused")
 		}
 	})
+}
+
+// A refusal that comes slowly is not believed for longer than it was meant: who comes when
+// Retry-After says so passes.
+func TestSlowRefusalsEndInTime(t *testing.T) {
+	const slow = 20 * time.Millisecond
+	for name, request := range map[string]func(t *testing.T, m *Meter) bool{
+		"rate":  func(t *testing.T, m *Meter) bool { return passes(t, m, 1, rateClaim("a", "x", 3)) == 1 },
+		"after": func(t *testing.T, m *Meter) bool { return afterRequest(t, m, 3, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFrail(t)
+				s.slow = slow
+				m, _ := newMeter(t, s)
+				other, _ := newMeter(t, s) // that of another node
+				request(t, other)
+				free := time.Now().Add(time.Minute - slow) // a window after it was counted
+				request(t, other)
+				request(t, other)
+				time.Sleep(time.Until(free) - 2*slow)
+				if request(t, m) {
+					t.Error("four of three pass")
+				}
+				time.Sleep(time.Until(free))
+				if !request(t, m) {
+					t.Error("it is refused after its time")
+				}
+			})
+		})
+	}
 }
 
 // afterRequest is a request whose answer counts when it is bad. It takes a while.

@@ -23,7 +23,7 @@ func Limits(c *config.Config) (*limit.Set, error) {
 // compileLimits loads the limits, which ask for roles, and finds out how each listener
 // tells about them.
 func (b *builder) compileLimits() {
-	limits, problems := limit.Compile(b.c.Limits, b.deps.Policy.Roles)
+	limits, problems := limit.Compile(b.c.Limits, b.deps.Policy.Roles, b.c.Issuers.Names())
 	b.note(b.c.Source.Locate(problems))
 	b.out.limits, b.deps.Policy.Limits = limits, limits
 	b.deps.Policy.RateLimitFields = b.rateLimitFields()

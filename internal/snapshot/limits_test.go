@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"yett/internal/exchange"
+	"yett/internal/limit"
+	"yett/internal/meter"
 	"yett/internal/policy"
 )
 
@@ -68,6 +70,32 @@ func TestLimitsOfNoRoute(t *testing.T) {
 	}
 	if want := "ratelimit before jwt, jwt, ratelimit behind jwt"; links(s.routes[0].Chain) != want {
 		t.Errorf("%s, want %s", links(s.routes[0].Chain), want)
+	}
+}
+
+// Where there are several issuers, keys of users hold the issuer's name.
+func TestLimitsKnowIssuers(t *testing.T) {
+	const (
+		key  = "{keys: [{secret: 0123456789abcdef0123456789abcdef}]"
+		rest = "policies: {ratelimit: {limits: [ip, user, item]}, jwt: {}}\nroutes: [{name: a, path: '/{id}', auth: required, service: app}]\n"
+	)
+	for issuers, want := range map[string]string{
+		"main: " + key + "}": "user:42",
+		"staff: " + key + ", issuer: s}, public: " + key + ", issuer: p}": "user:public/42",
+	} {
+		text := strings.Replace(limited, "main: "+key+"}", issuers, 1) + rest
+		limits := compile(t, text, deps(t), nil).limits
+		alone, err := Limits(parse(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range []*limit.Set{limits, limits.For("app"), alone} {
+			x := &exchange.Exchange{Identity: exchange.Identity{Subject: "42", Issuer: "public"}}
+			var c meter.Call
+			if set.Lookup("user").Claim(&c, x, 1); c.Claims[0].Key != want {
+				t.Errorf("%s: %s, want %s", issuers, c.Claims[0].Key, want)
+			}
+		}
 	}
 }
 

@@ -120,8 +120,10 @@ func (c *conn) roundTrip(x *exchange.Exchange) outcome {
 		return c.fail(outcome{reason: r})
 	}
 	if err := c.send(x); err != nil {
+		x.Sent = x.Sent || !wroteNothing(err)
 		return c.failed(err)
 	}
+	x.Sent = true
 	for {
 		raw, err := c.r.ReadHead(&c.t.service.limits)
 		if err != nil {
@@ -235,10 +237,9 @@ func (c *conn) fail(out outcome) outcome {
 
 // failed turns an error of the socket into an outcome.
 func (c *conn) failed(err error) outcome {
-	var none writeNothing
 	out := outcome{reason: c.reason(err), detail: err.Error()}
 	if out.reason == exchange.UpstreamReset && c.reused {
-		out.unsent = errors.As(err, &none)
+		out.unsent = wroteNothing(err)
 		out.dead = c.r.Buffered() == 0
 	}
 	return c.fail(out)

@@ -274,7 +274,7 @@ func TestAbortWhileConnecting(t *testing.T) {
 	f := service(t, "http://"+deaf(t, "127.0.0.1:0"), func(s *setup) { s.conf.Timeouts.Connect = ms(60000) })
 	x := f.exchange("GET", "/")
 	got := make(chan string)
-	go func() { got <- f.forward(x).whole() }()
+	go func() { got <- f.forward(x).sent() }()
 	eventually(t, "it is connecting", func() bool { return f.first().count() == 1 })
 	x.Abort(exchange.ClientGone)
 	f.want(receive(t, got), "client_gone")
@@ -370,6 +370,34 @@ func TestAbort(t *testing.T) {
 	x = f.exchange("GET", "/head")
 	x.Abort(exchange.ClientGone)
 	f.want(f.forward(x).whole(), "client_gone")
+}
+
+// An exchange knows whether its service may have seen the request, even if it was
+// given up before there was an answer.
+func TestSent(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	f := service(t, origin(t, func(p *peer) {
+		p.head()
+		arrived <- struct{}{}
+		<-p.over
+	}))
+	got := make(chan string)
+	for _, size := range []int{-1, 0, 3 << 20} { // streams, none, more than sockets take
+		u := newUpload(nil)
+		x := f.post(u, -1)
+		if size >= 0 {
+			x = f.exchange("POST", "/")
+			x.RequestBody.SetBytes(make([]byte, size))
+		}
+		go func() { got <- f.forward(x).sent() }()
+		receive(t, arrived)
+		x.Abort(exchange.ClientGone)
+		u.Interrupt()
+		f.want(receive(t, got), "sent, client_gone")
+	}
+	x := f.exchange("GET", "/")
+	x.Abort(exchange.ClientGone)
+	f.want(f.forward(x).sent(), "client_gone")
 }
 
 // A body that streams goes out as it comes, in its own framing.

@@ -130,6 +130,15 @@ func (c *call) whole() string {
 	return fmt.Sprintf("%d %s", c.x.Status, b)
 }
 
+// sent is whole, and tells whether the service may have seen the request.
+func (c *call) sent() string {
+	c.f.t.Helper()
+	if c.x.Sent {
+		return "sent, " + c.whole()
+	}
+	return c.whole()
+}
+
 func (c *call) read() (string, error) {
 	if whole, ok := c.x.ResponseBody.Whole(); ok {
 		return string(whole), nil

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"net"
 
 	"yett/internal/exchange"
@@ -13,6 +14,12 @@ type writeNothing struct{ error }
 
 // Unwrap returns the error of the write.
 func (w writeNothing) Unwrap() error { return w.error }
+
+// wroteNothing tells whether an error of sending is a writeNothing.
+func wroteNothing(err error) bool {
+	var none writeNothing
+	return errors.As(err, &none)
+}
 
 // send writes head and body. It may have read the first bytes of the answer
 // when it returns. A body that is whole goes out with the head in

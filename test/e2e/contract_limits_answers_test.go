@@ -81,39 +81,89 @@ func TestD13FailedLoginsAreLimited(t *testing.T) {
 	}
 }
 
-// D13: a client that goes away has not failed, and holds nothing.
+// A client that leaves before the answer has used up one try for each that reached the service:
+// else it could try as often as it likes. By HTTP/2 leaving is a frame.
+func TestLeavingIsNoWayRoundALimit(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"http1", "h2c"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{}, 100)
+			waits := func(_ http.ResponseWriter, r *http.Request) {
+				arrived <- struct{}{}
+				<-r.Context().Done()
+			}
+			s := setLimitedStage(t, map[string]http.HandlerFunc{"/api/v1/auth/waits": waits, "/api/v1/auth/login": status(401)}, "RATE_LIMIT_GLOBAL_MAX=10000")
+			if protocol == "h2c" {
+				s = s.http2(t)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			left := make(chan error, 5)
+			for range 5 { // which are all that are let in at once
+				req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/api/v1/auth/waits", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					resp, err := s.client.Do(req)
+					if err == nil {
+						resp.Body.Close()
+					}
+					left <- err
+				}()
+			}
+			for range 5 {
+				receive(t, arrived, "a login at the service")
+			}
+			leave()
+			for range 5 {
+				if receive(t, left, "the client's end") == nil {
+					t.Error("a client that has left got an answer")
+				}
+			}
+			// Until it shows that they have left, this one waits for its turn.
+			limited(t, s.ask(t, "POST", "/api/v1/auth/login", ""), "5;w=900")
+			if n := s.stubs["auth"].requests.Load(); n != 5 {
+				t.Errorf("%d have reached the service", n)
+			}
+		})
+	}
+}
+
+// D13: a client that goes away before the service has seen its request, or when its answer has
+// begun, has not failed, and holds nothing.
 func TestD13AbortsCountNowhere(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{}, 100)
-	waits := func(_ http.ResponseWriter, r *http.Request) {
-		arrived <- struct{}{}
+	begins := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}
-	s := setLimitedStage(t, map[string]http.HandlerFunc{"/api/v1/auth/waits": waits, "/api/v1/auth/login": status(401)}, "RATE_LIMIT_GLOBAL_MAX=10000")
+	s := setLimitedStage(t, map[string]http.HandlerFunc{"/api/v1/auth/begins": begins, "/api/v1/auth/login": status(401)}, "RATE_LIMIT_GLOBAL_MAX=10000")
 	for range 4 {
-		ctx, leave := context.WithCancel(t.Context())
-		left := make(chan error, 5)
 		for range 5 { // which are all that are let in at once
-			req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/api/v1/auth/waits", nil)
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			go func() {
-				resp, err := s.client.Do(req)
-				if err == nil {
-					resp.Body.Close()
-				}
-				left <- err
-			}()
+			fmt.Fprint(conn, "POST /api/v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+			conn.Close()
 		}
 		for range 5 {
-			receive(t, arrived, "a login at the service")
-		}
-		leave()
-		for range 5 {
-			if receive(t, left, "the client's end") == nil {
-				t.Error("a client that has left got an answer")
+			ctx, leave := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/api/v1/auth/begins", nil)
+			if err != nil {
+				t.Fatal(err)
 			}
+			resp, err := s.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != 200 {
+				t.Fatalf("status %d", resp.StatusCode)
+			}
+			leave()
+			resp.Body.Close()
 		}
 	}
 	spend(t, "5;w=900", 401, func() answer { return s.ask(t, "POST", "/api/v1/auth/login", "") })

@@ -33,7 +33,7 @@ func deps(t *testing.T, auth string) policy.Deps {
 	if problems := node.Decode(&c); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	set, problems := limit.Compile(c.Limits, nil)
+	set, problems := limit.Compile(c.Limits, nil, nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -1,7 +1,9 @@
 package ratelimit
 
 import (
+	"math/bits"
 	"strconv"
+	"time"
 
 	"yett/internal/exchange"
 	"yett/internal/meter"
@@ -119,9 +121,10 @@ func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
 	const most = 20 // digits of a number
 	c := &t.call.Claims[best]
 	b := x.Bytes(4*most + len(";w="))[:0]
-	b = strconv.AppendInt(b, c.Rule.Limit, 10)
+	quota, window := quotaOf(c)
+	b = strconv.AppendInt(b, quota, 10)
 	limit := len(b)
-	b = appendWindow(b, c)
+	b = appendWindow(b, window)
 	policy := len(b)
 	b = strconv.AppendInt(b, max(0, c.Left), 10)
 	remaining := len(b)
@@ -148,9 +151,29 @@ func (t *tab) nearer(i, than int) bool {
 	return left < other || left == other && t.of[i] < t.of[than]
 }
 
-// appendWindow appends the window in whole seconds.
-func appendWindow(b []byte, c *meter.Claim) []byte {
-	return strconv.AppendInt(append(b, ";w="...), seconds(c.Rule.Window), 10)
+// mostInteger is the largest integer that fields can have (RFC 9651 section 3.3.1).
+const mostInteger = 999_999_999_999_999
+
+// quotaOf returns what clients are told to be the most that may be left, and within how many
+// whole seconds. A bucket that holds more than its limit is told by its size, and by the time in
+// which it fills: by its limit less would be there than is left.
+func quotaOf(c *meter.Claim) (quota, window int64) {
+	r := &c.Rule
+	size := r.Size()
+	if size <= r.Limit {
+		return r.Limit, seconds(r.Window)
+	}
+	high, low := bits.Mul64(uint64(size), uint64(r.Window))
+	fills, rest := bits.Div64(high, low, uint64(r.Limit)*uint64(time.Second)) // sizes and limits are up to 1e9
+	if rest > 0 {
+		fills++
+	}
+	return size, min(int64(fills), mostInteger)
+}
+
+// appendWindow appends the window, in seconds.
+func appendWindow(b []byte, window int64) []byte {
+	return strconv.AppendInt(append(b, ";w="...), window, 10)
 }
 
 // tellAll tells about all limits, as draft-ietf-httpapi-ratelimit-headers-10 has it.
@@ -171,7 +194,8 @@ func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
 				continue
 			}
 			c := &t.call.Claims[i]
-			policies = appendWindow(appendItem(policies, p.quoted[l], ";q=", c.Rule.Limit), c)
+			quota, window := quotaOf(c)
+			policies = appendWindow(appendItem(policies, p.quoted[l], ";q=", quota), window)
 			left = appendItem(left, p.quoted[l], ";r=", max(0, c.Left))
 			left = strconv.AppendInt(append(left, ";t="...), seconds(c.More), 10)
 		}

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ func TestFields(t *testing.T) {
 	running := &fakeLimit{name: "running", kind: meter.Flight}
 	login := &fakeLimit{name: "login", kind: meter.After, counts: 401, rule: minute(5)}
 	bucket := &fakeLimit{name: "bucket", rule: store.Rule{Algorithm: store.TokenBucket, Limit: 100, Burst: 10, Window: 1500 * time.Millisecond}}
+	deep := &fakeLimit{name: "deep", rule: store.Rule{Algorithm: store.TokenBucket, Limit: 7, Burst: 100, Window: time.Minute}}
+	deepest := &fakeLimit{name: "deepest", rule: store.Rule{Algorithm: store.TokenBucket, Limit: 1, Burst: 1e9, Window: 744 * time.Hour}}
 	fits := func(left int64, more time.Duration) outcome { return outcome{meter.Fits, left, more, 0} }
 	tests := []struct {
 		name         string
@@ -46,6 +49,12 @@ func TestFields(t *testing.T) {
 			"60;w=60|60|0|1", `"api";q=60;w=60|"api";r=0;t=1`},
 		{"a bucket", []limiter{api, bucket}, map[string]outcome{"api": fits(50, time.Second), "bucket": fits(1, time.Millisecond)}, withToken, "",
 			"100;w=2|100|1|1", `"api";q=60;w=60, "bucket";q=100;w=2|"api";r=50;t=1, "bucket";r=1;t=1`},
+		{"a bucket of more than its limit", []limiter{deep}, map[string]outcome{"deep": fits(99, time.Second)}, withToken, "",
+			"100;w=858|100|99|1", `"deep";q=100;w=858|"deep";r=99;t=1`},
+		{"the deepest bucket", []limiter{deepest}, map[string]outcome{"deepest": fits(1e9, 744*time.Hour)}, withToken, "",
+			"1000000000;w=999999999999999|1000000000|1000000000|2678400", `"deepest";q=1000000000;w=999999999999999|"deepest";r=1000000000;t=2678400`},
+		{"a bucket, beside another limit", []limiter{deep, api}, map[string]outcome{"deep": fits(49, time.Second), "api": fits(30, time.Second)}, withToken, "",
+			"100;w=858|100|49|1", `"deep";q=100;w=858, "api";q=60;w=60|"deep";r=49;t=1, "api";r=30;t=1`},
 		{"refused", []limiter{api, user}, map[string]outcome{"api": fits(0, 5*time.Second), "user": {meter.Exceeded, 7, 3 * time.Second, 9 * time.Second}}, withToken, "",
 			"1000;w=900|1000|7|3", `"api";q=60;w=60, "user";q=1000;w=900|"api";r=0;t=5, "user";r=7;t=3`},
 		{"refused, with less left of another", []limiter{api, user}, map[string]outcome{"api": {meter.Exceeded, 3, time.Second, 9 * time.Second}, "user": fits(0, time.Second)}, withToken, "",
@@ -168,5 +177,19 @@ func TestLargestNumbers(t *testing.T) {
 		if n := strings.Count(got, "1000000000"); setting == "legacy" && n != 3 || setting == "structured" && n != 2*meter.MaxClaims {
 			t.Errorf("%s: %s", setting, got)
 		}
+	}
+}
+
+// The longest wait is rounded up too, and does not overflow.
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]int64{
+		-1: 0, 0: 0, 1: 1, time.Second: 1, time.Second + 1: 2, math.MaxInt64: 9223372037, math.MaxInt64 - 1e9: 9223372036, math.MinInt64: 0,
+	} {
+		if got := seconds(d); got != want {
+			t.Errorf("%d ns are %d s, want %d", d, got, want)
+		}
+	}
+	if got := waitOf(&meter.Claim{Wait: math.MaxInt64}); got != 9223372037 {
+		t.Errorf("the longest wait is %d", got)
 	}
 }

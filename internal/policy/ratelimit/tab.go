@@ -187,7 +187,12 @@ func refuse(x *exchange.Exchange, c *meter.Claim) exchange.Verdict {
 func waitOf(c *meter.Claim) int64 { return max(1, seconds(c.Wait)) }
 
 // seconds are whole ones, rounded up.
-func seconds(d time.Duration) int64 { return int64((max(0, d) + time.Second - 1) / time.Second) }
+func seconds(d time.Duration) int64 {
+	if d <= 0 {
+		return 0
+	}
+	return int64((d-1)/time.Second) + 1 // d+time.Second could overflow
+}
 
 // detail is what the log says. It does not say who was counted, which the log has anyway.
 func detail(x *exchange.Exchange, c *meter.Claim) string {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -9,8 +10,9 @@ import (
 )
 
 // sendToCluster lets the nodes of a cluster answer a call: what is in the same slot
-// together, the slots side by side. When one of them refuses, or fails, the others
-// get back what was spent.
+// together, the slots side by side. Where one of them may refuse what another one
+// spends, all are asked first whether it fits. When one then refuses all the same, or
+// fails, the others get back what was spent.
 func (s *Store) sendToCluster(batch []*call) {
 	for _, c := range batch {
 		client, err := s.client()
@@ -18,10 +20,94 @@ func (s *Store) sendToCluster(batch []*call) {
 			c.err = err
 			continue
 		}
-		parts := s.ask(client, c, bySlot(c.keys))
+		parts := bySlot(c, func(*store.Take) bool { return true })
+		if dependent(c, parts) && !s.fits(client, c) {
+			continue
+		}
+		parts = s.ask(client, c, parts)
 		c.err = firstError(parts)
 		if c.err != nil || (len(parts) > 1 && store.Refuser(c.takes) != nil) {
 			s.giveBack(client, c, parts)
+		}
+	}
+}
+
+// dependent tells whether a part may refuse what another one spends. A call that returns
+// something is not looked at before: what fits depends on that.
+func dependent(c *call, parts []*part) bool {
+	spending, refusing, both := 0, 0, 0
+	for _, p := range parts {
+		spends, refuses := 0, 0
+		for _, at := range p.takes {
+			t := &c.takes[at]
+			if t.Action == store.Return {
+				return false
+			}
+			if t.Action == store.Spend {
+				spends = 1
+			}
+			if judged(t) && !t.Soft {
+				refuses = 1
+			}
+		}
+		spending, refusing, both = spending+spends, refusing+refuses, both+spends*refuses
+	}
+	return spending*refusing > both // pairs of parts, more than those of a part with itself
+}
+
+// judged tells whether it is asked if a take fits, charged whether it is counted in any case.
+func judged(t *store.Take) bool { return t.Action == store.Spend || t.Action == store.Look }
+
+func charged(t *store.Take) bool { return t.Action == store.Charge }
+
+// fits tells whether all takes of a call fit by now, and spends nothing. When they do not,
+// or nobody waits any more, the call is answered.
+func (s *Store) fits(client rueidis.Client, c *call) bool {
+	looks := &call{keys: c.keys, takes: slices.Clone(c.takes)}
+	for i := range looks.takes {
+		t := &looks.takes[i]
+		if t.Fits = true; t.Action == store.Spend {
+			t.Action = store.Look
+		}
+	}
+	c.err = firstError(s.ask(client, looks, bySlot(looks, judged)))
+	if c.err == nil && c.gone.Load() {
+		c.err = errLate
+	}
+	if c.err != nil {
+		return false
+	}
+	if store.Refuser(looks.takes) == nil {
+		return true
+	}
+	s.refuse(client, c, looks)
+	return false
+}
+
+// refuse answers a call of which looks do not fit, and charges what is charged in any case.
+func (s *Store) refuse(client rueidis.Client, c, looks *call) {
+	for i := range c.takes {
+		if t, look := &c.takes[i], &looks.takes[i]; judged(t) {
+			t.Fits, t.Granted, t.Left, t.More, t.Wait = look.Fits, 0, look.Left, look.More, look.Wait
+		}
+	}
+	parts := bySlot(c, charged)
+	if len(parts) == 0 {
+		return
+	}
+	c.err = firstError(s.ask(client, c, parts))
+	for i := range c.takes {
+		if charged(&c.takes[i]) {
+			c.show(i, &c.takes[i])
+		}
+	}
+}
+
+// show lets all takes of the same key as take i tell what is left.
+func (c *call) show(i int, is *store.Take) {
+	for j := range c.takes {
+		if c.keys[j] == c.keys[i] {
+			c.takes[j].Left, c.takes[j].More = is.Left, is.More
 		}
 	}
 }
@@ -95,19 +181,18 @@ func (s *Store) giveBack(client rueidis.Client, c *call, parts []*part) {
 	s.ask(client, returns, back)
 	for _, at := range spent {
 		c.takes[at].Granted = 0
-		for i := range c.takes { // also others of the same key
-			if c.keys[i] == c.keys[at] {
-				c.takes[i].Left, c.takes[i].More = returns.takes[at].Left, returns.takes[at].More
-			}
-		}
+		c.show(at, &returns.takes[at])
 	}
 }
 
-// bySlot makes a part of all that is in the same slot.
-func bySlot(keys []string) []*part {
+// bySlot makes parts of those takes that are wanted: one of all that is in the same slot.
+func bySlot(c *call, wanted func(*store.Take) bool) []*part {
 	var parts []*part
-	slots := make(map[uint16]*part, len(keys))
-	for i, key := range keys {
+	slots := make(map[uint16]*part, len(c.keys))
+	for i, key := range c.keys {
+		if !wanted(&c.takes[i]) {
+			continue
+		}
 		n := slot(key)
 		p := slots[n]
 		if p == nil {
