@@ -156,7 +156,7 @@ func (m *Meter) Settle(c *Call, now time.Time) {
 	n := 0
 	for i := range c.Claims {
 		cl := &c.Claims[i]
-		if cl.Kind != After || !cl.Counts || m.Peek {
+		if cl.Kind != After || !cl.Counts || cl.skip || m.Peek {
 			continue
 		}
 		c.take(n, i, store.Charge)

@@ -3,6 +3,7 @@ package meter
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,7 @@ type guard struct {
 	losses  int64
 	pause   time.Duration // between probes
 	changed func(lost bool, why error, lasted time.Duration)
-	probe   func(ctx context.Context, looks []store.Take) error
+	probe   func(ctx context.Context, writes []store.Take) error
 	ctx     context.Context
 	probing sync.WaitGroup
 }
@@ -76,7 +77,7 @@ func (g *guard) open(takes []store.Take) (lasted time.Duration, changed bool) {
 	if g.isLost.Load() || g.ctx.Err() != nil {
 		return 0, false
 	}
-	looks := lookFor(takes)
+	writes := probes(takes)
 	now := time.Now()
 	if g.pause = min(2*g.pause, lastProbe); g.pause == 0 || now.Sub(g.since) > calm {
 		g.pause = firstProbe
@@ -86,19 +87,31 @@ func (g *guard) open(takes []store.Take) (lasted time.Duration, changed bool) {
 	g.losses++
 	g.isLost.Store(true)
 	pause := g.pause
-	g.probing.Go(func() { g.look(pause, looks) })
+	g.probing.Go(func() { g.look(pause, writes) })
 	return lasted, true
 }
 
-// lookFor returns takes that look for what others have failed to take: a part of the store may be
-// lost, and the others there.
-func lookFor(takes []store.Take) []store.Take {
-	looks := make([]store.Take, len(takes))
+// probeName is what is counted under to see whether the store can be written to. No limit
+// can have that name.
+const probeName = "Probe"
+
+// probes returns takes that write where others have failed to: a part of the store may be
+// lost, or full, and the others not. What has the same key is in the same part.
+func probes(takes []store.Take) []store.Take {
+	keys := make([]string, 0, MaxClaims)
 	for i := range takes {
-		t := &takes[i]
-		looks[i] = store.Take{Name: t.Name, Key: strings.Clone(t.Key), Rule: t.Rule, Action: store.Look, Cost: 1, Soft: true}
+		if !slices.Contains(keys, takes[i].Key) {
+			keys = append(keys, strings.Clone(takes[i].Key))
+		}
 	}
-	return looks
+	if len(keys) == 0 {
+		keys = append(keys, probeName)
+	}
+	probes := make([]store.Take, len(keys))
+	for i, key := range keys {
+		probes[i] = store.Take{Name: probeName, Key: key, Rule: store.Rule{Limit: 1, Window: time.Second}, Action: store.Charge, Cost: 1}
+	}
+	return probes
 }
 
 // close ends the looking for a store, and lets nothing begin any more.
@@ -110,7 +123,7 @@ func (g *guard) close(stop context.CancelFunc) {
 }
 
 // look asks the store until it is back.
-func (g *guard) look(pause time.Duration, looks []store.Take) {
+func (g *guard) look(pause time.Duration, writes []store.Take) {
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
@@ -118,7 +131,7 @@ func (g *guard) look(pause time.Duration, looks []store.Take) {
 		case <-g.ctx.Done():
 			return
 		case <-ticker.C:
-			if g.probe(g.ctx, looks) == nil {
+			if g.probe(g.ctx, writes) == nil {
 				g.find()
 				return
 			}

@@ -45,6 +45,9 @@ func TestStoreIsLostInPart(t *testing.T) {
 	for name, lost := range map[string]func(*store.Take) bool{
 		"full":        func(t *store.Take) bool { return t.Action == store.Spend || t.Action == store.Charge },
 		"without key": func(t *store.Take) bool { return t.Key == "dead" },
+		"full for key": func(t *store.Take) bool {
+			return t.Key == "dead" && (t.Action == store.Spend || t.Action == store.Charge)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

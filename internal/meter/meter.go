@@ -128,21 +128,14 @@ func (m *Meter) End(c *Call) {
 	m.calls.Put(c)
 }
 
-// probe tells whether the store is back: it takes what it is given within the budget, has
-// what it could not be asked for, and counts what was spent without it.
-func (m *Meter) probe(ctx context.Context, looks []store.Take) error {
+// probe tells whether the store is back: it takes within the budget what is written where it
+// did not. What was spent without it is counted then.
+func (m *Meter) probe(ctx context.Context, writes []store.Take) error {
 	if err := m.shared.Ping(ctx); err != nil {
 		return err
 	}
-	now := time.Now()
-	write := []store.Take{{Name: "probe", Key: "probe", Rule: store.Rule{Limit: 1, Window: time.Second}, Action: store.Charge, Cost: 1}}
-	if err := m.shared.Take(ctx, now, write); err != nil {
+	if err := m.shared.Take(ctx, time.Now(), slices.Clone(writes)); err != nil {
 		return err
-	}
-	if len(looks) > 0 {
-		if err := m.shared.Take(ctx, now, slices.Clone(looks)); err != nil {
-			return err
-		}
 	}
 	return m.debts.pay(ctx, m.shared, m.Here)
 }

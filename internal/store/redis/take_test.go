@@ -25,7 +25,7 @@ func sliding(limit int64, window time.Duration) store.Rule {
 // driven opens a store whose clock stands, but for what at makes it.
 func driven(t *testing.T, o Options) (s *Store, at func(time.Time)) {
 	var now atomic.Int64
-	o.Timeout, o.clock = time.Second, func() time.Time { return time.UnixMicro(now.Load()) }
+	o.Timeout, o.clock = 10*time.Second, func() time.Time { return time.UnixMicro(now.Load()) }
 	return open(t, o), func(to time.Time) { now.Store(to.UnixMicro()) }
 }
 
