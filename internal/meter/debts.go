@@ -2,6 +2,7 @@ package meter
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ const maxDebts = 10_000
 // counted there when it is back.
 type debts struct {
 	mu   sync.Mutex
-	open map[debtor]debt
+	open map[debtor]*debt
 }
 
 type debtor struct{ name, key string }
@@ -26,20 +27,18 @@ type debt struct {
 	cost int64
 }
 
-func newDebts() *debts { return &debts{open: make(map[debtor]debt)} }
+func newDebts() *debts { return &debts{open: make(map[debtor]*debt)} }
 
 func (d *debts) add(name, key string, rule store.Rule, cost int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	owed, known := d.open[debtor{name, key}]
-	switch {
-	case known:
-	case len(d.open) >= maxDebts:
+	if owed := d.open[debtor{name, key}]; owed != nil { // to assign would put the views into the map
+		owed.rule, owed.cost = rule, owed.cost+cost
 		return
-	default:
-		name, key = string([]byte(name)), string([]byte(key)) // they are views
 	}
-	d.open[debtor{name, key}] = debt{rule, owed.cost + cost}
+	if len(d.open) < maxDebts {
+		d.open[debtor{strings.Clone(name), strings.Clone(key)}] = &debt{rule, cost}
+	}
 }
 
 // paid is how many debts are paid at the same time.
@@ -52,6 +51,10 @@ func (d *debts) pay(ctx context.Context, s, here store.Store) error {
 		owed := d.some()
 		if len(owed) == 0 {
 			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			d.takeBack(owed)
+			return err
 		}
 		if err := d.payAll(ctx, s, here, owed); err != nil {
 			return err
@@ -119,7 +122,7 @@ func (d *debts) some() map[debtor]debt {
 		if len(owed) == paid {
 			break
 		}
-		owed[who] = debt
+		owed[who] = *debt
 		delete(d.open, who)
 	}
 	return owed
@@ -129,17 +132,12 @@ func (d *debts) takeBack(owed map[debtor]debt) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for who, old := range owed {
-		d.open[who] = d.open[who].plus(old)
+		if debt := d.open[who]; debt != nil {
+			debt.cost += old.cost
+		} else {
+			d.open[who] = &old
+		}
 	}
-}
-
-// plus adds a debt that is older.
-func (d debt) plus(old debt) debt {
-	if d.cost == 0 {
-		return old
-	}
-	d.cost += old.cost
-	return d
 }
 
 // forget remits what somebody owes.

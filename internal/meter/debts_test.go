@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"yett/internal/exchange"
 	"yett/internal/store"
 )
 
@@ -191,4 +192,44 @@ func TestLeaseSpentThenStoreFails(t *testing.T) {
 			t.Error("what the store was not told is not owed")
 		}
 	})
+}
+
+// The names and keys of debts are views, of calls that are used for others later. A debt that
+// came twice was once never found again, and tried for ever.
+func TestDebtsKeepTheirKeys(t *testing.T) {
+	d, s := newDebts(), newFrail(t)
+	b := []byte("first user:1")
+	for range 2 {
+		copy(b, "first user:1")
+		d.add(exchange.View(b[:5]), exchange.View(b[6:]), perMinute(10), 2)
+		copy(b, "other user:2") // the call is somebody else's by now
+	}
+	takes := []store.Take{{Name: "first", Key: "user:1", Rule: perMinute(10), Action: store.Charge, Cost: 4}}
+	here := newFrail(t)
+	_ = here.Store.Take(t.Context(), time.Now(), takes)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := d.pay(ctx, s, here.Store); err != nil || len(d.open) != 0 {
+		t.Errorf("%v; still owed: %v", err, d.open)
+	}
+	takes[0].Action, takes[0].Cost = store.Look, 1
+	if _ = s.Store.Take(t.Context(), time.Now(), takes); takes[0].Left != 6 {
+		t.Errorf("%d left in the store, want 6", takes[0].Left)
+	}
+}
+
+// A node that has ended before this one began is none.
+func TestNodesOfThePast(t *testing.T) {
+	n := newNodes("own")
+	n.Added(store.Entry{Member: "past", Until: time.Now().Add(-time.Second)})
+	n.Added(store.Entry{Member: "there", Until: time.Now().Add(time.Second)})
+	n.Synced()
+	if got := n.live(); got != 2 {
+		t.Errorf("%d nodes, want 2", got)
+	}
+	n.Added(store.Entry{Member: "past", Until: time.Now().Add(-time.Millisecond)}) // its clock is behind
+	n.recount(time.Now())
+	if got := n.live(); got != 3 {
+		t.Errorf("%d nodes, want 3", got)
+	}
 }

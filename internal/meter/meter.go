@@ -87,7 +87,7 @@ func (m *Meter) Share(s store.Store, lost error) {
 	if m.Peek {
 		return
 	}
-	forgetter := &forgetter{forget: m.forgetHere, done: make(map[string]bool)}
+	forgetter := &forgetter{forget: m.forgetTold, done: make(map[string]bool)}
 	m.begin(func() { m.payDebts(m.guard.ctx) })
 	m.begin(func() { m.nodes.follow(m.guard.ctx, s) })
 	m.begin(func() { s.Follow(m.guard.ctx, forgottenSet, forgetter) })
@@ -173,6 +173,12 @@ func (m *Meter) Forget(ctx context.Context, name, key string) error {
 		return nil
 	}
 	return Forget(ctx, m.shared, name, key)
+}
+
+// forgetTold forgets what was forgotten somewhere.
+func (m *Meter) forgetTold(name, key string) {
+	m.Log.Info("a limit has forgotten what a caller has used", "limit", name, "key", key)
+	m.forgetHere(name, key)
 }
 
 func (m *Meter) forgetHere(name, key string) {

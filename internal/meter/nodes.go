@@ -92,9 +92,16 @@ func (n *nodes) Added(e store.Entry) {
 	if _, known := n.heard[e.Member]; !known && len(n.heard) >= maxNodes {
 		return
 	}
-	if now := time.Now(); e.Until.After(n.heard[e.Member].until) {
-		n.heard[e.Member] = heartbeat{e.Until, now}
+	before, known := n.heard[e.Member]
+	if !e.Until.After(before.until) {
+		return
 	}
+	now := time.Now()
+	h := heartbeat{e.Until, now}
+	if !known && e.Until.Before(now) { // it has ended, or its clock is behind: then it says more soon
+		h.at = time.Time{}
+	}
+	n.heard[e.Member] = h
 }
 
 // Synced implements store.Follower.
@@ -132,7 +139,7 @@ func (n *nodes) countLocked(now time.Time) {
 		case name == n.own:
 		case now.Sub(h.at) < silence:
 			live++
-		case !now.Before(n.steady):
+		case !now.Before(n.steady) && now.Sub(h.until) > 2*store.Skew: // the store does not tell it any more
 			delete(n.heard, name)
 		}
 	}

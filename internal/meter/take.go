@@ -205,7 +205,7 @@ func (m *Meter) note(c *Call, now time.Time) {
 		over := cl.Verdict != Fits
 		if over || cl.Left <= cl.Rule.Size()-cl.Left {
 			until := now.Add(max(cl.More, cl.Wait))
-			m.top.seen(cl.Name, cl.Key, m.id(cl), cl.Rule.Size(), cl.Left, over, until, now)
+			m.top.seen(cl.Name, cl.Key, m.id(cl), cl.Rule.Size(), cl.Left, over && !cl.Soft, until, now)
 		}
 	}
 }

@@ -24,6 +24,9 @@ const (
 	// fadesAfter is how long a key is shown that is not near to its limit any more, or
 	// not refused any more.
 	fadesAfter = 5 * time.Minute
+	// stale is how long a key is still shown as near when more has become available: how much
+	// is not known here.
+	stale = 2 * time.Second
 	// countShards is into how many parts the counters of a limit are cut, by key.
 	countShards = 8
 )
@@ -241,6 +244,7 @@ func (w *watched) state(name string, now time.Time) LimitState {
 			k.Refused = max(k.Refused, p.refused)
 		}
 	}
+	s.Nearest = slices.DeleteFunc(s.Nearest, func(k KeyState) bool { return now.Sub(k.Until) > stale })
 	slices.SortFunc(s.Nearest, nearer)
 	slices.SortFunc(s.Refusals, worse)
 	return s
