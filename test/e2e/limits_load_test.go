@@ -256,8 +256,16 @@ func waitNodes(client *http.Client, gateways []*gateway, n int64) {
 	}
 }
 
-// said is how often a gateway's log has a text.
-func (g *gateway) said(text string) int { return strings.Count(g.stderr.String(), text) }
+// said is how often a gateway's log has a line with all of these texts.
+func (g *gateway) said(texts ...string) (n int64) {
+	all, _ := g.stderr.snapshot()
+	for _, line := range all {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			n++
+		}
+	}
+	return n
+}
 
 // lastSaid is when the log had a text last, the zero time when never. It is up to a
 // millisecond early.
@@ -278,4 +286,5 @@ func (g *gateway) lastSaid(text string) time.Time {
 const (
 	saidAlone = "limits count on this node alone"
 	saidAgain = "limits count in the store again"
+	saidLate  = "no answer in time"
 )

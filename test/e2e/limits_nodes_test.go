@@ -35,7 +35,7 @@ limits:
   bucket: {limit: 200, window: 1s, by: ip, algorithm: token_bucket, burst: 20}
 store:
   required: ${REQUIRED:-true}
-  redis: {host: 127.0.0.1, port: "${REDIS_PORT}"}
+  redis: {host: 127.0.0.1, port: "${REDIS_PORT}", timeout: 250ms} # so that a busy machine is no loss
 `
 
 // nodes are gateways that share a store.
