@@ -297,7 +297,7 @@ func TestLimitsOutageOfServer(t *testing.T) {
 	for _, f := range []fault{
 		{name: "kill -9", fail: server.Kill, heal: server.Start},
 		{name: "SIGSTOP", fail: server.Pause, heal: server.Resume},
-		{name: "started again, empty", fail: func() { server.Kill(); server.Start() }, heal: func() {}, brief: true},
+		{name: "started again, empty", fail: func() { server.Kill(); time.Sleep(100 * time.Millisecond); server.Start() }, heal: func() {}, brief: true}, // a call meets it
 		{
 			name: "a replica, read only",
 			fail: func() { server.Do("REPLICAOF", other.Host, strconv.Itoa(other.Port)) },
