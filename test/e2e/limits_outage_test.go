@@ -131,10 +131,10 @@ func (o *outage) suffer(f fault) {
 	}
 	time.Sleep(outageWindow * 3 / 2)
 	disturbed := o.judgeLog(f, said)
-	if lasted := p.back.Sub(p.ended); lasted > 2*time.Second {
+	all := o.load.since(p.calm)
+	if lasted := p.back.Sub(p.ended); lasted > 2*time.Second && (lasted > 5*time.Second || quiet(all)) {
 		o.t.Errorf("%s: found %v after its end", f.name, lasted)
 	}
-	all := o.load.since(p.calm)
 	o.judge(f, p, all)
 	if !disturbed {
 		o.judgeCounts(f, p, all)
@@ -205,6 +205,7 @@ func (o *outage) judge(f fault, p phases, all []shot) {
 // judgeCounts wants the limits to hold.
 func (o *outage) judgeCounts(f fault, p phases, all []shot) {
 	o.t.Helper()
+	calm := quiet(between(all, p.back, time.Now()))
 	for path, limit := range map[string]int{"/local": outageLimit, "/leased": leasedLimit} {
 		of := which(all, func(s *shot) bool { return s.path == path })
 		if n := most(between(of, time.Time{}, p.began), outageWindow); n > limit && quiet(between(all, time.Time{}, p.began)) {
@@ -214,23 +215,24 @@ func (o *outage) judgeCounts(f fault, p phases, all []shot) {
 			o.t.Errorf("%s: %d passed %s in a window", f.name, n, path)
 		}
 		after := between(of, p.back, time.Now())
-		if n := most(after, outageWindow); n > limit && quiet(between(all, p.back, time.Now())) {
-			o.t.Errorf("%s: afterwards, %d passed %s in a window", f.name, n, path)
-		}
-		if n := len(which(after, passed)); n < limit/2 {
-			o.t.Errorf("%s: afterwards, only %d passed %s", f.name, n, path)
+		if n, all := len(which(after, passed)), most(after, outageWindow); calm && (all > limit || n < limit/2) || n == 0 {
+			o.t.Errorf("%s: afterwards, %d passed %s, %d in a window", f.name, n, path, all)
 		}
 		if !f.unseen && !f.flaps {
 			o.judgeShares(f, between(of, p.seen, p.found), limit/len(o.gateways))
 		}
 	}
 	if !f.unseen && !f.brief && !f.flaps {
-		o.judgeAlone(f, p, all)
+		o.judgeAlone(f, p, all, calm)
 	}
 }
 
-// quiet tells whether no answer of the store can have come late, to a request that went on alone.
-func quiet(all []shot) bool { return percentile(all, 1) < 20*time.Millisecond }
+// quiet tells whether the machine was not so busy that an answer of the store can have come
+// late, to a request that then went on alone. Where many tests share few processors what is
+// measured says nothing about the gateways.
+func quiet(all []shot) bool {
+	return percentile(which(all, func(s *shot) bool { return s.path == "/free" }), 1) < 20*time.Millisecond
+}
 
 // judgeShares wants each node to have its share while the store is lost.
 func (o *outage) judgeShares(f fault, alone []shot, share int) {
@@ -243,8 +245,9 @@ func (o *outage) judgeShares(f fault, alone []shot, share int) {
 	}
 }
 
-// judgeAlone wants limits that open to let pass all, and those that close nobody.
-func (o *outage) judgeAlone(f fault, p phases, all []shot) {
+// judgeAlone wants limits that open to let pass all, and those that close nobody. calm tells
+// whether all was quiet afterwards.
+func (o *outage) judgeAlone(f fault, p phases, all []shot, calm bool) {
 	o.t.Helper()
 	alone := between(all, p.seen, p.ended.Add(-50*time.Millisecond)) // heal takes a while
 	for path, status := range map[string]int{"/open": 200, "/closed": 503} {
@@ -253,7 +256,7 @@ func (o *outage) judgeAlone(f fault, p phases, all []shot) {
 			o.t.Errorf("%s: alone, %s answers %v", f.name, path, n)
 		}
 	}
-	if n := statuses(which(between(all, p.back, time.Now()), func(s *shot) bool { return s.path == "/closed" })); n[200] == 0 || (len(n) != 1 && quiet(between(all, p.back, time.Now()))) {
+	if n := statuses(which(between(all, p.back, time.Now()), func(s *shot) bool { return s.path == "/closed" })); n[200] == 0 || (len(n) != 1 && calm) {
 		o.t.Errorf("%s: afterwards, /closed answers %v", f.name, n)
 	}
 }
