@@ -155,19 +155,13 @@ func (l *Limits) Serve(x *exchange.Exchange) {
 
 func (l *Limits) show(x *exchange.Exchange) {
 	q, err := readQuery(x.Query, "limit", "top")
-	if err != nil {
-		x.RefuseWith(exchange.BadLimitsQuery, err.Error())
-		return
-	}
-	top, err := readTop(q["top"])
-	if err != nil {
-		x.RefuseWith(exchange.BadLimitsQuery, err.Error())
-		return
+	var top int
+	if err == nil {
+		top, err = readTop(q["top"])
 	}
 	s := l.State.Limits()
-	limits, ok := chosen(s.Set, q)
+	limits, ok := asked(x, s.Set, q, err)
 	if !ok {
-		refuseUnknown(x, q["limit"])
 		return
 	}
 	now := time.Now()
@@ -236,6 +230,19 @@ func readTop(text string) (int, error) {
 	return n, nil
 }
 
+// asked returns the limits that a query asks for. It refuses one that is not good, which err
+// says, or that names another.
+func asked(x *exchange.Exchange, set *limit.Set, q map[string]string, err error) (limits []*limit.Limit, ok bool) {
+	if err != nil {
+		x.RefuseWith(exchange.BadLimitsQuery, err.Error())
+		return nil, false
+	}
+	if limits, ok = chosen(set, q); !ok {
+		refuseUnknown(x, q["limit"])
+	}
+	return limits, ok
+}
+
 // chosen returns the limit that a query names, or all.
 func chosen(set *limit.Set, q map[string]string) (limits []*limit.Limit, ok bool) {
 	names := set.Names()
@@ -266,14 +273,9 @@ func (l *Limits) reset(x *exchange.Exchange) {
 	if err == nil && q["key"] == "" {
 		err = errors.New("there is no key")
 	}
-	if err != nil {
-		x.RefuseWith(exchange.BadLimitsQuery, err.Error())
-		return
-	}
 	s := l.State.Limits()
-	limits, ok := chosen(s.Set, q)
+	limits, ok := asked(x, s.Set, q, err)
 	if !ok {
-		refuseUnknown(x, q["limit"])
 		return
 	}
 	targets, err := targetsIn(limits, q["key"])

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,9 +15,8 @@ import (
 )
 
 // What a client says slowly holds no place that others wait for.
-func TestSlowBodiesHoldPlaces(t *testing.T) {
-	var tried atomic.Int64
-	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tried.Add(1); w.WriteHeader(200) }))
+func TestSlowBodiesHoldNoPlaces(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) }))
 	defer up.Close()
 	addr := serve(t, fmt.Sprintf(loginConf, up.URL, "path.user"))
 	for range 5 { // the attacker, from any address
@@ -29,8 +27,13 @@ func TestSlowBodiesHoldPlaces(t *testing.T) {
 		defer c.Close()
 		fmt.Fprint(c, "POST /login/victim HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\na")
 	}
-	time.Sleep(100 * time.Millisecond)
-	got := statusOf(t, addr, "POST /login/victim HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab")
+	got := ""
+	for range 20 { // the gateway has met them all in one of these at the latest
+		got = statusOf(t, addr, "POST /login/victim HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab")
+		if !strings.Contains(got, "200") {
+			break
+		}
+	}
 	if !strings.Contains(got, "200") {
 		t.Errorf("the victim: %s", got)
 	}

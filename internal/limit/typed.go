@@ -3,9 +3,8 @@ package limit
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
-
-	"yett/internal/exchange"
 )
 
 // Keys returns the key that an operator means: that of one caller, as commands show it, such as
@@ -180,8 +179,8 @@ func typedShown(b []byte, value string, secret bool) ([]byte, error) {
 	case marked:
 		return nil, fmt.Errorf("%q begins with ~, which stands before %d characters: write = and not :, for a plain value", value, hashText)
 	}
-	plain, ok := unescape(value)
-	if !ok {
+	plain, err := url.PathUnescape(value)
+	if err != nil {
 		return nil, fmt.Errorf("%q has a %% without two hexadecimal digits: write = and not :, for a plain value", value)
 	}
 	if plain == "" {
@@ -199,36 +198,4 @@ func isHash(text string) bool {
 		}
 	}
 	return len(text) == hashText
-}
-
-// unescape undoes percent-encoding.
-func unescape(text string) (string, bool) {
-	var b []byte
-	for i := 0; i < len(text); i++ {
-		if text[i] != '%' {
-			b = append(b, text[i])
-			continue
-		}
-		if i+2 >= len(text) {
-			return "", false
-		}
-		high, ok1 := digit(text[i+1])
-		low, ok2 := digit(text[i+2])
-		if !ok1 || !ok2 {
-			return "", false
-		}
-		b = append(b, high<<4|low)
-		i += 2
-	}
-	return exchange.View(b), true
-}
-
-func digit(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10, true
-	}
-	return 0, false
 }

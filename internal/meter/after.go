@@ -53,11 +53,6 @@ func (m *Meter) enterFlight(cl *Claim) {
 	}
 }
 
-// gated tells whether a claim has to hold one of the places that are left, and does not.
-func (m *Meter) gated(cl *Claim) bool {
-	return cl.Kind == After && !cl.held && !cl.Soft && !m.Peek
-}
-
 // enterGates takes places at all gates that are not held. Where one of them is full it returns
 // the claim with its place in the queue.
 func (m *Meter) enterGates(c *Call, now time.Time) (blocked *Claim, t turn) {
@@ -67,12 +62,12 @@ func (m *Meter) enterGates(c *Call, now time.Time) (blocked *Claim, t turn) {
 			continue
 		}
 		mark := m.gates.mark(m.id(cl))
-		left := m.left(cl, now)
+		left := m.left(c, cl, now)
 		if cl.Refuses() {
 			return nil, turn{}
 		}
-		if !m.gated(cl) || cl.Verdict != Fits {
-			continue // the store is lost, and whoever comes passes
+		if cl.Soft || m.Peek || cl.Verdict != Fits {
+			continue // it refuses nobody: of the verdicts, because the store is lost and the claim is Open
 		}
 		if cl.held, t = m.gates.enter(m.id(cl), mark, cl.Cost, left); !cl.held {
 			return cl, t
@@ -86,7 +81,7 @@ func (m *Meter) waitForGates(w Waiter, c *Call, blocked *Claim, t turn) {
 	ctx, until := w.Context(), time.Now().Add(patience)
 	for blocked != nil {
 		m.leave(c)
-		if !m.waitTurn(ctx, blocked, t, until) {
+		if !m.waitTurn(ctx, c, blocked, t, until) {
 			return
 		}
 		blocked, t = m.enterGates(c, time.Now())
@@ -94,10 +89,10 @@ func (m *Meter) waitForGates(w Waiter, c *Call, blocked *Claim, t turn) {
 }
 
 // waitTurn waits until it is cl's turn. It returns false when the claim refuses then.
-func (m *Meter) waitTurn(ctx context.Context, cl *Claim, t turn, until time.Time) bool {
+func (m *Meter) waitTurn(ctx context.Context, c *Call, cl *Claim, t turn, until time.Time) bool {
 	defer t.quit()
 	for t.wait(ctx, until) == nil {
-		left := m.left(cl, time.Now())
+		left := m.left(c, cl, time.Now())
 		if cl.Verdict != Fits {
 			return !cl.Refuses() // the store is lost, and whoever comes passes
 		}
@@ -114,32 +109,31 @@ func (m *Meter) waitTurn(ctx context.Context, cl *Claim, t turn, until time.Time
 
 // left looks how much is left of a claim of Kind After, and returns how much of that is
 // this node's.
-func (m *Meter) left(cl *Claim, now time.Time) int64 {
-	nodes := int64(1)
+func (m *Meter) left(c *Call, cl *Claim, now time.Time) int64 {
+	takes, nodes := c.takes[:1], int64(1) // nobody else uses them while places are taken
+	takes[0] = store.Take{Name: cl.Name, Key: cl.Key, Rule: cl.Rule, Action: store.Look, Cost: cl.Cost}
 	if m.shared != nil {
 		nodes = m.nodes.live()
-		if !m.guard.lost() && m.askLeft(cl, now) {
+		if !m.guard.lost() && m.askLeft(takes, cl, now) {
 			return max(cl.Cost, cl.Left/nodes)
 		}
 		if cl.loseStore(); cl.skip {
 			return 0
 		}
 	}
-	takes := [1]store.Take{{Name: cl.Name, Key: cl.Key, Rule: cl.Rule, Action: store.Look, Cost: cl.Cost}}
 	divide(&takes[0], nodes)
-	_ = m.Here.Take(context.Background(), now, takes[:]) // memory has no errors
+	_ = m.Here.Take(context.Background(), now, takes) // memory has no errors
 	cl.result(&takes[0])
 	return cl.Left
 }
 
 // askLeft asks the store that is shared, and tells whether it has answered.
-func (m *Meter) askLeft(cl *Claim, now time.Time) bool {
+func (m *Meter) askLeft(takes []store.Take, cl *Claim, now time.Time) bool {
 	if m.isKnown(cl, now) {
 		return true
 	}
-	takes := [1]store.Take{{Name: cl.Name, Key: cl.Key, Rule: cl.Rule, Action: store.Look, Cost: cl.Cost}}
-	if err := m.shared.Take(context.Background(), now, takes[:]); err != nil {
-		m.guard.failed(err, takes[:])
+	if err := m.shared.Take(context.Background(), now, takes); err != nil {
+		m.guard.failed(err, takes)
 		return false
 	}
 	m.guard.worked()
@@ -194,10 +188,8 @@ func (m *Meter) charge(c *Call, n int, now time.Time) {
 			cl.Left = max(0, cl.Left-(whole-t.Rule.Size()))
 			continue
 		}
-		if cl.Left < cl.Cost {
-			r := refusalOf(cl, now)
-			r.until = r.more
-			m.known.note(m.id(cl), r, now)
+		if cl.Left < cl.Cost { // of requests that others refuse, nobody else would learn it
+			m.usedUp(cl, now)
 		}
 	}
 }

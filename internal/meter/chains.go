@@ -70,14 +70,3 @@ func (c *chains[T]) remove(id id) {
 		}
 	}
 }
-
-// len counts the entries, slowly.
-func (c *chains[T]) len() int {
-	n := 0
-	for _, l := range c.buckets {
-		for ; l != nil; l = l.next {
-			n++
-		}
-	}
-	return n
-}

@@ -55,14 +55,3 @@ func (f *flights) leave(id id) {
 		s.runs.remove(id)
 	}
 }
-
-// running tells how many requests of id run.
-func (f *flights) running(id id) int64 {
-	s := &f.shards[id.tableShard()]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := s.runs.find(id); n != nil {
-		return *n
-	}
-	return 0
-}

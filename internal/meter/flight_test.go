@@ -143,3 +143,14 @@ func BenchmarkFlight(b *testing.B) {
 		})
 	})
 }
+
+// running tells how many requests of id run.
+func (f *flights) running(id id) int64 {
+	s := &f.shards[id.tableShard()]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.runs.find(id); n != nil {
+		return *n
+	}
+	return 0
+}

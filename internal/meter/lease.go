@@ -249,20 +249,6 @@ func (l *leases) forget(id id) {
 	}
 }
 
-// forgetAll lets go of all keys.
-func (l *leases) forgetAll() {
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		for i := range s.keys {
-			s.keys[i].land()
-		}
-		clear(s.index)
-		s.keys, s.hand = nil, 0
-		s.mu.Unlock()
-	}
-}
-
 func (l *leases) shard(id id) *leaseShard { return &l.shards[id.a%leaseShards] }
 
 func (l *leases) ticks(t time.Time) int64 { return int64(t.Sub(l.start)) }

@@ -208,11 +208,10 @@ func TestLeaseFailedRefillIsLeftAlone(t *testing.T) {
 
 func TestLeaseWaiters(t *testing.T) {
 	for name, end := range map[string]func(*leaseTest, spending){
-		"fill":      func(l *leaseTest, s spending) { l.answer(s) },
-		"failed":    func(l *leaseTest, s spending) { l.failed(leaseKey, s) },
-		"forget":    func(l *leaseTest, _ spending) { l.forget(leaseKey) },
-		"forgetAll": func(l *leaseTest, _ spending) { l.forgetAll() },
-		"replaced":  func(l *leaseTest, _ spending) { s := l.shard(leaseKey); s.remove(s.index[leaseKey]) },
+		"fill":     func(l *leaseTest, s spending) { l.answer(s) },
+		"failed":   func(l *leaseTest, s spending) { l.failed(leaseKey, s) },
+		"forget":   func(l *leaseTest, _ spending) { l.forget(leaseKey) },
+		"replaced": func(l *leaseTest, _ spending) { s := l.shard(leaseKey); s.remove(s.index[leaseKey]) },
 		"new rule": func(l *leaseTest, _ spending) {
 			l.wait(time.Second)
 			l.rule.Limit++
@@ -594,7 +593,7 @@ func TestLeaseKeepsBelowTheRim(t *testing.T) {
 	if s := l.spend(1); s.want != 1 || s.ahead != 100*time.Millisecond {
 		t.Errorf("%d for %v", s.want, s.ahead)
 	}
-	l.forgetAll()
+	l.forget(leaseKey)
 	s := l.spend(600) // would never fit otherwise
 	if s.ahead != 0 {
 		t.Errorf("%v", s.ahead)

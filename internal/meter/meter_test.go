@@ -215,6 +215,28 @@ func TestSlowRefusalsEndInTime(t *testing.T) {
 	}
 }
 
+// What is told is the moment for each cost, also when the limit was just used up by others: the
+// first ones free less than a large cost needs.
+func TestWaitIsForTheCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newMeter(t, nil)
+		small, large := rateClaim("a", "x", 6), rateClaim("a", "x", 6)
+		large.Cost = 5
+		take(t, m, small)
+		time.Sleep(10 * time.Second)
+		take(t, m, large)
+		c := m.Call()
+		defer m.End(c)
+		c.Claims = append(c.Claims, large)
+		if m.Look(c, time.Now()); c.Claims[0].Verdict == Unknown {
+			m.Take(client{t}, c, time.Now())
+		}
+		if got := c.Claims[0]; !got.Refuses() || got.Wait != time.Minute {
+			t.Errorf("refused %v, to come again in %v, want 1m", got.Refuses(), got.Wait)
+		}
+	})
+}
+
 // afterRequest is a request whose answer counts when it is bad. It takes a while.
 func afterRequest(t *testing.T, m *Meter, limit int64, bad bool) (passed bool) {
 	c := m.Call()
@@ -541,12 +563,19 @@ func TestNoAllocations(t *testing.T) {
 	}
 	m, _ := newMeter(t, nil)
 	now := time.Now()
+	after, flight := rateClaim("d", "w", 1e9), rateClaim("e", "v", 2)
+	after.Kind, flight.Kind = After, Flight
 	if n := testing.AllocsPerRun(1000, func() {
 		c := m.Call()
-		c.Claims = append(c.Claims, rateClaim("a", "x", 1e9), rateClaim("b", "y", 1e9), rateClaim("c", "z", 1))
+		c.Claims = append(c.Claims, rateClaim("a", "x", 1e9), rateClaim("b", "y", 1e9), after, flight)
 		m.Look(c, now)
 		m.Take(nil, c, now)
+		c.Claims[2].Counts = true
 		m.Settle(c, now)
+		m.End(c)
+		c = m.Call()
+		c.Claims = append(c.Claims, rateClaim("c", "z", 1)) // used up
+		m.Take(nil, c, now)
 		m.End(c)
 	}); n > 0 {
 		t.Errorf("%v allocations", n)

@@ -89,11 +89,8 @@ func (n *nodes) beat(ctx context.Context, s store.Store) {
 func (n *nodes) Added(e store.Entry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, known := n.heard[e.Member]; !known && len(n.heard) >= maxNodes {
-		return
-	}
 	before, known := n.heard[e.Member]
-	if !e.Until.After(before.until) {
+	if !e.Until.After(before.until) || !known && len(n.heard) >= maxNodes {
 		return
 	}
 	now := time.Now()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,17 +27,14 @@ func TestStress(t *testing.T) {
 		here := memory.New(memory.Options{Keys: 1000})
 		m := New(Options{Here: here, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		m.Share(s, nil)
-		stop := make(chan struct{})
-		var all sync.WaitGroup
+		const requests = 300 // of each goroutine
+		stop, half := make(chan struct{}), make(chan struct{})
+		var served atomic.Int64
+		var all, flapping sync.WaitGroup
 		for g := range 16 {
 			all.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(round), uint64(g)))
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
+				for range requests {
 					c := m.Call()
 					for i := range 5 {
 						c.Keys = fmt.Appendf(c.Keys, "k%d", r.IntN(4))
@@ -67,10 +65,13 @@ func TestStress(t *testing.T) {
 					}
 					cancel()
 					m.End(c)
+					if served.Add(1) == 8*requests {
+						close(half)
+					}
 				}
 			})
 		}
-		all.Go(func() {
+		flapping.Go(func() {
 			for {
 				select {
 				case <-stop:
@@ -90,18 +91,13 @@ func TestStress(t *testing.T) {
 				m.State()
 			}
 		})
-		time.Sleep(700 * time.Millisecond)
-		if round%2 == 0 {
+		if <-half; round%2 == 0 {
 			m.Close() // during traffic
-			close(stop)
-			all.Wait()
-		} else {
-			close(stop)
-			all.Wait()
-			m.Close()
 		}
-		m.running.Wait()
-		m.guard.probing.Wait()
+		all.Wait()
+		close(stop)
+		flapping.Wait()
+		m.Close()
 		for i := range m.flights.shards {
 			if n := m.flights.shards[i].runs.len(); n != 0 {
 				t.Errorf("round %d: %d flights left", round, n)

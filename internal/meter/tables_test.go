@@ -49,3 +49,14 @@ func TestChains(t *testing.T) {
 		t.Error("an entry is made of what another has left")
 	}
 }
+
+// len counts the entries, slowly.
+func (c *chains[T]) len() int {
+	n := 0
+	for _, l := range c.buckets {
+		for ; l != nil; l = l.next {
+			n++
+		}
+	}
+	return n
+}

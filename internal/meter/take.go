@@ -113,17 +113,22 @@ func (m *Meter) isKnown(cl *Claim, now time.Time) bool {
 	return ok
 }
 
-// remember notes that a claim is exceeded, or would be the next time, so that Look knows.
+// remember notes that a claim is exceeded, or would be the next time, so that Look knows. When a
+// larger cost than 1 would fit is known only when it has been refused.
 func (m *Meter) remember(cl *Claim, now time.Time) {
 	switch {
-	case cl.Kind == Flight:
 	case cl.Verdict == Exceeded:
 		m.known.note(m.id(cl), refusalOf(cl, now), now)
-	case cl.Verdict == Fits && cl.Left == 0 && cl.More > 0: // a larger cost asks again when more is left
-		r := refusalOf(cl, now)
-		r.until = r.more
-		m.known.note(m.id(cl), r, now)
+	case cl.Verdict == Fits && cl.Left == 0 && cl.Cost == 1:
+		m.usedUp(cl, now)
 	}
+}
+
+// usedUp notes that what is left is less than a claim's cost, until it grows.
+func (m *Meter) usedUp(cl *Claim, now time.Time) {
+	r := refusalOf(cl, now)
+	r.until = r.more
+	m.known.note(m.id(cl), r, now)
 }
 
 // here counts on this node, with its share of the limits. A Look is for claims of Kind
@@ -132,7 +137,7 @@ func (m *Meter) here(c *Call, now time.Time, action store.Action, nodes int64) {
 	n := 0
 	for i := range c.Claims {
 		cl := &c.Claims[i]
-		if !cl.rate() && (cl.Kind != After || !cl.open() || action != store.Look || m.Peek) {
+		if !cl.rate() && (cl.Kind != After || !cl.open() || action != store.Look) {
 			continue
 		}
 		c.take(n, i, action)
