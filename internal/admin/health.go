@@ -176,7 +176,7 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 	for _, s := range h.State.Services() {
 		st := s.Stats()
 		p.Services[s.Name()] = servicePage{
-			Targets: st.Targets, Requests: st.Requests, Failures: st.Failures, IdleConnections: st.Idle,
+			Targets: s.Targets(), Requests: st.Requests, Failures: st.Failures, IdleConnections: st.Idle,
 			LastFailure: st.LastReason, LastFailureTime: stamp(st.LastFailure), LastSuccessTime: stamp(st.LastSuccess),
 		}
 	}

@@ -82,25 +82,5 @@ func (a *AccessLog) SetDefaults() {
 	*a = AccessLog{Output: "stdout", Errors: "off", Query: "redact", Flush: Duration(50 * time.Millisecond)}
 }
 
-// SetDefaults sends each target its own host.
-func (s *Service) SetDefaults() {
-	s.Host = "target"
-	s.DNSRefresh = seconds(10)
-}
-
-// SetDefaults expects a service in the same network.
-func (t *ServiceTimeouts) SetDefaults() {
-	*t = ServiceTimeouts{Connect: seconds(2), Response: seconds(30), Idle: seconds(60), Queue: seconds(1)}
-}
-
-// SetDefaults keeps idle connections a little less long than the 60 seconds
-// after which most servers and load balancers close them.
-func (c *Connections) SetDefaults() {
-	*c = Connections{Max: 1024, Idle: 256, IdleTimeout: seconds(55)}
-}
-
-// SetDefaults is more generous than towards clients: a service is trusted.
-func (l *ServiceLimits) SetDefaults() { *l = ServiceLimits{Header: 64 * KB, HeaderCount: 200} }
-
 // SetDefaults forwards the path that was matched.
 func (f *Forward) SetDefaults() { f.Path = "normalized" }

@@ -13,6 +13,7 @@ type Config struct {
 	Roles           Mapping[Role]    `yaml:"roles" doc:"Roles of callers, by the name that stands in their tokens. The policy rbac asks for them."`
 	Limits          Mapping[Limit]   `yaml:"limits" doc:"Rate limits, by a name of your choice. The policy ratelimit says where they count."`
 	Assertion       *Assertion       `yaml:"assertion" doc:"With what the gateway signs who calls, where a policy identity says assertion. The endpoint jwks serves the public key."`
+	Overload        Overload         `yaml:"overload" doc:"When the gateway itself has too much to do."`
 	Forwarded       Forwarded        `yaml:"forwarded" doc:"What a service is told about the client's side."`
 	Shutdown        Shutdown         `yaml:"shutdown" doc:"What happens on SIGTERM and SIGINT."`
 	Log             Log              `yaml:"log" doc:"The gateway's own log and the access log."`
@@ -96,44 +97,6 @@ type AccessLog struct {
 	Flush  Duration `yaml:"flush" min:"0s" max:"10s" doc:"Longest time that a line waits in memory, 0s to write each at once."`
 }
 
-// Service is a named upstream.
-type Service struct {
-	Targets     []string        `yaml:"targets" required:"true" doc:"Addresses as http://host:port or https://host:port, used in turn."`
-	Host        string          `yaml:"host" doc:"Host header sent: client (as it came), target (the target's own), or any fixed name."`
-	TLS         ServiceTLS      `yaml:"tls" doc:"For https targets."`
-	Timeouts    ServiceTimeouts `yaml:"timeouts" doc:"How long the service may take."`
-	Connections Connections     `yaml:"connections" doc:"Connections to each target."`
-	Limits      ServiceLimits   `yaml:"limits" doc:"What an answer may be at most."`
-	DNSRefresh  Duration        `yaml:"dns_refresh" min:"1s" doc:"How often target names are resolved again."`
-}
-
-// ServiceTLS says how https targets are verified.
-type ServiceTLS struct {
-	CA         string `yaml:"ca" doc:"PEM file with the certificate authorities to believe, relative to the configuration file; the system's when empty."`
-	ServerName string `yaml:"server_name" doc:"Name that the target's certificate must have; the target's host when empty."`
-}
-
-// ServiceTimeouts bounds how long a service may take.
-type ServiceTimeouts struct {
-	Connect  Duration `yaml:"connect" min:"1ms" doc:"To connect, TLS included; 504 beyond."`
-	Response Duration `yaml:"response" min:"1ms" doc:"From the end of the request to the answer's head; 504 beyond."`
-	Idle     Duration `yaml:"idle" min:"1ms" doc:"Longest pause within an answer's body or while the service does not read the request. Event streams need more than their heartbeat."`
-	Queue    Duration `yaml:"queue" min:"0s" doc:"How long a request may wait for a free connection; 503 beyond."`
-}
-
-// Connections bounds the connections to each target.
-type Connections struct {
-	Max         int      `yaml:"max" min:"0" doc:"Most connections to one target at once, 0 for no limit."`
-	Idle        int      `yaml:"idle" min:"0" doc:"Most idle connections kept to one target."`
-	IdleTimeout Duration `yaml:"idle_timeout" min:"10ms" doc:"How long an idle connection is kept. Less than what the service itself keeps."`
-}
-
-// ServiceLimits bounds what an answer may be.
-type ServiceLimits struct {
-	Header      Size `yaml:"header" min:"256" max:"1MB" doc:"Largest header section of an answer; 502 beyond."`
-	HeaderCount int  `yaml:"header_count" min:"1" max:"10000" doc:"Most header fields of an answer; 502 beyond."`
-}
-
 // Route says which requests go where.
 type Route struct {
 	Name         string            `yaml:"name" required:"true" doc:"Name in logs and metrics. Unique."`
@@ -144,7 +107,10 @@ type Route struct {
 	Query        map[string]string `yaml:"query" doc:"Query parameters that must be there, by name; * is any value."`
 	Auth         string            `yaml:"auth" required:"true" enum:"none,optional,required" doc:"Who may pass. There is no default: a public route says none."`
 	Service      string            `yaml:"service" doc:"Service that gets the request."`
-	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits" doc:"Page of the gateway itself that answers, instead of a service."`
+	Split        *Split            `yaml:"split" doc:"Send a share of the requests to other services instead, such as a new version."`
+	Mirror       *Mirror           `yaml:"mirror" doc:"Send copies of requests to another service too, to try it out."`
+	Priority     string            `yaml:"priority" enum:"normal,high" doc:"high: served first, and last to be refused, when the service or the gateway has too much to do."`
+	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits,services" doc:"Page of the gateway itself that answers, instead of a service."`
 	Forward      Forward           `yaml:"forward" doc:"What the service sees."`
 	Limits       RouteLimits       `yaml:"limits" doc:"Limits of this route instead of the listener's."`
 	Timeouts     RouteTimeouts     `yaml:"timeouts" doc:"Timeouts of this route instead of the listener's and the service's."`

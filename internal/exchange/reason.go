@@ -44,6 +44,9 @@ var (
 	UpstreamCut         = &Reason{"upstream_cut", "BAD_GATEWAY", 502, "The service's answer was cut short", "The answer's head was sent already; the body broke off, so the client's connection was closed."}
 	NoTarget            = &Reason{"no_target", "SERVICE_UNAVAILABLE", 503, "The service is unavailable", "The service has no target that could take the request."}
 	PoolExhausted       = &Reason{"pool_exhausted", "SERVICE_UNAVAILABLE", 503, "The service is busy", "All connections to the service were in use for longer than `timeouts.queue`."}
+	BreakerOpen         = &Reason{"breaker_open", "SERVICE_UNAVAILABLE", 503, "The service is unavailable for the moment", "The service has failed, so it is not called for a while: see `breaker` of the service. `yett services` shows since when and why; Retry-After says when it is tried again."}
+	ServiceOverloaded   = &Reason{"service_overloaded", "SERVICE_UNAVAILABLE", 503, "The service has too much to do", "As many requests as `concurrency` of the service allows were with it, or waited."}
+	GatewayOverloaded   = &Reason{"gateway_overloaded", "SERVICE_UNAVAILABLE", 503, "The gateway has too much to do", "The gateway's own memory or run queue is past the bound of `overload`, so a share of the requests is refused."}
 	UpgradeRefused      = &Reason{"upgrade_refused", "BAD_GATEWAY", 502, "The service switched protocols unasked", "The target answered 101 to a request that asked for no upgrade."}
 	ShuttingDown        = &Reason{"shutting_down", "SERVICE_UNAVAILABLE", 503, "The gateway is shutting down", "The time to finish was over; see `shutdown.grace`."}
 	ClientGone          = &Reason{"client_gone", "CLIENT_CLOSED_REQUEST", 499, "The client went away", "The client closed its connection before the answer was complete; the upstream call was cancelled."}
@@ -74,7 +77,7 @@ func Reasons() []*Reason {
 		HeaderTimeout, BodyTimeout, LengthRequired, BodyTooLarge, URITooLong, BadExpectation,
 		HeaderTooLarge, NotImplemented, BadVersion, NoRoute, MethodNotAllowed,
 		ConnectFailed, ConnectTimeout, UpstreamReset, UpstreamBad, UpstreamTimeout, UpstreamCut,
-		NoTarget, PoolExhausted, UpgradeRefused, ShuttingDown, ClientGone, WriteTimeout, TunnelIdle,
+		NoTarget, PoolExhausted, BreakerOpen, ServiceOverloaded, GatewayOverloaded, UpgradeRefused, ShuttingDown, ClientGone, WriteTimeout, TunnelIdle,
 		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue,
 		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore,
 		BadLimitsQuery, NoSuchLimit, BadLimitKey, NothingToForget, Internal,

@@ -149,7 +149,7 @@ func (w *walker) notice(x *exchange.Exchange, s *snapshot.Snapshot, refused *exc
 
 // sent notes what the service would be sent, in place of sending it.
 func (w *walker) sent(x *exchange.Exchange, r *snapshot.Route) *exchange.Reason {
-	w.out.Answers = Answerer{Kind: byService, Name: r.Service.Name(), Targets: r.Service.Stats().Targets}
+	w.out.Answers = Answerer{Kind: byService, Name: r.Service.Name(), Targets: r.Service.Targets()}
 	target, head, reason := r.Service.Preview(x)
 	if reason != nil {
 		w.refused = byService

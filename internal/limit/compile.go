@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -183,11 +182,11 @@ func (b *builder) statuses() {
 	}
 	for i, text := range c.Counts {
 		at := fmt.Sprintf("counts[%d]", i)
-		s, hint := parseSpan(text)
+		s, hint := config.ParseStatuses(text)
 		switch {
 		case hint != "":
 			b.fail(at, hint, "%q is no status and no range of them", text)
-		case slices.ContainsFunc(b.out.statuses, func(o span) bool { return o.from <= s.from && s.to <= o.to }):
+		case slices.ContainsFunc(b.out.statuses, func(o config.Statuses) bool { return o.Has(s.From) && o.Has(s.To) }):
 			b.fail(at, "remove it", "%s is among those before it", text)
 		default:
 			b.out.statuses = append(b.out.statuses, s)
@@ -196,31 +195,6 @@ func (b *builder) statuses() {
 	if c.Concurrent == 0 {
 		b.out.kind = meter.After
 	}
-}
-
-// parseSpan reads statuses, such as 401 or 400-599. The hint says what is wrong.
-func parseSpan(text string) (s span, hint string) {
-	first, last, isRange := strings.Cut(text, "-")
-	if !isRange {
-		last = first
-	}
-	var ok1, ok2 bool
-	s.from, ok1 = parseStatus(first)
-	s.to, ok2 = parseStatus(last)
-	switch {
-	case len(text) == 3 && strings.EqualFold(text[1:], "xx") && '1' <= text[0] && text[0] <= '5':
-		return s, fmt.Sprintf("write %c00-%c99", text[0], text[0])
-	case !ok1 || !ok2:
-		return s, "write one such as 401, or from-to such as 400-599; statuses are 100 to 599"
-	case s.from > s.to:
-		return s, fmt.Sprintf("write %d-%d", s.to, s.from)
-	}
-	return s, ""
-}
-
-func parseStatus(text string) (int, bool) {
-	n, err := strconv.Atoi(text)
-	return n, err == nil && len(text) == 3 && 100 <= n && n <= 599
 }
 
 // whom reads whose requests count.

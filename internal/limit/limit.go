@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/meter"
 	"yett/internal/store"
@@ -74,7 +75,7 @@ type Limit struct {
 	soft     bool
 	shown    bool
 	onLoss   meter.OnLoss
-	statuses []span // those that count, for meter.After
+	statuses []config.Statuses // those that count, for meter.After
 
 	who        matcher
 	except     []netip.Prefix
@@ -94,9 +95,6 @@ type tier struct {
 	rule      store.Rule
 	unlimited bool
 }
-
-// span is some statuses, both ends included.
-type span struct{ from, to int }
 
 // Name returns its name.
 func (l *Limit) Name() string { return l.name }
@@ -218,7 +216,7 @@ func (l *Limit) Counts(x *exchange.Exchange) bool {
 		return false
 	}
 	for _, s := range l.statuses {
-		if s.from <= x.Status && x.Status <= s.to {
+		if s.Has(x.Status) {
 			return true
 		}
 	}

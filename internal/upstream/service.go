@@ -80,6 +80,15 @@ func (s *Service) Start() {
 // Name returns the service's name.
 func (s *Service) Name() string { return s.name }
 
+// Targets returns the names of the targets.
+func (s *Service) Targets() []string {
+	var names []string
+	for _, t := range s.targets {
+		names = append(names, t.name)
+	}
+	return names
+}
+
 // Close closes idle connections and ends the look-ups. Exchanges that run
 // keep their connections until they are done.
 func (s *Service) Close() {

