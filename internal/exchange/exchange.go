@@ -164,6 +164,8 @@ type Exchange struct {
 	// lets it pass to a service.
 	PassPreflight bool
 
+	// Urgent tells that the route is served first when there is too much to do.
+	Urgent bool
 	// Status is the answer's status. Reason is set when the gateway answered
 	// by itself or cut the exchange, Detail adds words for the log only.
 	Status int

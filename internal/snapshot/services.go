@@ -3,7 +3,6 @@ package snapshot
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"os"
 	"reflect"
 
@@ -17,10 +16,8 @@ func (b *builder) services() {
 	for _, e := range b.c.Services {
 		at := "services." + e.Name
 		before := len(b.problems)
-		for i, raw := range e.Value.Targets {
-			if _, err := upstream.ParseTarget(raw); err != nil {
-				b.fail(fmt.Sprintf("%s.targets[%d]", at, i), "write http://host:port or https://host:port", "%v", err)
-			}
+		for _, p := range upstream.Check(&e.Value) {
+			b.fail(at+"."+p.Path, p.Hint, "%s", p.What)
 		}
 		b.checkHost(at+".host", e.Value.Host)
 		ca := b.authorities(at+".tls.ca", e.Value.TLS.CA)

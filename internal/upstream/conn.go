@@ -13,6 +13,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/sock"
 	"yett/internal/sweep"
+	"yett/internal/upstream/balance"
 	"yett/internal/wire"
 )
 
@@ -32,15 +33,19 @@ type conn struct {
 	reused bool
 	cut    atomic.Bool // cancelled, or its pump failed
 
-	x     *exchange.Exchange // while in use
-	head  wire.ResponseHead
-	idle  time.Duration
-	vec   net.Buffers
-	vecs  [2][]byte
-	pump  pump
-	talk  talk
-	quiet bool // what look saw
-	look  func(fd uintptr)
+	x        *exchange.Exchange // while in use
+	visit    visit              // to be settled when the answer's body has ended
+	attempt  balance.Attempt    // of the exchange that uses it
+	broke    *exchange.Reason   // why that broke off
+	response time.Duration      // until the answer's head has to be here
+	head     wire.ResponseHead
+	idle     time.Duration
+	vec      net.Buffers
+	vecs     [2][]byte
+	pump     pump
+	talk     talk
+	quiet    bool // what look saw
+	look     func(fd uintptr)
 }
 
 func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
@@ -179,14 +184,16 @@ func (c *conn) accept(x *exchange.Exchange) outcome {
 // Read implements exchange.Source with the content of the answer.
 func (c *conn) Read(p []byte) (int, error) {
 	if !c.timer.After(c.idle) {
-		return 0, exchange.UpstreamTimeout
+		c.broke = exchange.UpstreamTimeout
+		return 0, c.broke
 	}
 	n, err := c.body.Read(p)
 	c.timer.Stop()
 	if err == nil || err == io.EOF {
 		return n, err // Close puts the connection back
 	}
-	return n, c.reason(err)
+	c.broke = c.reason(err)
+	return n, c.broke
 }
 
 // Ready tells whether a part of the answer is in memory already.
@@ -194,12 +201,33 @@ func (c *conn) Ready() bool { return c.r.Buffered() > 0 }
 
 // Close implements exchange.Source: the exchange has done with the answer.
 func (c *conn) Close() error {
+	x, k, why := c.x, c.visit, c.ending()
+	c.visit, c.broke = visit{}, nil
 	if c.body.Done() {
 		c.finish()
 	} else {
 		c.abandon()
 	}
+	if k.s != nil {
+		k.settle(x, why, x.Elapsed(), true)
+	}
 	return nil
+}
+
+// longStream is how long an answer has to last before a client that leaves says
+// that all was well: event streams end in no other way.
+const longStream = 10 * time.Second
+
+// ending says why the answer's body has ended early, nil when it did not, or when
+// the client has had enough of a long one.
+func (c *conn) ending() *exchange.Reason {
+	switch {
+	case c.broke != nil:
+		return c.broke
+	case c.body.Done() || c.visit.s != nil && c.x.Elapsed()-c.visit.done > longStream:
+		return nil
+	}
+	return exchange.ClientGone
 }
 
 // finish ends a message that was read to its end. The connection goes back to
@@ -208,6 +236,7 @@ func (c *conn) finish() {
 	x := c.x
 	sent := c.pump.stop(x)
 	aborted := x.Watch(nil)
+	c.attempt.End()
 	clean := c.r.Buffered() == 0
 	c.r.Detach(x)
 	c.x = nil
@@ -224,6 +253,7 @@ func (c *conn) abandon() {
 	c.Cancel()
 	c.pump.stop(x)
 	x.Watch(nil)
+	c.attempt.End()
 	c.r.Detach(x)
 	c.x = nil
 	c.discard()

@@ -68,7 +68,7 @@ func TestRequestOnTheWire(t *testing.T) {
 			p.send(ok)
 		}
 	}))
-	host := f.targets[0].host
+	host := f.target().host
 	x := f.exchange("GET", "/a%20b")
 	x.Query, x.HasQuery = "c=d", true
 	x.Request.Add("Host", "client.example")
@@ -592,7 +592,7 @@ func TestNameMovesDuringUse(t *testing.T) {
 	go func() { got <- f.do("GET", "/").whole() }()
 	eventually(t, "it is on its way", func() bool { return f.first().count() == 1 })
 	d.set("127.0.0.9")
-	eventually(t, "the name has moved", func() bool { return !f.targets[0].resolves(netip.MustParseAddr("127.0.0.1")) })
+	eventually(t, "the name has moved", func() bool { return !f.target().resolves(netip.MustParseAddr("127.0.0.1")) })
 	close(release)
 	f.want(receive(t, got), "200 ok")
 	if n := f.first().count(); n != 0 { // not only when somebody looks for it later
@@ -615,7 +615,7 @@ func TestAllAddresses(t *testing.T) {
 		s.conf.Connections.Idle = 0
 	})
 	d.set("127.0.0.3", "127.0.0.1", "127.0.0.2") // nobody is at .3
-	f.targets[0].addrs.Store(nil)
+	f.target().addrs.Store(nil)
 	seen := make(map[string]bool)
 	for range 9 {
 		seen[f.get()] = true
@@ -625,7 +625,7 @@ func TestAllAddresses(t *testing.T) {
 	}
 	deaf(t, fmt.Sprintf("127.0.0.3:%d", port))
 	d.set("127.0.0.3", "127.0.0.1")
-	f.targets[0].addrs.Store(nil)
+	f.target().addrs.Store(nil)
 	for range 3 {
 		f.want(f.get(), "200 127.0.0.1")
 	}
@@ -708,7 +708,7 @@ func TestTargetsInTurn(t *testing.T) {
 	for i := range 3 {
 		targets = append(targets, origin(t, always(fmt.Sprintf("HTTP/1.1 200 OK\nContent-Length: 1\n\n%d", i))))
 	}
-	f := service(t, targets[0], func(s *setup) { s.conf.Targets = targets })
+	f := service(t, targets[0], func(s *setup) { s.conf.Targets, s.conf.Balance.Algorithm = targets, "round_robin" })
 	seen := make(map[string]int)
 	for range 9 {
 		seen[f.get()]++
@@ -753,14 +753,14 @@ func TestStats(t *testing.T) {
 
 func TestParseTarget(t *testing.T) {
 	for raw, want := range map[string]Address{
-		"http://a":            {"a", 80, false},
-		"https://a/":          {"a", 443, true},
-		"http://a:8080":       {"a", 8080, false},
-		"http://[::1]:9":      {"::1", 9, false},
-		"https://192.0.2.1":   {"192.0.2.1", 443, true},
-		"http://a.example:80": {"a.example", 80, false},
+		"http://a":            {"a", 80, false, false},
+		"https://a/":          {"a", 443, true, false},
+		"http://a:8080":       {"a", 8080, false, false},
+		"http://[::1]:9":      {"::1", 9, false, false},
+		"https://192.0.2.1":   {"192.0.2.1", 443, true, false},
+		"http://a.example:80": {"a.example", 80, false, false},
 	} {
-		if got, err := ParseTarget(raw); err != nil || got != want {
+		if got, weight, err := ParseTarget(raw); err != nil || got != want || weight != 1 {
 			t.Errorf("%s: %+v, %v", raw, got, err)
 		}
 	}
@@ -768,7 +768,7 @@ func TestParseTarget(t *testing.T) {
 		"", "a:80", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:65536", "http://a:b", "http://a/b", "http://a?b", "http://a#b",
 		"http://user:secret@a", "ftp://user:secret@a", "http://user:secret@a:b", "http://[::1",
 	} {
-		_, err := ParseTarget(raw)
+		_, _, err := ParseTarget(raw)
 		if err == nil {
 			t.Errorf("%s was taken", raw)
 		} else if strings.Contains(err.Error(), "secret") {
@@ -776,7 +776,7 @@ func TestParseTarget(t *testing.T) {
 		}
 	}
 	for want, a := range map[string]Address{
-		"a": {"a", 80, false}, "a:443": {"a", 443, false}, "b": {"b", 443, true}, "b:80": {"b", 80, true}, "[::1]": {"::1", 80, false}, "[::1]:81": {"::1", 81, false},
+		"a": {"a", 80, false, false}, "a:443": {"a", 443, false, false}, "b": {"b", 443, true, false}, "b:80": {"b", 80, true, false}, "[::1]": {"::1", 80, false, false}, "[::1]:81": {"::1", 81, false, false},
 	} {
 		if got := hostField(a); got != want {
 			t.Errorf("%+v is %s", a, got)

@@ -63,7 +63,7 @@ func service(t testing.TB, target string, change ...func(*setup)) *fixture {
 	f := &fixture{Service: s, t: t}
 	t.Cleanup(func() {
 		s.Close()
-		for _, target := range s.targets {
+		for _, target := range s.set.Load().list {
 			eventually(t, "all connections are closed", func() bool { return target.pool.count() == 0 })
 		}
 	})
@@ -84,7 +84,9 @@ func (p *pool) waiting() int {
 	return len(p.wait)
 }
 
-func (f *fixture) first() *pool { return &f.targets[0].pool }
+func (f *fixture) target() *target { return f.set.Load().list[0] }
+
+func (f *fixture) first() *pool { return &f.target().pool }
 
 // names is a Resolver that knows no name.
 type names struct{}

@@ -101,14 +101,14 @@ func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 	switch {
 	case readErr == io.EOF && writeErr == nil:
 		p.sent = true
-		p.await(c.t.service.responseTimeout(x))
+		p.await(c.response)
 	case readErr != nil && readErr != io.EOF:
 		p.reason.Store(exchange.BodyReason(readErr))
 		c.Cancel() // the request can't be completed, so its answer means nothing
 	default:
 		// The service stopped reading: it may have answered already, so the
 		// other side goes on, for as long as an answer may take.
-		p.await(c.t.service.responseTimeout(x))
+		p.await(c.response)
 	}
 	sweeper.Remove(&p.timer)
 	p.running.Store(false)

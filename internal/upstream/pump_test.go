@@ -47,8 +47,8 @@ func TestConnectionComesBackBeforeTheQueue(t *testing.T) {
 		s.conf.Connections.Max = 1
 		s.conf.Timeouts.Queue = ms(200)
 	})
-	target := f.targets[0]
-	c, out := target.get(f.exchange("GET", "/"), false)
+	target := f.target()
+	c, out := target.get(f.exchange("GET", "/"), false, limit)
 	if out.reason != nil {
 		t.Fatal(out.reason)
 	}

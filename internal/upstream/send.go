@@ -33,7 +33,7 @@ func (c *conn) send(x *exchange.Exchange) error {
 	defer buf.Release()
 	head := c.t.appendHead(buf.B[:0], x, m)
 	if !streams && c.canTalk(head, whole) {
-		c.timer.After(c.t.service.responseTimeout(x))
+		c.timer.After(c.response)
 		return c.talkOnce(append(head, whole...))
 	}
 	if c.reused && !c.alive() {
@@ -49,7 +49,7 @@ func (c *conn) send(x *exchange.Exchange) error {
 		c.pump.start(c, x, m.Framing == wire.ByChunks)
 		return nil
 	}
-	c.timer.After(c.t.service.responseTimeout(x))
+	c.timer.After(c.response)
 	return nil
 }
 
@@ -70,10 +70,11 @@ func (s *Service) Preview(x *exchange.Exchange) (target string, head []byte, rea
 	if err := x.RequestBody.Gather(); err != nil {
 		return "", nil, exchange.BodyReason(err)
 	}
-	if len(s.targets) == 0 {
+	list := s.set.Load().list
+	if len(list) == 0 {
 		return "", nil, exchange.NoTarget
 	}
-	t := s.targets[0]
+	t := list[0]
 	whole, inMemory := x.RequestBody.Whole()
 	return t.name, t.appendHead(nil, x, bodyMessage(x, len(whole), !inMemory)), nil
 }

@@ -5,6 +5,8 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -14,6 +16,11 @@ import (
 	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/sweep"
+	"yett/internal/upstream/balance"
+	"yett/internal/upstream/breaker"
+	"yett/internal/upstream/latency"
+	"yett/internal/upstream/retry"
+	"yett/internal/upstream/shed"
 	"yett/internal/wire"
 )
 
@@ -27,6 +34,8 @@ type Deps struct {
 	Buffers  *wire.Buffers
 	Sweeper  *sweep.Sweeper
 	Resolver Resolver
+	// Log gets a line for each transition of a breaker or a target; nil for nobody.
+	Log *slog.Logger
 	// TLS is the client configuration for https targets, without ServerName.
 	// nil is the system's certificate authorities.
 	TLS *tls.Config
@@ -35,44 +44,78 @@ type Deps struct {
 // Service is a named upstream with its targets. It lives as long as its
 // configuration stays the same, across revisions.
 type Service struct {
-	name    string
-	conf    config.Service
-	deps    Deps
-	limits  wire.Limits
-	targets []*target
-	turn    atomic.Uint32
-	started sync.Once
-	stats   stats
-	stop    context.CancelFunc
+	name     string
+	conf     config.Service
+	deps     Deps
+	limits   wire.Limits
+	rules    settings
+	set      atomic.Pointer[targets]
+	balancer *balance.Balancer
+	keyer    *Keyer  // nil unless the algorithm is hash
+	sticky   *sticky // nil for none
+	budget   *retry.Budget
+	latency  *latency.Histogram
+	limiter  *shed.Limiter    // nil for no bound
+	breaker  *breaker.Breaker // nil for none
+	observes bool             // the breaker only does
+	fallback *fallback        // nil for none
+	started  sync.Once
+	changing sync.Mutex // of the targets
+	running  bool       // guarded by changing
+	stats    stats
+	ctx      context.Context // of all that runs beside requests
+	stop     context.CancelFunc
 }
 
-// New makes a Service that does nothing before Start.
+// New makes a Service that does nothing before Start. The error is what Check
+// finds.
 func New(name string, conf config.Service, deps Deps) (*Service, error) {
-	s := &Service{name: name, conf: conf, deps: deps, stop: func() {}, limits: wire.Limits{
+	rules, _ := compile(&conf)
+	if err := Check(&conf).Err(); err != nil {
+		return nil, err
+	}
+	s := &Service{name: name, conf: conf, deps: deps, rules: rules, limits: wire.Limits{
 		FirstLine:   int(conf.Limits.Header),
 		Header:      int(conf.Limits.Header),
 		HeaderCount: conf.Limits.HeaderCount,
 		ChunkLine:   1 << 10,
 		Trailer:     int(conf.Limits.Header),
 	}}
-	for _, raw := range conf.Targets {
-		address, err := ParseTarget(raw)
-		if err != nil {
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.budget = retry.NewBudget(float64(conf.Retries.Budget), conf.Retries.Floor, budgetWindow)
+	s.balancer = balance.New(balanceSettings(&conf), s.targetChanged)
+	s.latency = latency.New()
+	var err error
+	if c := &conf.Concurrency; c.Max > 0 || c.Adaptive {
+		if s.limiter, err = shed.New(shedSettings(c)); err != nil {
+			return nil, fmt.Errorf("concurrency of service %s: %w", name, err)
+		}
+	}
+	if c := conf.Balance.Sticky; c != nil {
+		if s.sticky, err = newSticky(name, c); err != nil {
 			return nil, err
 		}
-		s.targets = append(s.targets, newTarget(s, address))
 	}
+	if m := conf.Breaker.Mode; m == "enforce" || m == "observe" {
+		s.breaker, s.observes = breaker.New(breakerSettings(&conf.Breaker), s.breakerChanged), m == "observe"
+	}
+	s.fallback = newFallback(conf.Breaker.Fallback)
+	s.retarget(s.written())
 	return s, nil
 }
 
-// Start begins to follow the names of targets. A service that a later
-// revision takes over is started once. Close ends it.
+// budgetWindow is how far back the budget of retries looks.
+const budgetWindow = 10 * time.Second
+
+// Start begins to follow the names of targets and to check them. A service that
+// a later revision takes over is started once. Close ends it.
 func (s *Service) Start() {
 	s.started.Do(func() {
-		ctx, stop := context.WithCancel(context.Background())
-		s.stop = stop
-		for _, t := range s.targets {
-			t.start(ctx)
+		s.changing.Lock()
+		defer s.changing.Unlock()
+		s.running = true
+		for _, t := range s.set.Load().list {
+			t.start()
 		}
 	})
 }
@@ -81,125 +124,39 @@ func (s *Service) Start() {
 func (s *Service) Name() string { return s.name }
 
 // Targets returns the names of the targets.
-func (s *Service) Targets() []string {
-	var names []string
-	for _, t := range s.targets {
-		names = append(names, t.name)
-	}
-	return names
-}
+func (s *Service) Targets() []string { return s.set.Load().names() }
 
-// Close closes idle connections and ends the look-ups. Exchanges that run
-// keep their connections until they are done.
+// Close closes idle connections and ends what runs beside requests. Exchanges
+// that run keep their connections until they are done.
 func (s *Service) Close() {
 	s.stop()
-	for _, t := range s.targets {
+	for _, t := range s.set.Load().list {
 		t.close()
 	}
-}
-
-// outcome is how one attempt ended.
-type outcome struct {
-	reason *exchange.Reason // nil: the answer's head is in the exchange
-	detail string
-	// unsent tells that the service can't have seen the request, dead that a
-	// reused connection ended before the first byte of the answer.
-	unsent, dead bool
-}
-
-// mostAttempts bounds how often a request meets connections that have died:
-// even a fresh attempt may be handed one that was used before.
-const mostAttempts = 3
-
-// Forward sends the exchange to the service and fills in the head of the
-// answer and the source of its body. It returns nil, or why there is no
-// answer.
-func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
-	x.Service = s.name
-	if err := x.RequestBody.Gather(); err != nil {
-		return exchange.BodyReason(err)
-	}
-	start := x.Elapsed()
-	reason := s.attempts(x)
-	end := x.Elapsed()
-	x.UpstreamTime = end - start
-	s.stats.record(reason, x.Status, x.Now.Add(end))
-	return reason
-}
-
-// attempts tries one target after the other, for as long as the request may
-// be repeated: see again.
-func (s *Service) attempts(x *exchange.Exchange) *exchange.Reason {
-	for fresh := false; ; fresh = true {
-		t := s.pick()
-		if t == nil {
-			return exchange.NoTarget
-		}
-		x.Target = t.name
-		x.Attempts++
-		c, out := t.get(x, fresh)
-		if out.reason == nil {
-			out = c.roundTrip(x)
-		}
-		if out.reason == nil {
-			return nil
-		}
-		if x.Attempts >= mostAttempts || !again(x, out) {
-			x.Detail = out.detail
-			return out.reason
-		}
-	}
-}
-
-// again tells whether a request that died on a reused connection may be sent
-// once more: the service never saw it and its body has not been touched, or
-// the whole body is still at hand and seeing it twice does no harm (RFC 9112
-// section 9.3.1).
-func again(x *exchange.Exchange, out outcome) bool {
-	if x.Aborted() != nil {
-		return false
-	}
-	if x.RequestBody.Streams() {
-		return out.unsent && x.RequestBody.BytesRead() == 0
-	}
-	return out.unsent || out.dead && idempotent(x.Method)
-}
-
-// idempotent follows RFC 9110 section 9.2.2.
-func idempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
-		return true
-	}
-	return false
-}
-
-// pick returns the target whose turn it is.
-func (s *Service) pick() *target {
-	switch len(s.targets) {
-	case 0:
-		return nil
-	case 1:
-		return s.targets[0]
-	}
-	return s.targets[s.turn.Add(1)%uint32(len(s.targets))]
 }
 
 // Idle returns how many idle connections the service keeps, for tests and
 // health pages.
 func (s *Service) Idle() int {
 	n := 0
-	for _, t := range s.targets {
+	for _, t := range s.set.Load().list {
 		n += t.pool.size()
 	}
 	return n
 }
 
+// forever is how long those may take who have no bound.
+const forever = 365 * 24 * time.Hour
+
 func (s *Service) responseTimeout(x *exchange.Exchange) time.Duration {
+	d := time.Duration(s.conf.Timeouts.Response)
 	if x.Out.ResponseTimeout > 0 {
-		return x.Out.ResponseTimeout
+		d = x.Out.ResponseTimeout
 	}
-	return time.Duration(s.conf.Timeouts.Response)
+	if d == 0 {
+		return forever
+	}
+	return d
 }
 
 func (s *Service) idleTimeout(x *exchange.Exchange) time.Duration {

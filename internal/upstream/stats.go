@@ -1,10 +1,15 @@
 package upstream
 
 import (
+	"context"
+	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/upstream/balance"
+	"yett/internal/upstream/breaker"
 )
 
 // stats counts what became of the requests to a service.
@@ -89,19 +94,54 @@ type BreakerStats struct {
 
 // Stats returns what is known about the service.
 func (s *Service) Stats() Stats {
+	now := time.Now()
 	out := Stats{
 		Requests: s.stats.requests.Load(), Failures: s.stats.failures.Load(), Idle: s.Idle(),
 		Refused: s.stats.refused.Load(), Fallbacks: s.stats.fallbacks.Load(),
-		Retries: s.stats.retries.Load(), Hedges: s.stats.hedges.Load(),
+		Retries: s.stats.retries.Load(), Hedges: s.stats.hedges.Load(), BudgetLeft: s.budget.Left(now),
 		LastSuccess: moment(s.stats.lastSuccess.Load()), LastFailure: moment(s.stats.lastFailure.Load()),
 	}
+	out.P50, out.Recent = s.latency.Quantile(0.5, now)
+	out.P99, _ = s.latency.Quantile(0.99, now)
 	if r := s.stats.lastReason.Load(); r != nil {
 		out.LastReason = r.Name
 	}
-	for _, t := range s.targets {
-		out.Targets = append(out.Targets, TargetStats{Name: t.name, State: "up", Weight: 1})
+	set := s.set.Load()
+	for _, t := range slices.Concat(set.list, set.draining) {
+		out.Targets = append(out.Targets, t.stats(now))
+		out.InFlight += t.node.InFlight()
+	}
+	if s.limiter != nil {
+		st := s.limiter.State()
+		out.InFlight, out.Waiting, out.Limit = st.InFlight, st.Queued, st.Limit
+	}
+	if s.breaker != nil {
+		out.Breaker = s.breakerStats(now)
 	}
 	return out
+}
+
+func (t *target) stats(now time.Time) TargetStats {
+	st := t.service.balancer.State(t.node, now)
+	out := TargetStats{
+		Name: t.name, State: st.State, Until: st.Until,
+		Weight: st.Weight, InFlight: st.InFlight, Failures: st.Failures, Checked: moment(t.checked.Load()),
+	}
+	if st.State != balance.Up {
+		out.Cause = st.Cause
+	}
+	out.P50, out.Recent = t.latency.Quantile(0.5, now)
+	out.P99, _ = t.latency.Quantile(0.99, now)
+	return out
+}
+
+func (s *Service) breakerStats(now time.Time) *BreakerStats {
+	st := s.breaker.Status(now)
+	return &BreakerStats{
+		Mode: s.conf.Breaker.Mode, State: st.State.String(), Held: st.Held, HeldUntil: st.HeldUntil,
+		Failures: st.Failures, Successes: st.Successes, Since: st.Since, NextAttempt: st.NextAttempt,
+		Cause: st.Cause, Trips: int64(st.Trips), Shared: s.conf.Breaker.Shared,
+	}
 }
 
 func moment(ns int64) time.Time {
@@ -116,6 +156,48 @@ func moment(ns int64) time.Time {
 // by itself again ("reset"). by is who wants it, for the log. It returns false
 // where the service has no breaker.
 func (s *Service) SetBreaker(to string, until time.Time, by string) bool {
-	_, _, _ = to, until, by
-	return false
+	if s.breaker == nil {
+		return false
+	}
+	switch now := time.Now(); to {
+	case "open":
+		s.breaker.Hold(breaker.Open, until, by, now)
+	case "close":
+		s.breaker.Hold(breaker.Closed, until, by, now)
+	default:
+		s.breaker.Reset(by, now)
+	}
+	return true
+}
+
+// breakerChanged logs a transition of the breaker.
+func (s *Service) breakerChanged(c breaker.Change) {
+	if s.deps.Log == nil {
+		return
+	}
+	args := []any{"service", s.name, "from", c.From.String(), "to", c.To.String(), "cause", c.Cause, "failures", c.Failures}
+	if !c.Until.IsZero() {
+		args = append(args, "until", c.Until.UTC())
+	}
+	level := slog.LevelInfo
+	if c.To == breaker.Open {
+		level = slog.LevelWarn
+	}
+	s.deps.Log.Log(context.Background(), level, "circuit breaker", args...)
+}
+
+// targetChanged logs a transition of a target.
+func (s *Service) targetChanged(c balance.Change) {
+	if s.deps.Log == nil {
+		return
+	}
+	args := []any{"service", s.name, "target", c.Node, "from", c.From, "to", c.To, "cause", c.Cause}
+	if !c.Until.IsZero() {
+		args = append(args, "until", c.Until.UTC())
+	}
+	level := slog.LevelInfo
+	if c.To == balance.Down || c.To == balance.Ejected {
+		level = slog.LevelWarn
+	}
+	s.deps.Log.Log(context.Background(), level, "target", args...)
 }

@@ -11,10 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/upstream/balance"
+	"yett/internal/upstream/latency"
 )
 
 // Address is where a target listens.
@@ -22,6 +25,9 @@ type Address struct {
 	Host   string // name or IP address, without brackets
 	Port   uint16
 	Secure bool
+	// Service tells that Host is the name of a service, whose hosts and ports
+	// are in SRV records.
+	Service bool
 }
 
 // String returns the target as logs show it.
@@ -29,9 +35,26 @@ func (a Address) String() string {
 	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 }
 
-// ParseTarget reads http://host:port or https://host:port. The port may be
-// missing.
-func ParseTarget(raw string) (Address, error) {
+// mostWeight is the largest weight of a target.
+const mostWeight = 1000
+
+// ParseTarget reads http://host:port or https://host:port, of which the port may
+// be missing, or srv+http://name, and behind a blank weight=N, which is 1 if left
+// out.
+func ParseTarget(raw string) (a Address, weight int, err error) {
+	raw, more, weighted := strings.Cut(raw, " ")
+	weight = 1
+	if weighted {
+		number, named := strings.CutPrefix(strings.TrimSpace(more), "weight=")
+		if weight, err = strconv.Atoi(number); err != nil || !named || weight < 1 || weight > mostWeight {
+			return a, 0, fmt.Errorf("behind the URL of a target stands nothing, or weight=N with N from 1 to %d", mostWeight)
+		}
+	}
+	a, err = parseAddress(raw)
+	return a, weight, err
+}
+
+func parseAddress(raw string) (Address, error) {
 	if strings.Contains(raw, "@") { // and it is not repeated here, because it may be a password
 		return Address{}, errors.New("user and password have no place in a target")
 	}
@@ -39,10 +62,13 @@ func ParseTarget(raw string) (Address, error) {
 	if err != nil {
 		return Address{}, fmt.Errorf("target %q: not a URL", raw)
 	}
-	a := Address{Host: u.Hostname(), Port: 80, Secure: u.Scheme == "https"}
+	scheme, srv := strings.CutPrefix(u.Scheme, "srv+")
+	a := Address{Host: u.Hostname(), Port: 80, Secure: scheme == "https", Service: srv}
 	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
+	case scheme != "http" && scheme != "https":
 		return a, fmt.Errorf("target %q: the scheme has to be http or https", raw)
+	case srv && u.Port() != "":
+		return a, fmt.Errorf("target %q: SRV records say the port", raw)
 	case a.Host == "":
 		return a, fmt.Errorf("target %q: the host is missing", raw)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
@@ -61,21 +87,31 @@ func ParseTarget(raw string) (Address, error) {
 	return a, nil
 }
 
-// target is one address of a service, its addresses as resolved, and its
-// connections.
+// target is one address of a service, its addresses as resolved, its
+// connections, and what is known about how it does.
 type target struct {
+	place
 	service *Service
-	address Address
+	node    *balance.Node
+	latency *latency.Histogram
 	name    string // host:port, for logs
 	host    string // value of a Host field
 	tls     *tls.Config
 	pool    pool
 	addrs   atomic.Pointer[[]netip.Addr]
 	turn    atomic.Uint32
+	checked atomic.Int64 // when the last check ended, Unix nanoseconds
+	started sync.Once
+	ctx     context.Context // of what runs beside requests; ends when the target drains
+	stop    context.CancelFunc
 }
 
-func newTarget(s *Service, a Address) *target {
-	t := &target{service: s, address: a, name: a.String(), host: hostField(a)}
+func newTarget(s *Service, p place) *target {
+	a := p.Address
+	t := &target{place: p, service: s, name: p.String(), host: hostField(a)}
+	t.node, t.latency = balance.NewNode(t.name, p.weight), latency.New()
+	t.node.Owner = t
+	t.ctx, t.stop = context.WithCancel(s.ctx)
 	if a.Secure {
 		t.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 		if s.deps.TLS != nil {
@@ -91,15 +127,28 @@ func newTarget(s *Service, a Address) *target {
 	if ip, err := netip.ParseAddr(a.Host); err == nil {
 		t.addrs.Store(&[]netip.Addr{ip})
 	}
+	if p.ip.IsValid() {
+		t.addrs.Store(&[]netip.Addr{p.ip})
+	}
 	return t
 }
 
-// start has the pool swept and follows the name until ctx ends.
-func (t *target) start(ctx context.Context) {
-	t.pool.start()
-	if t.addrs.Load() == nil {
-		go t.follow(ctx)
-	}
+// start has the pool swept, checks the target, and follows its name until it
+// drains.
+func (t *target) start() {
+	t.started.Do(func() {
+		t.pool.start()
+		if t.addrs.Load() == nil {
+			go t.follow(t.ctx)
+		}
+	})
+}
+
+// drain ends what runs beside requests. Connections are closed as they come
+// back.
+func (t *target) drain() {
+	t.stop()
+	t.close()
 }
 
 // hostField is the authority without the scheme's own port.
@@ -131,12 +180,12 @@ func (t *target) follow(ctx context.Context) {
 func (t *target) lookup(ctx context.Context) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(t.service.conf.Timeouts.Connect))
 	defer cancel()
-	found, err := t.service.deps.Resolver.LookupNetIP(ctx, "ip", t.address.Host)
+	found, err := t.service.deps.Resolver.LookupNetIP(ctx, "ip", t.Host)
 	if err != nil {
-		return nil, fmt.Errorf("resolving %s: %w", t.address.Host, err)
+		return nil, fmt.Errorf("resolving %s: %w", t.Host, err)
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("resolving %s: no address", t.address.Host)
+		return nil, fmt.Errorf("resolving %s: no address", t.Host)
 	}
 	for i := range found {
 		found[i] = found[i].Unmap()
@@ -155,7 +204,7 @@ func (t *target) resolves(a netip.Addr) bool {
 
 // get returns a connection: an idle one unless fresh is asked for, else a new
 // one, waiting for its turn when there are too many.
-func (t *target) get(x *exchange.Exchange, fresh bool) (*conn, outcome) {
+func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*conn, outcome) {
 	if !fresh {
 		if c := t.pool.take(); c != nil {
 			return c, outcome{}
@@ -166,12 +215,12 @@ func (t *target) get(x *exchange.Exchange, fresh bool) (*conn, outcome) {
 		if r := x.Aborted(); r != nil {
 			return nil, outcome{reason: r}
 		}
-		return nil, outcome{reason: exchange.PoolExhausted}
+		return nil, outcome{reason: exchange.PoolExhausted, unsent: true}
 	}
 	if c != nil {
 		return c, outcome{}
 	}
-	c, out := t.dial(x)
+	c, out := t.dial(x, left)
 	if c == nil {
 		t.pool.unreserve()
 	}
@@ -179,9 +228,9 @@ func (t *target) get(x *exchange.Exchange, fresh bool) (*conn, outcome) {
 }
 
 // dial opens a connection to one of the addresses, the next one when it
-// fails, all within the connect timeout.
-func (t *target) dial(x *exchange.Exchange) (*conn, outcome) {
-	ctx, cancel := context.WithTimeout(x.Context(), time.Duration(t.service.conf.Timeouts.Connect))
+// fails, all within the connect timeout and what is left.
+func (t *target) dial(x *exchange.Exchange, left time.Duration) (*conn, outcome) {
+	ctx, cancel := context.WithTimeout(x.Context(), min(left, time.Duration(t.service.conf.Timeouts.Connect)))
 	defer cancel()
 	addrs := t.addrs.Load()
 	if addrs == nil {
@@ -195,7 +244,7 @@ func (t *target) dial(x *exchange.Exchange) (*conn, outcome) {
 	first := int(t.turn.Add(1))
 	for i := range *addrs {
 		a := (*addrs)[(first+i)%len(*addrs)]
-		nc, err := t.try(ctx, a, len(*addrs)-i)
+		nc, err := t.reach(ctx, a, len(*addrs)-i)
 		if err == nil {
 			return newConn(t, nc, a), outcome{}
 		}
@@ -212,15 +261,15 @@ func (t *target) dial(x *exchange.Exchange) (*conn, outcome) {
 
 // forget makes the next dial resolve a name anew whose addresses all failed.
 func (t *target) forget(addrs *[]netip.Addr) *[]netip.Addr {
-	if _, err := netip.ParseAddr(t.address.Host); err == nil {
+	if _, err := netip.ParseAddr(t.Host); err == nil {
 		return addrs
 	}
 	return nil
 }
 
-// try is connect with an even share of the time that is left, so that an
+// reach is connect with an even share of the time that is left, so that an
 // address which swallows packets leaves some for the others.
-func (t *target) try(ctx context.Context, a netip.Addr, left int) (net.Conn, error) {
+func (t *target) reach(ctx context.Context, a netip.Addr, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		share, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
@@ -230,7 +279,7 @@ func (t *target) try(ctx context.Context, a netip.Addr, left int) (net.Conn, err
 }
 
 func (t *target) connect(ctx context.Context, a netip.Addr) (net.Conn, error) {
-	nc, err := t.service.dialer().DialContext(ctx, "tcp", netip.AddrPortFrom(a, t.address.Port).String())
+	nc, err := t.service.dialer().DialContext(ctx, "tcp", netip.AddrPortFrom(a, t.Port).String())
 	if err != nil || t.tls == nil {
 		return nc, err
 	}
@@ -248,9 +297,9 @@ func dialFailed(x *exchange.Exchange, err error) outcome {
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
-		return outcome{reason: exchange.ConnectTimeout, detail: err.Error()}
+		return outcome{reason: exchange.ConnectTimeout, detail: err.Error(), unsent: true}
 	}
-	return outcome{reason: exchange.ConnectFailed, detail: err.Error()}
+	return outcome{reason: exchange.ConnectFailed, detail: err.Error(), unsent: true}
 }
 
 func (t *target) close() { t.pool.close() }

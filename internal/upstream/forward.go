@@ -1,0 +1,350 @@
+package upstream
+
+import (
+	"time"
+
+	"yett/internal/exchange"
+	"yett/internal/upstream/balance"
+	"yett/internal/upstream/breaker"
+	"yett/internal/upstream/retry"
+	"yett/internal/upstream/shed"
+)
+
+// mostReplays bounds how often a request meets connections that have died:
+// even a fresh one may be handed out that was used before.
+const mostReplays = 2
+
+// visit is one request as its service sees it: what it holds until its outcome
+// is known, and how far it has come. It is a value: Forward has it, or the
+// connection whose answer still streams.
+type visit struct {
+	s       *Service
+	ticket  breaker.Ticket
+	counted bool      // by the breaker
+	now     time.Time // when it was admitted
+
+	// These are since x.Now: when the first try began, when the present one did,
+	// and when it ended.
+	began, sent, done time.Duration
+
+	t       *target // of the present try
+	attempt balance.Attempt
+	tried   [maxTried]*balance.Node
+	ntried  int
+	retries int
+	replays int
+}
+
+// maxTried is how many targets that failed a request are remembered: retries.most
+// is not more than that.
+const maxTried = 9
+
+// Forward sends the exchange to the service and fills in the head of the
+// answer and the source of its body. It returns nil, or why there is no
+// answer. What became of the request is told to everybody who counts once it is
+// known, which is when the answer's body has ended: see settle.
+func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
+	x.Service = s.name
+	if err := x.RequestBody.Gather(); err != nil {
+		return exchange.BodyReason(err)
+	}
+	k := visit{s: s}
+	k.began = x.Elapsed()
+	k.now = x.Now.Add(k.began)
+	if r := s.admit(x, &k); r != nil {
+		return s.instead(x, r)
+	}
+	c, out := s.tries(x, &k)
+	x.UpstreamTime = k.done - k.began
+	if s.sticky != nil && out.reason == nil {
+		s.sticky.set(x, k.t)
+	}
+	if out.reason == nil && x.ResponseBody.Streams() {
+		c.visit = k // settled by its Close
+		return nil
+	}
+	k.settle(x, out.reason, k.done, false)
+	if out.reason != nil {
+		x.Detail = out.detail
+	}
+	return out.reason
+}
+
+// admit lets the request in, past the breaker and the bound of requests in
+// flight, or says why not.
+func (s *Service) admit(x *exchange.Exchange, k *visit) *exchange.Reason {
+	if s.limiter != nil {
+		if !s.ready(k.now) {
+			return s.refuseOpen(x, k.now)
+		}
+		if v := s.limiter.Acquire(x, x.Urgent); v != shed.Granted {
+			return s.refuseBusy(x, v)
+		}
+	}
+	if s.breaker == nil {
+		return nil
+	}
+	ticket, ok := s.breaker.Admit(k.now)
+	k.ticket, k.counted = ticket, ok
+	if ok {
+		return nil
+	}
+	if s.observes {
+		x.Refuse(exchange.BreakerOpen)
+		x.Observe()
+		return nil
+	}
+	if s.limiter != nil {
+		s.limiter.Release(0, shed.Ignored)
+	}
+	return s.refuseOpen(x, k.now)
+}
+
+// ready tells whether the breaker would let the request through, so that
+// nobody waits for a place in vain.
+func (s *Service) ready(now time.Time) bool {
+	return s.breaker == nil || s.observes || s.breaker.Ready(now)
+}
+
+func (s *Service) refuseOpen(x *exchange.Exchange, now time.Time) *exchange.Reason {
+	s.stats.refused.Add(1)
+	x.RetryAfter = whole(s.breaker.Wait(now))
+	return exchange.BreakerOpen
+}
+
+func (s *Service) refuseBusy(x *exchange.Exchange, v shed.Verdict) *exchange.Reason {
+	if v == shed.Left {
+		if r := x.Aborted(); r != nil {
+			return r
+		}
+		return exchange.ClientGone
+	}
+	s.stats.refused.Add(1)
+	x.RetryAfter = s.limiter.RetryAfter()
+	return exchange.ServiceOverloaded
+}
+
+// whole rounds up to whole seconds, at least one.
+func whole(d time.Duration) int {
+	return max(1, int((d+time.Second-1)/time.Second))
+}
+
+// tries asks one target after the other, for as long as the request may be
+// repeated. The connection is the one that brought the answer; it is no longer
+// ours when all of that is here.
+func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
+	if s.budget != nil {
+		s.budget.Request(k.now)
+	}
+	k.sent, k.done = k.began, k.began
+	for fresh := false; ; {
+		if k.t = s.pick(x, k); k.t == nil {
+			return nil, outcome{reason: exchange.NoTarget}
+		}
+		c, out := k.t.try(x, k, fresh)
+		k.done = x.Elapsed()
+		if out.reason == nil && !s.rules.retries.hasStatus(x.Status) {
+			return c, out
+		}
+		if fresh = k.replay(x, out); !fresh {
+			pause, again := s.again(x, k, out)
+			if !again {
+				return c, out
+			}
+			if !k.give(x, out, pause) {
+				return nil, outcome{reason: x.Aborted()}
+			}
+		}
+		k.sent = x.Elapsed()
+	}
+}
+
+// try is one request to one target.
+func (t *target) try(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcome) {
+	x.Target = t.name
+	x.Attempts++
+	left := t.service.responseTimeout(x) - (k.sent - k.began)
+	k.attempt = t.node.Begin()
+	c, out := t.get(x, fresh, left)
+	if out.reason != nil {
+		k.attempt.End()
+		return nil, out
+	}
+	c.attempt = k.attempt
+	if per := time.Duration(t.service.conf.Retries.TryTimeout); per > 0 {
+		left = min(left, per)
+	}
+	c.response = left
+	return c, c.roundTrip(x)
+}
+
+// replay tells whether the request died on a connection that had been idle, and
+// is sent again at once. That is nobody's failure.
+func (k *visit) replay(x *exchange.Exchange, out outcome) bool {
+	if k.replays >= mostReplays || x.Aborted() != nil || !stale(x, out) {
+		return false
+	}
+	k.replays++
+	return true
+}
+
+// again tells whether the request is tried once more, and after what pause.
+func (s *Service) again(x *exchange.Exchange, k *visit, out outcome) (time.Duration, bool) {
+	switch {
+	case k.retries >= s.conf.Retries.Most || k.ticket.Probe() || x.Aborted() != nil:
+		return 0, false
+	case !s.wantsRetry(x, out) || !repeatable(x, out):
+		return 0, false
+	}
+	pause, ok := s.pause(x, k, out)
+	if !ok || k.done-k.began+pause >= s.responseTimeout(x) || !s.budget.Take(x.Now.Add(k.done)) {
+		return 0, false
+	}
+	k.retries++
+	s.stats.retries.Add(1)
+	return pause, true
+}
+
+// stale tells whether a request died on a connection that had been idle, as
+// happens when a service closes it at that moment: the service never saw it and
+// its body has not been touched, or the whole body is still at hand and seeing
+// it twice does no harm (RFC 9112 section 9.3.1). That is nobody's failure.
+func stale(x *exchange.Exchange, out outcome) bool {
+	if out.reason != exchange.UpstreamReset {
+		return false
+	}
+	if x.RequestBody.Streams() {
+		return out.unsent && x.RequestBody.BytesRead() == 0
+	}
+	return out.unsent || out.dead && retry.Idempotent(x.Method)
+}
+
+// wantsRetry tells whether the configuration wants such a failure tried again.
+func (s *Service) wantsRetry(x *exchange.Exchange, out outcome) bool {
+	if out.reason == exchange.PoolExhausted {
+		return s.rules.retries.faults[connectFault]
+	}
+	return s.rules.retries.has(out.reason, x.Status, false)
+}
+
+// repeatable tells whether it does no harm when the service sees the request
+// twice, and whether there is all of it.
+func repeatable(x *exchange.Exchange, out outcome) bool {
+	if x.RequestBody.Streams() && (!out.unsent || x.RequestBody.BytesRead() > 0) {
+		return false
+	}
+	return out.unsent || x.Upgrade == "" && (retry.Idempotent(x.Method) || x.Request.Get("Idempotency-Key") != "")
+}
+
+// pause says how long to wait before the next try. It returns false when the
+// service wants to be left alone for longer than that.
+func (s *Service) pause(x *exchange.Exchange, k *visit, out outcome) (time.Duration, bool) {
+	pause := s.rules.backoff.Pause(k.retries)
+	if out.reason != nil {
+		if out.unsent && k.retries == 0 && len(s.set.Load().list) > 1 {
+			return 0, true
+		}
+		return pause, true
+	}
+	if wait, ok := retry.After(x.Response.Get("Retry-After"), x.Now.Add(x.Elapsed())); ok {
+		return max(wait, pause), wait <= s.rules.backoff.Most
+	}
+	return pause, true
+}
+
+// give gives a try up: it is a failure of its target, its answer is thrown
+// away, and the pause begins. It returns false when the exchange was given up
+// meanwhile.
+func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) bool {
+	now, o := x.Now.Add(k.done), balance.Ignored
+	if k.s.rules.failures.has(out.reason, x.Status, false) {
+		o = balance.Failed
+	}
+	k.s.balancer.Record(k.attempt, o, 0, now)
+	k.tried[k.ntried] = k.t.node
+	k.ntried++
+	if out.reason == nil {
+		_ = x.ResponseBody.Close()
+		x.ResponseBody.SetBytes(nil)
+		x.Response.Reset()
+		x.ResponseTrailer.Reset()
+		x.Status = 0
+	}
+	return pause == 0 || wait(x, pause)
+}
+
+// wait waits, and returns false when the exchange was given up meanwhile.
+func wait(x *exchange.Exchange, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.Context().Done():
+		return false
+	}
+}
+
+// settle tells everybody who counts how the request has ended, and gives back
+// what it held. late tells that the answer's head had come.
+func (k *visit) settle(x *exchange.Exchange, r *exchange.Reason, end time.Duration, late bool) {
+	s, now := k.s, x.Now.Add(end)
+	took := k.done - k.sent // to the answer's head
+	s.stats.record(r, x.Status, now)
+	if r == nil || late {
+		s.latency.Record(took, now)
+		k.t.latency.Record(took, now)
+	}
+	o := s.judge(r, x.Status, late)
+	if k.t != nil {
+		s.balancer.Record(k.attempt, toBalancer(o), took, now)
+	}
+	if s.limiter != nil {
+		s.limiter.Release(took, toLimiter(o, r))
+	}
+	if k.counted {
+		s.breaker.Record(k.ticket, o, took, now)
+	}
+}
+
+// toBalancer says what an outcome means for the target.
+func toBalancer(o breaker.Outcome) balance.Outcome {
+	switch o {
+	case breaker.Failure:
+		return balance.Failed
+	case breaker.Ignored:
+		return balance.Ignored
+	}
+	return balance.OK
+}
+
+// toLimiter says what an outcome tells about how busy the service is.
+func toLimiter(o breaker.Outcome, r *exchange.Reason) shed.Outcome {
+	switch {
+	case r == exchange.UpstreamTimeout:
+		return shed.Timeout
+	case o == breaker.Success || o == breaker.Alive:
+		return shed.OK
+	}
+	return shed.Ignored
+}
+
+// pick chooses the target of the next try.
+func (s *Service) pick(x *exchange.Exchange, k *visit) *target {
+	tried := k.tried[:k.ntried]
+	if s.sticky != nil && k.ntried == 0 {
+		if n := s.sticky.find(x); n != nil && s.balancer.Usable(n, k.now) {
+			return n.Owner.(*target)
+		}
+	}
+	var key uint64
+	var keyed bool
+	if s.keyer != nil {
+		key, keyed = s.keyer.Key(x)
+	}
+	n := s.balancer.Pick(key, keyed, tried, k.now)
+	if n == nil {
+		return nil
+	}
+	return n.Owner.(*target)
+}
