@@ -118,6 +118,8 @@ func middle(size int) time.Duration {
 // together and nobody has to clear it. 0 is one that was never used.
 type cell struct{ word atomic.Uint64 }
 
+// add counts one. Whoever is held up between the two operations counts for the epoch in which it
+// goes on.
 func (c *cell) add(epoch uint32) {
 	if uint32(c.word.Load()>>32) == epoch {
 		c.word.Add(1)
@@ -143,6 +145,7 @@ func (c *cell) turn(epoch uint32) {
 	}
 }
 
+// count returns how many were added in that epoch.
 func (c *cell) count(epoch uint32) uint32 {
 	if w := c.word.Load(); uint32(w>>32) == epoch {
 		return uint32(w)
