@@ -195,3 +195,23 @@ func HasToken(list, token string) bool {
 	}
 	return false
 }
+
+// Cookie returns the value of the first cookie of that name as it stands in the request, and
+// whether there is one (RFC 6265 section 5.4). Case matters. HTTP/2 may send several
+// Cookie fields.
+func (h *Header) Cookie(name string) (string, bool) {
+	for i := range h.fields {
+		if h.fields[i].Key != KeyCookie {
+			continue
+		}
+		for rest := h.fields[i].Value; rest != ""; {
+			var pair string
+			pair, rest, _ = strings.Cut(rest, ";")
+			got, value, hasValue := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if hasValue && got == name {
+				return value, true
+			}
+		}
+	}
+	return "", false
+}
