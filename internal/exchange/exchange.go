@@ -115,6 +115,9 @@ type Outbound struct {
 	// Path is the whole path without query. Host is the Host field; "" is the
 	// target's own.
 	Path, Host string
+	// HostOfRoute tells that Host is the route's own choice, so that it stays whichever
+	// service gets the request.
+	HostOfRoute bool
 	// ResponseTimeout and IdleTimeout replace the service's when positive.
 	ResponseTimeout, IdleTimeout time.Duration
 	// TunnelIdle replaces the listener's when positive.
@@ -166,6 +169,10 @@ type Exchange struct {
 
 	// Urgent tells that the route is served first when there is too much to do.
 	Urgent bool
+	// Copy tells that this is a copy for a mirror: nobody gets its answer, so nothing
+	// may answer it in place of the service.
+	Copy bool
+
 	// Status is the answer's status. Reason is set when the gateway answered
 	// by itself or cut the exchange, Detail adds words for the log only.
 	Status int

@@ -345,3 +345,6 @@ func (b *Breaker) publish() {
 	}
 	b.word.Store(w)
 }
+
+// Probe tells whether the request was let through to find out how the service is.
+func (t Ticket) Probe() bool { return t.probe != 0 }
