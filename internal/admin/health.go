@@ -17,8 +17,9 @@ type State interface {
 	// Ready tells whether the gateway wants traffic: false while it starts and
 	// drains.
 	Ready() bool
-	// Services returns the services of the current snapshot.
-	Services() []*upstream.Service
+	// Services returns the services of the current snapshot, in the order of the
+	// configuration.
+	Services() []Service
 	// Store tells how shared state is.
 	Store() StoreState
 	// Keys tells how the keys of the issuers are.
@@ -62,20 +63,27 @@ type healthPage struct {
 	Services     map[string]servicePage `json:"services,omitempty"`
 	Issuers      map[string]issuerPage  `json:"issuers,omitempty"`
 	Limits       *limitCounts           `json:"limits,omitempty"`
-	Breakers     *map[string]any        `json:"circuitBreakers,omitempty"`
+	Breakers     map[string]circuitPage `json:"circuitBreakers,omitzero"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
 	Observed     map[string]int64       `json:"observed,omitzero"` // refusals that were let pass
 }
 
+// servicePage has the names of targets, which monitors have always read there, beside all
+// that is known about them.
 type servicePage struct {
-	Targets         []string `json:"targets"`
-	Requests        int64    `json:"requests"`
-	Failures        int64    `json:"failures"`
-	IdleConnections int      `json:"idleConnections"`
-	LastFailure     string   `json:"lastFailure,omitempty"`
-	LastFailureTime string   `json:"lastFailureTime,omitempty"`
-	LastSuccessTime string   `json:"lastSuccessTime,omitempty"`
+	Targets []string `json:"targets"`
+	ServiceFigures
+	TargetStates []TargetPage `json:"targetStates"`
+}
+
+// circuitPage is a breaker with what monitors of the old gateway read beside it. Their
+// keys are always there.
+type circuitPage struct {
+	BreakerPage
+	TotalRequests   int64   `json:"totalRequests"`
+	LastFailureTime *string `json:"lastFailureTime"`
+	LastSuccessTime *string `json:"lastSuccessTime"`
 }
 
 type storePage struct {
@@ -137,11 +145,42 @@ func showLimits(s LimitsState) *limitCounts {
 	return c
 }
 
+// breakerSummary counts the breakers that enforce. One that only observes keeps nobody from
+// the service, whatever its state, so it stands apart: as an open circuit it would alarm
+// somebody, and have load balancers take away a gateway that serves everything.
 type breakerSummary struct {
-	Total    int `json:"totalCircuits"`
-	Open     int `json:"openCircuits"`
-	HalfOpen int `json:"halfOpenCircuits"`
-	Closed   int `json:"closedCircuits"`
+	Total     int `json:"totalCircuits"`
+	Open      int `json:"openCircuits"`
+	HalfOpen  int `json:"halfOpenCircuits"`
+	Closed    int `json:"closedCircuits"`
+	Observing int `json:"observingCircuits,omitempty"`
+}
+
+func (s *breakerSummary) add(b *BreakerPage) {
+	if b.Observes() {
+		s.Observing++
+		return
+	}
+	s.Total++
+	switch b.State {
+	case stateOpen:
+		s.Open++
+	case stateHalfOpen:
+		s.HalfOpen++
+	default:
+		s.Closed++
+	}
+}
+
+// verdict is the page's status, in words and as a number.
+func (s *breakerSummary) verdict() (word string, status int) {
+	switch {
+	case s.Open > 0:
+		return "degraded", http.StatusServiceUnavailable
+	case s.HalfOpen > 0:
+		return "warning", http.StatusOK
+	}
+	return "healthy", http.StatusOK
 }
 
 func (h *Health) page(status string) healthPage {
@@ -167,24 +206,49 @@ func (h *Health) Ready(x *exchange.Exchange) {
 	reply(x, http.StatusServiceUnavailable, h.page("draining"))
 }
 
-// Detailed answers with what is known about each service, how the keys of
-// issuers are, what limits have let pass, and what has been refused.
+// Detailed answers with what is known about each service and its breaker, how the keys of
+// issuers are, what limits have let pass, and what has been refused. It answers 503 while a
+// breaker is open.
 func (h *Health) Detailed(x *exchange.Exchange) {
-	p, store := h.page("healthy"), showStore(h.State.Store())
+	services, circuits, sum := showHealth(h.State.Services())
+	word, status := sum.verdict()
+	p, store := h.page(word), showStore(h.State.Store())
 	p.Store = &store
-	p.Services = make(map[string]servicePage)
-	for _, s := range h.State.Services() {
-		st := s.Stats()
-		p.Services[s.Name()] = servicePage{
-			Targets: s.Targets(), Requests: st.Requests, Failures: st.Failures, IdleConnections: st.Idle,
-			LastFailure: st.LastReason, LastFailureTime: stamp(st.LastFailure), LastSuccessTime: stamp(st.LastSuccess),
-		}
-	}
+	p.Services, p.Breakers, p.Summary = services, circuits, sum
 	p.Issuers = showKeys(h.State.Keys())
 	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Limits = showLimits(h.State.Limits())
-	p.Breakers, p.Summary = &map[string]any{}, &breakerSummary{}
-	reply(x, http.StatusOK, p)
+	reply(x, status, p)
+}
+
+// showHealth looks at each service once, so that the parts of the page agree.
+func showHealth(all []Service) (map[string]servicePage, map[string]circuitPage, *breakerSummary) {
+	services, circuits, sum := make(map[string]servicePage), make(map[string]circuitPage), new(breakerSummary)
+	for _, s := range all {
+		st := s.Stats()
+		services[s.Name()] = servicePage{
+			Targets: append([]string{}, s.Targets()...), ServiceFigures: figures(&st), TargetStates: showTargets(st.Targets),
+		}
+		if st.Breaker != nil {
+			c := showCircuit(&st)
+			sum.add(&c.BreakerPage)
+			circuits[s.Name()] = c
+		}
+	}
+	return services, circuits, sum
+}
+
+// showCircuit leaves out who has switched a breaker by hand, which is part of the cause: the
+// page is often open to everybody. What was not done by hand is not held, nor closed.
+func showCircuit(st *upstream.Stats) circuitPage {
+	b := showBreaker(st.Breaker)
+	if b.Held != "" || b.State == stateClosed {
+		b.Cause = ""
+	}
+	return circuitPage{
+		BreakerPage: *b, TotalRequests: st.Requests,
+		LastFailureTime: stampOrNull(st.LastFailure), LastSuccessTime: stampOrNull(st.LastSuccess),
+	}
 }
 
 func stamp(t time.Time) string {

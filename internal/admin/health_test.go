@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // state is what the pages report in a test.
 type state struct {
 	ready    bool
-	services []*upstream.Service
+	services []Service
 	store    StoreState
 	keys     []token.State
 	limits   LimitsState
@@ -37,9 +37,9 @@ func (s *state) Limits() LimitsState { return s.limits }
 
 func (s *state) Keys() []token.State { return s.keys }
 
-func (s *state) Store() StoreState             { return s.store }
-func (s *state) Ready() bool                   { return s.ready }
-func (s *state) Services() []*upstream.Service { return s.services }
+func (s *state) Store() StoreState   { return s.store }
+func (s *state) Ready() bool         { return s.ready }
+func (s *state) Services() []Service { return s.services }
 
 func health(s *state) *Health {
 	return &Health{Name: "psa-api-gateway", Version: "1.2.3", Started: time.Now().Add(-90 * time.Second), State: s}
@@ -184,8 +184,8 @@ func TestDetailed(t *testing.T) {
 		refuse(tally, exchange.NoRoute)
 	}
 	observe(tally, exchange.BadPath)
-	call(t, s.services[0], "/good")
-	call(t, s.services[0], "/bad")
+	call(t, s.services[0].(*upstream.Service), "/good")
+	call(t, s.services[0].(*upstream.Service), "/bad")
 
 	h := health(s)
 	h.Tally = tally
@@ -199,17 +199,11 @@ func TestDetailed(t *testing.T) {
 	if status != 200 || page["status"] != "healthy" {
 		t.Errorf("%d %v", status, page["status"])
 	}
-	want := map[string]any{"totalCircuits": 0.0, "openCircuits": 0.0, "halfOpenCircuits": 0.0, "closedCircuits": 0.0}
-	if !reflect.DeepEqual(page["summary"], want) {
-		t.Errorf("summary is %v", page["summary"])
-	}
-	if b, ok := page["circuitBreakers"].(map[string]any); !ok || len(b) != 0 {
-		t.Errorf("circuitBreakers is %v", page["circuitBreakers"])
-	}
 	services := page["services"].(map[string]any)
-	quiet := map[string]any{"targets": []any{srv.Listener.Addr().String()}, "requests": 0.0, "failures": 0.0, "idleConnections": 0.0}
-	if !reflect.DeepEqual(services["crm"], quiet) {
-		t.Errorf("a service that nobody has called: %v", services["crm"])
+	quiet := services["crm"].(map[string]any)
+	if !reflect.DeepEqual(quiet["targets"], []any{srv.Listener.Addr().String()}) || quiet["requests"] != 0.0 || quiet["failures"] != 0.0 || quiet["idleConnections"] != 0.0 ||
+		quiet["lastFailureTime"] != nil || quiet["lastSuccessTime"] != nil || quiet["p50Ms"] != nil {
+		t.Errorf("a service that nobody has called: %v", quiet)
 	}
 	busy := services["auth"].(map[string]any)
 	stampIsGood(t, busy["lastFailureTime"])
@@ -265,7 +259,7 @@ func TestLastFailure(t *testing.T) {
 	if r := sv.Forward(x); r != exchange.ConnectFailed {
 		t.Fatal(r)
 	}
-	_, page := ask(t, health(&state{services: []*upstream.Service{sv}}).Detailed)
+	_, page := ask(t, health(&state{services: []Service{sv}}).Detailed)
 	if got := page["services"].(map[string]any)["dead"].(map[string]any)["lastFailure"]; got != "connect_failed" {
 		t.Errorf("the last failure is %v", got)
 	}

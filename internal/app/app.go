@@ -91,6 +91,7 @@ type pages struct {
 	revocations admin.Revocations
 	keys        admin.Keys
 	limits      admin.Limits
+	services    admin.Services
 }
 
 func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
@@ -106,6 +107,7 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *met
 			"jwks":            admin.Endpoint(p.keys.JWKS),
 			"revocations":     &p.revocations,
 			"limits":          &p.limits,
+			"services":        &p.services,
 		},
 	}, nil)
 }
@@ -126,6 +128,7 @@ func New(o Options) (*App, error) {
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
 		limits:      admin.Limits{State: a, Forget: a.meter.Forget, Log: a.log},
+		services:    admin.Services{State: a, Log: a.log},
 	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		a.meter.Close()
@@ -226,7 +229,12 @@ func (a *App) Config() *config.Config { return a.conf }
 func (a *App) Ready() bool { return a.ready.Load() }
 
 // Services implements admin.State.
-func (a *App) Services() []*upstream.Service { return a.gateway.Snapshot().Services() }
+func (a *App) Services() (all []admin.Service) {
+	for _, s := range a.gateway.Snapshot().Services() {
+		all = append(all, s)
+	}
+	return all
+}
 
 // Signer implements admin.Signing.
 func (a *App) Signer() *assertion.Signer { return a.gateway.Snapshot().Signer() }

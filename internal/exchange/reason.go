@@ -66,6 +66,10 @@ var (
 	NoSuchLimit         = &Reason{"no_such_limit", "BAD_REQUEST", 400, "There is no limit of that name", "The name has to stand under `limits` of the configuration; the endpoint limits lists them."}
 	BadLimitKey         = &Reason{"bad_limit_key", "BAD_REQUEST", 400, "The limit counts under no such key: write it as the endpoint shows it, such as user:42, ip:203.0.113.7 or everyone", "A key has the parts that the limit counts by, with | between them. `yett limits` shows who is near a limit."}
 	NothingToForget     = &Reason{"nothing_to_forget", "BAD_REQUEST", 400, "The limit counts requests that run, so there is nothing to forget", "A limit with `concurrent` counts down by itself, when the requests end."}
+	BadServicesQuery    = &Reason{"bad_services_query", "BAD_REQUEST", 400, "The query has service to look; service, breaker (open, close or reset) and, with open and close, for (1s to 720h) to switch a breaker, each once", "The endpoint services refuses a query that it does not understand, and a body: what is wanted stands in the query. The log says what was wrong."}
+	BadServicesType     = &Reason{"bad_services_type", "UNSUPPORTED_MEDIA_TYPE", 415, "The Content-Type has to be application/json", "A POST to the endpoint services says so, though it has no body: no page of another site can do that without being asked first."}
+	NoSuchService       = &Reason{"no_such_service", "BAD_REQUEST", 400, "There is no service of that name", "The name has to stand under `services` of the configuration; the endpoint services lists them."}
+	NoBreaker           = &Reason{"no_breaker", "BAD_REQUEST", 400, "The service has no breaker", "Its `breaker.mode` is off, so there is nothing to open, close or reset."}
 	Internal            = &Reason{"internal", "INTERNAL_SERVER_ERROR", 500, "Something went wrong in the gateway", "A fault in the gateway; the log has the details."}
 )
 
@@ -80,7 +84,8 @@ func Reasons() []*Reason {
 		NoTarget, PoolExhausted, BreakerOpen, ServiceOverloaded, GatewayOverloaded, UpgradeRefused, ShuttingDown, ClientGone, WriteTimeout, TunnelIdle,
 		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue,
 		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore,
-		BadLimitsQuery, NoSuchLimit, BadLimitKey, NothingToForget, Internal,
+		BadLimitsQuery, NoSuchLimit, BadLimitKey, NothingToForget,
+		BadServicesQuery, BadServicesType, NoSuchService, NoBreaker, Internal,
 	}
 }
 

@@ -396,6 +396,8 @@ func power(endpoint string) string {
 		return "end the sessions of others"
 	case "limits":
 		return "see who else calls, and reset what they have used"
+	case "services":
+		return "see how services are, and keep everybody from them"
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ import (
 func refused(t *testing.T, text string, want []string) {
 	t.Helper()
 	d := deps(t)
-	d.Endpoints["revocations"], d.Endpoints["limits"] = page{}, page{}
+	d.Endpoints["revocations"], d.Endpoints["limits"], d.Endpoints["services"] = page{}, page{}, page{}
 	_, err := Compile(parse(t, text), d, nil)
 	var list problem.List
 	errors.As(err, &list)
@@ -104,6 +104,11 @@ func TestRevocationsAreGuarded(t *testing.T) {
 // Who may see who calls, and free others of limits, too.
 func TestLimitsAreGuarded(t *testing.T) {
 	guardedPage(t, "limits", "see who else calls, and reset what they have used")
+}
+
+// Who may switch breakers, as well.
+func TestServicesAreGuarded(t *testing.T) {
+	guardedPage(t, "services", "see how services are, and keep everybody from them")
 }
 
 func guardedPage(t *testing.T, endpoint, power string) {

@@ -180,6 +180,7 @@ func guards() map[string]func(role string) bool {
 		"/api/v1/protected/users/7":    above(kit.Level("tenant_admin")),
 		"/internal/revocations":        func(role string) bool { return role == "system_admin" },
 		"/internal/limits":             func(role string) bool { return role == "system_admin" },
+		"/internal/services":           func(role string) bool { return role == "system_admin" },
 	}
 }
 

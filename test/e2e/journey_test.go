@@ -64,6 +64,7 @@ func TestEveryRouteOfTheExample(t *testing.T) {
 		{"GET", "/api/v1/protected/users/somebody", "", 200},
 		{"GET", "/internal/revocations", "", 403},
 		{"GET", "/internal/limits", "", 403},
+		{"GET", "/internal/services", "", 403},
 		{"GET", "/api/v1/auth/me", "", 200},
 		{"GET", "/api/v1/users", "", 200},
 		{"GET", "/api/v1/customers", "", 200},
