@@ -4,11 +4,13 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,7 @@ import (
 	"yett/internal/telemetry"
 	"yett/internal/token"
 	"yett/internal/upstream"
+	"yett/internal/upstream/breaker"
 	"yett/internal/wire"
 )
 
@@ -71,6 +74,7 @@ type App struct {
 	revoked   *revocation.List
 	here      *memory.Store // what this node keeps by itself
 	meter     *meter.Meter
+	breakers  *breaker.Board
 	shared    *shared // nil before Start
 	waiting   func(grace time.Duration)
 }
@@ -123,6 +127,7 @@ func New(o Options) (*App, error) {
 	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
+	a.breakers = breaker.NewBoard(node(), a.log)
 	own := pages{
 		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
@@ -136,7 +141,9 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own, a.meter, a.log)
+	a.snap, err = compile(conf, o, upstream.Deps{
+		Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver, Board: a.breakers, Log: a.log,
+	}, own, a.meter, a.log)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)
 	}
@@ -183,6 +190,16 @@ func (a *App) server(l snapshot.Listener) *engine.Server {
 		s.HTTP1 = http1.New(l.Listener, deps)
 	}
 	return s
+}
+
+// node is what this process is called towards others that share its store. The end
+// tells apart who has the same name and number, as containers may.
+func node() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])
 }
 
 // Start opens the store and binds all addresses, then serves. When one can't be
@@ -312,6 +329,7 @@ func (a *App) drain(until time.Time) {
 
 // Close ends what New and Start have made. It is part of Stop.
 func (a *App) Close() error {
+	a.breakers.Close()
 	a.meter.Close()
 	a.shared.close()
 	a.here.Close()

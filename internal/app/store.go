@@ -117,6 +117,7 @@ func (a *App) openStore(ctx context.Context) error {
 	a.shared.speak(err)
 	if a.snap.Store != nil {
 		a.meter.Share(s, err)
+		a.breakers.Share(s)
 	}
 	return nil
 }

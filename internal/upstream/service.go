@@ -34,6 +34,8 @@ type Deps struct {
 	Buffers  *wire.Buffers
 	Sweeper  *sweep.Sweeper
 	Resolver Resolver
+	// Board tells other nodes of breakers that are shared; nil for nobody.
+	Board *breaker.Board
 	// Log gets a line for each transition of a breaker or a target; nil for nobody.
 	Log *slog.Logger
 	// TLS is the client configuration for https targets, without ServerName.
@@ -114,6 +116,9 @@ func (s *Service) Start() {
 		s.changing.Lock()
 		defer s.changing.Unlock()
 		s.running = true
+		if s.breaker != nil && s.deps.Board != nil {
+			s.deps.Board.Join(s.name, s.breaker, s.conf.Breaker.Shared)
+		}
 		for _, t := range s.set.Load().list {
 			t.start()
 		}
@@ -130,6 +135,9 @@ func (s *Service) Targets() []string { return s.set.Load().names() }
 // that run keep their connections until they are done.
 func (s *Service) Close() {
 	s.stop()
+	if s.breaker != nil && s.deps.Board != nil {
+		s.deps.Board.Leave(s.name, s.breaker)
+	}
 	for _, t := range s.set.Load().list {
 		t.close()
 	}
