@@ -12,6 +12,10 @@ type conf struct {
 	Top    string // nginx: in http; HAProxy: in global; Yett: at the top level
 	Route  string // nginx: in location; HAProxy: in frontend; Yett: in the route
 	Tables string // HAProxy: sections of their own, for stick tables
+	// Service is what Yett has in the service, Targets further hosts that stand for
+	// the upstream.
+	Service string
+	Targets []string
 	// Redis tells that Yett has its store there. The harness starts one.
 	Redis bool
 	// Guarded tells that a request with a bad token has to get a 401, which is
@@ -133,6 +137,7 @@ func cases() []benchCase {
 		refusalCase(),
 		limitsCase(),
 		limitedCase(),
+		guardsCase(),
 	}
 }
 

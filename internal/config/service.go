@@ -121,7 +121,7 @@ type Ejection struct {
 	SlowerThan float64  `yaml:"slower_than" min:"0" max:"1000" doc:"A target that typically takes this many times as long as the others is ejected, such as 3; 0 never. Not for targets that do different work, as with hash."`
 	SlowLeast  Duration `yaml:"slow_least" min:"0s" max:"1h" doc:"Whoever typically answers within this time is not slow."`
 	For        Duration `yaml:"for" min:"10ms" max:"1h" doc:"How long a target is ejected: once as long, the next time in a row twice, and so on. It always returns."`
-	ForMost    Duration `yaml:"for_most" min:"10ms" max:"24h" doc:"Longest ejection."`
+	ForMost    Duration `yaml:"for_most" min:"10ms" max:"24h" doc:"Longest ejection; for, if that is longer."`
 	MostOut    Share    `yaml:"most_out" min:"0%" max:"100%" doc:"Share of the targets that may be ejected at once. A single target never is."`
 }
 
@@ -136,7 +136,7 @@ type Retries struct {
 	On          StringList `yaml:"on" doc:"What is tried again: connect, reset (the connection ended before the answer), timeout, malformed, and statuses such as 503 or 502-504."`
 	TryTimeout  Duration   `yaml:"try_timeout" min:"0s" max:"1h" doc:"How long one try may take, within timeouts.response for all; 0s leaves it all to the first. Useful with on: timeout."`
 	Backoff     Duration   `yaml:"backoff" min:"0s" max:"1m" doc:"Longest pause before the first further try, twice as long before each next; how much of it is left to chance. Where no connection could be made and another target is there, the first one comes at once."`
-	BackoffMost Duration   `yaml:"backoff_most" min:"0s" max:"5m" doc:"Longest pause. A Retry-After of the service is waited for when it is not longer than that, and else its answer goes to the client."`
+	BackoffMost Duration   `yaml:"backoff_most" min:"0s" max:"5m" doc:"Longest pause; backoff, if that is longer. A Retry-After of the service is waited for when it is not longer than that, and else its answer goes to the client."`
 	Budget      Share      `yaml:"budget" min:"0%" max:"100%" doc:"Tries that are added, as a share of the requests of the last ten seconds. When it is used up, a failure is a failure."`
 	Floor       float64    `yaml:"floor" min:"0" max:"10000" doc:"Added tries a second that are allowed whatever the budget, for services with few requests."`
 }
@@ -163,7 +163,7 @@ type Breaker struct {
 	Window              Duration   `yaml:"window" min:"100ms" max:"1h" doc:"How far back the ratios look."`
 	MinRequests         int        `yaml:"min_requests" min:"1" max:"1000000" doc:"So many requests have to have been within window before a ratio means something."`
 	OpenFor             Duration   `yaml:"open_for" min:"10ms" max:"24h" doc:"How long it stays open, with up to a fifth more by chance; twice as long after each time that probing failed."`
-	OpenMost            Duration   `yaml:"open_most" min:"10ms" max:"24h" doc:"Longest time that it stays open."`
+	OpenMost            Duration   `yaml:"open_most" min:"10ms" max:"24h" doc:"Longest time that it stays open; open_for, if that is longer."`
 	Probes              int        `yaml:"probes" min:"1" max:"1000" doc:"Half open, so many requests are let through to find out; all others are refused."`
 	Successes           int        `yaml:"successes" min:"1" max:"1000" doc:"So many of them have to succeed to close it. One failure opens it again."`
 	Shared              bool       `yaml:"shared" doc:"Tell the other nodes, by the store, when it opens and closes."`

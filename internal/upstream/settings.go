@@ -32,18 +32,6 @@ func Check(c *config.Service) problem.List {
 	checkTargets(c, &problems)
 	checkBalance(c, &problems)
 	checkHealth(c, &problems)
-	for _, b := range []struct {
-		path        string
-		least, most config.Duration
-	}{
-		{"ejection.for_most", c.Ejection.For, c.Ejection.ForMost},
-		{"breaker.open_most", c.Breaker.OpenFor, c.Breaker.OpenMost},
-		{"retries.backoff_most", c.Retries.Backoff, c.Retries.BackoffMost},
-	} {
-		if b.most < b.least {
-			problems.Add(b.path, fmt.Sprintf("%s is less than the %s that it begins with", b.most, b.least), fmt.Sprintf("write at least %s", b.least))
-		}
-	}
 	if k := &c.Concurrency; k.Adaptive && k.Max > 0 && k.Max < k.Least {
 		problems.Add("concurrency.max", "is less than least", fmt.Sprintf("write at least %d, or a lower least", k.Least))
 	}
@@ -120,7 +108,7 @@ func compile(c *config.Service) (settings, problem.List) {
 	s.retries, more = parseTriggers("retries.on", c.Retries.On,
 		[]fault{connectFault, resetFault, timeoutFault, malformedFault}, 400, "that is an answer")
 	problems = append(problems, more...)
-	s.backoff = retry.Backoff{Base: time.Duration(c.Retries.Backoff), Most: time.Duration(c.Retries.BackoffMost)}
+	s.backoff = retry.Backoff{Base: time.Duration(c.Retries.Backoff), Most: time.Duration(max(c.Retries.Backoff, c.Retries.BackoffMost))}
 	for i, text := range c.Health.Status {
 		st, hint := config.ParseStatuses(text)
 		if hint != "" {

@@ -1,0 +1,27 @@
+package main
+
+// guardsCase is what everything that guards a service costs a request that needs
+// none of it: breaker with ratios, ejection, budget of retries, hedging, bound
+// of requests in flight, three targets.
+func guardsCase() benchCase {
+	plain := bare()["yett"]
+	off := plain
+	off.Service = "breaker: {mode: off}\nretries: {most: 0}\nejection: {failures: 0}"
+	on := plain
+	// Other names for the same address: the gateway takes them for targets of their own.
+	on.Targets = []string{"[::ffff:127.0.0.1]", "localhost"}
+	on.Service = "breaker: {slow_call: 10s, failure_ratio: 50%}\n" +
+		"ejection: {slower_than: 5}\n" +
+		"retries: {most: 2, on: [connect, reset, 502-504]}\n" +
+		"hedge: {after: 5s, percentile: 99}\n" +
+		"concurrency: {max: 10000, adaptive: true, least: 5000}"
+	return benchCase{
+		Name: "guards", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200),
+		Conf: map[string]conf{"yett": on, "nginx": bare()["nginx"]},
+		Variants: []variant{
+			{Of: "yett", Name: "none", Conf: off},
+			{Of: "yett", Name: "as it comes", Conf: plain},
+		},
+		Targets: []target{{"yett", "yett (none)", 1.05}, {"yett", "nginx", 1}},
+	}
+}
