@@ -242,9 +242,9 @@ func (b *Breaker) tooMuch(failed bool) string {
 		return plural(b.failures, "failure") + " in a row"
 	case sum.counted < s.MinRequests:
 	case s.FailureRatio > 0 && reached(sum.failed, sum.counted, s.FailureRatio):
-		return percent(sum.failed, sum.counted) + " requests failed within " + text(s.Window)
+		return percent(sum.failed, sum.counted, "request") + " failed within " + text(s.Window)
 	case s.countsSlow() && reached(sum.slow, sum.counted, s.SlowRatio):
-		return percent(sum.slow, sum.counted) + " calls took longer than " + text(s.SlowCall)
+		return percent(sum.slow, sum.counted, "call") + " took longer than " + text(s.SlowCall)
 	}
 	return ""
 }

@@ -65,9 +65,9 @@ func plural(n int, word string) string {
 	return strconv.Itoa(n) + " " + word + "s"
 }
 
-// percent is like "52 % of 40".
-func percent(part, all int) string {
-	return strconv.Itoa(int(math.Round(100*float64(part)/float64(all)))) + " % of " + strconv.Itoa(all)
+// percent is like "52 % of 40 requests".
+func percent(part, all int, word string) string {
+	return strconv.Itoa(int(math.Round(100*float64(part)/float64(all)))) + " % of " + plural(all, word)
 }
 
 // text is a duration without the units that are 0: 1m instead of 1m0s.
