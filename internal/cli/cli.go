@@ -82,7 +82,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
-		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.healthCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
+		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
 	root.SetFlagErrorFunc(misuse)
 	strict(root)
 	return root
@@ -165,15 +165,30 @@ func (p Process) configFlag(cmd *cobra.Command) (file func() string) {
 // where that can be read.
 func completeNames(cmd *cobra.Command, flag string, env config.Env, file func() string, names func(*config.Config) []string) {
 	complete := func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		c, err := config.Load(file(), env)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return names(c), cobra.ShellCompDirectiveNoFileComp
+		return namesIn(file(), env, names), cobra.ShellCompDirectiveNoFileComp
 	}
 	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
 		panic(err) // the flag is not there: a fault of the verb
 	}
+}
+
+// completeWord does that for the only word of a command.
+func completeWord(cmd *cobra.Command, env config.Env, file func() string, names func(*config.Config) []string) {
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return namesIn(file(), env, names), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// namesIn returns nothing where the configuration can't be read.
+func namesIn(file string, env config.Env, names func(*config.Config) []string) []string {
+	c, err := config.Load(file, env)
+	if err != nil {
+		return nil
+	}
+	return names(c)
 }
 
 // listenerNames are the names that listeners have.

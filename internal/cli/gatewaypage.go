@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"net/url"
 	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"yett/internal/config"
 )
@@ -20,6 +23,31 @@ type gatewayPage struct {
 	probe
 	endpoint string
 	tls      *tls.Config // nil to verify certificates as everybody does
+}
+
+// pageFlags are the flags of verbs that ask a page.
+type pageFlags struct {
+	url, bearer string
+	timeout     time.Duration
+}
+
+func (f *pageFlags) add(cmd *cobra.Command, endpoint string) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.url, "url", "", "address of the running gateway's "+endpoint+", which is asked instead of what the configuration says")
+	flags.StringVar(&f.bearer, "bearer", "", "access token for the running gateway (default $YETT_TOKEN)")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "longest time to wait for an answer")
+}
+
+// token takes the access token from the environment where no flag has it.
+func (f *pageFlags) token(p Process) {
+	if f.bearer == "" {
+		f.bearer = p.getenv("YETT_TOKEN")
+	}
+}
+
+// named is the page of --url.
+func (f *pageFlags) named(endpoint string) gatewayPage {
+	return gatewayPage{probe: probe{url: f.url}, endpoint: endpoint}
 }
 
 // findPage finds a page of a gateway with that configuration, on this machine. why says

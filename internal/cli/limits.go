@@ -34,20 +34,17 @@ const (
 
 // limitsFlags are the words of the command line, of yett limits and what is below it.
 type limitsFlags struct {
-	limit, url, bearer string
-	timeout            time.Duration
-	top                int
-	watch, json        bool
+	pageFlags
+	limit       string
+	top         int
+	watch, json bool
 }
 
 // common gives a verb the flags that both have.
 func (f *limitsFlags) common(cmd *cobra.Command, p Process, limit string) (file func() string) {
 	file = p.configFlag(cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&f.limit, "limit", "", limit)
-	flags.StringVar(&f.url, "url", "", "address of the running gateway's limits, which is asked instead of what the configuration says")
-	flags.StringVar(&f.bearer, "bearer", "", "access token for the running gateway (default $YETT_TOKEN)")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "longest time to wait for an answer")
+	cmd.Flags().StringVar(&f.limit, "limit", "", limit)
+	f.add(cmd, limitsEndpoint)
 	completeNames(cmd, "limit", p.Env, file, limitNames)
 	return file
 }
@@ -107,7 +104,7 @@ the other, with --json one line each.`,
 func (p Process) limitsPage(f *limitsFlags, file string) (gatewayPage, error) {
 	f.token(p)
 	if f.url != "" {
-		return f.named(), nil
+		return f.named(limitsEndpoint), nil
 	}
 	c, err := config.Load(file, p.Env)
 	if err != nil {
@@ -117,18 +114,6 @@ func (p Process) limitsPage(f *limitsFlags, file string) (gatewayPage, error) {
 		return gatewayPage{}, fmt.Errorf("there is no limit %q, %s", f.limit, problem.DidYouMean(f.limit, c.Limits.Names()))
 	}
 	return findPage(c, limitsEndpoint, http.MethodGet, "only a running gateway knows who uses what", "")
-}
-
-// token takes the access token from the environment where no flag has it.
-func (f *limitsFlags) token(p Process) {
-	if f.bearer == "" {
-		f.bearer = p.getenv("YETT_TOKEN")
-	}
-}
-
-// named is the page of --url.
-func (f *limitsFlags) named() gatewayPage {
-	return gatewayPage{probe: probe{url: f.url}, endpoint: limitsEndpoint}
 }
 
 // ask returns what is to be printed.
@@ -152,16 +137,16 @@ func (f *limitsFlags) ask(ctx context.Context, page gatewayPage) (string, error)
 		return "", fmt.Errorf("%s: %s gives no answer of a gateway", nothing, page.url)
 	}
 	if f.json {
-		return f.indented(answer)
+		return indented(answer, f.watch)
 	}
 	return limitsText(&told), nil
 }
 
 // indented writes JSON for people, or on one line where others follow.
-func (f *limitsFlags) indented(answer []byte) (string, error) {
+func indented(answer []byte, others bool) (string, error) {
 	var b bytes.Buffer
 	write := func() error { return json.Indent(&b, answer, "", "  ") }
-	if f.watch {
+	if others {
 		write = func() error { return json.Compact(&b, answer) }
 	}
 	if err := write(); err != nil {

@@ -62,7 +62,7 @@ const (
 func (p Process) resetLimits(ctx context.Context, f *limitsFlags, file, key string) (string, error) {
 	f.token(p)
 	if f.url != "" {
-		return f.askToReset(ctx, f.named(), key)
+		return f.askToReset(ctx, f.named(limitsEndpoint), key)
 	}
 	c, err := config.Load(file, p.Env)
 	if err != nil {

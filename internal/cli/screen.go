@@ -14,6 +14,8 @@ type screen struct {
 	to io.Writer
 	// terminal is nil where what was shown stays.
 	terminal *os.File
+	// paint, unless nil, adds colours to what a terminal is about to show.
+	paint func(text string) string
 }
 
 // screen is where the standard output goes. A terminal that can't move its cursor is
@@ -33,12 +35,36 @@ func (p Process) screen() screen {
 // redraws tells that what is shown takes the place of what was before.
 func (s screen) redraws() bool { return s.terminal != nil }
 
+// painted returns the screen with colours, where it is a terminal whose user has not said
+// that there should be none (https://no-color.org).
+func (p Process) painted(paint func(string) string) screen {
+	s := p.screen()
+	if s.terminal != nil && p.getenv("NO_COLOR") == "" {
+		s.paint = paint
+	}
+	return s
+}
+
+// coloured is what to write for a text.
+func (s screen) coloured(text string) string {
+	if s.paint == nil {
+		return text
+	}
+	return s.paint(text)
+}
+
+// print writes lines below those that are there.
+func (s screen) print(text string) error {
+	_, err := io.WriteString(s.to, s.coloured(text))
+	return err
+}
+
 // show writes lines. On a terminal they take the place of what was there, without a
 // flicker, and as far as there is room.
 func (s screen) show(text string) error {
 	if s.terminal != nil {
 		// Cleared from the left: at the right border that would take the last character.
-		text = "\x1b[H\x1b[K" + strings.ReplaceAll(s.fit(text), "\n", "\n\x1b[K") + "\x1b[J"
+		text = "\x1b[H\x1b[K" + strings.ReplaceAll(s.coloured(s.fit(text)), "\n", "\n\x1b[K") + "\x1b[J"
 	}
 	_, err := io.WriteString(s.to, text)
 	return err

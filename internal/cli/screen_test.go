@@ -79,3 +79,52 @@ func TestScreenIsNone(t *testing.T) {
 		t.Error("a file is taken for a terminal")
 	}
 }
+
+// States are painted on a terminal alone, in their column, and where lines are cut too.
+func TestServicesColours(t *testing.T) {
+	inside, outside := terminal(t, 40, 40)
+	server, _ := gatewayStub(t, 200, servicesAnswer)
+	server.Start()
+	for variable, painted := range map[string]bool{"": true, "NO_COLOR": false} {
+		var stderr output
+		code := Main(t.Context(), Process{Args: []string{"services", "--url", server.URL}, Stdout: inside, Stderr: &stderr, Env: config.MapEnv(env{variable: "1"})})
+		if code != exitOK {
+			t.Fatalf("%d, %s", code, stderr.String())
+		}
+		got := readLines(t, outside, strings.Count(servicesShown, "\n"))
+		for _, want := range []string{red + "OPEN" + normal + "       8 of 8", yellow + "HALF OPEN" + normal + "  0 of 10", red + "ejected" + normal + "    1 ", "\x1b"} {
+			if strings.Contains(got, want) != painted {
+				t.Errorf("%q is there: %v\n%s", want, !painted, got)
+			}
+		}
+		if plain := strings.NewReplacer(red, "", yellow, "", normal, "").Replace(got); plain != servicesShown {
+			t.Errorf("got\n%s", plain)
+		}
+	}
+	for text, want := range map[string]string{
+		"A  STATE\nx  OPEN":                "A  STATE\nx  " + red + "OPEN" + normal,
+		"A  STATE\nx  OP…":                 "A  STATE\nx  OP…",
+		"A  STATE\nx\n":                    "A  STATE\nx\n",
+		"A  STATE\nx  down  1\n\nno  down": "A  STATE\nx  " + red + "down" + normal + "  1\n\nno  down",
+		"A  STAT…\nx  down":                "A  STAT…\nx  down",
+		"there are none\n":                 "there are none\n",
+	} {
+		if got := paintStates(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// readLines reads what was written to a terminal.
+func readLines(t *testing.T, outside *os.File, lines int) (text string) {
+	t.Helper()
+	b := make([]byte, 1<<12)
+	for strings.Count(text, "\n") < lines {
+		n, err := outside.Read(b)
+		if err != nil {
+			t.Fatalf("%v behind %q", err, text)
+		}
+		text += string(b[:n])
+	}
+	return strings.ReplaceAll(text, "\r\n", "\n")
+}
