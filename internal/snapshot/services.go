@@ -23,6 +23,7 @@ func (b *builder) services() {
 			}
 		}
 		b.checkHost(at+".host", e.Value.Host)
+		b.hash(e, nil)
 		ca := b.authorities(at+".tls.ca", e.Value.TLS.CA)
 		if len(b.problems) > before {
 			b.byName[e.Name] = nil

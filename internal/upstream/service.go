@@ -44,6 +44,7 @@ type Service struct {
 	started sync.Once
 	stats   stats
 	stop    context.CancelFunc
+	standby standby
 }
 
 // New makes a Service that does nothing before Start.
