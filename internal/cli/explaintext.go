@@ -84,7 +84,11 @@ func (e *explanation) printRoute(p *sheet) {
 	case r.Preflight:
 		p.line("%s, whose policies answer CORS preflights", r.Name)
 	default:
-		p.line("%s: %s, auth %s", r.Name, ruleText(r), r.Auth)
+		priority := ""
+		if r.Priority != "" {
+			priority = ", priority " + r.Priority
+		}
+		p.line("%s: %s, auth %s%s", r.Name, ruleText(r), r.Auth, priority)
 		for _, v := range r.Values {
 			p.line("  %s = %s", v.Name, v.Value)
 		}
@@ -158,6 +162,8 @@ func (e *explanation) printAnswers(p *sheet) {
 	} else {
 		p.line("%s at %s", a, strings.Join(a.Targets, ", "))
 	}
+	e.printSplit(p)
+	e.printMirror(p)
 	if e.Sent == nil {
 		return
 	}
@@ -165,6 +171,40 @@ func (e *explanation) printAnswers(p *sheet) {
 	p.line("%s", e.Sent.Line)
 	for _, f := range e.Sent.Fields {
 		p.line("%s: %s", f.Name, f.Value)
+	}
+}
+
+func (e *explanation) printSplit(p *sheet) {
+	s := e.Split
+	if s == nil {
+		return
+	}
+	var shares []string
+	for _, one := range s.Shares {
+		shares = append(shares, one.String())
+	}
+	p.under("split")
+	p.line("%s", strings.Join(shares, ", "))
+	by := strings.Join(s.By, ", ")
+	switch {
+	case s.Bound:
+		p.line("by %s: this caller always gets %s", by, e.Answers.Name)
+	case by != "":
+		p.line("by %s, of which the request has nothing, so it is left to chance; %s is shown", by, e.Answers.Name)
+	default:
+		p.line("left to chance; %s is shown", e.Answers.Name)
+	}
+}
+
+func (e *explanation) printMirror(p *sheet) {
+	m := e.Mirror
+	if m == nil {
+		return
+	}
+	p.under("mirror")
+	p.line("%s to %s: %s", cmp.Or(strings.Join(m.Methods, ","), "any method"), m.Service, m.Share)
+	if m.Not != "" {
+		p.line("this request is not copied: %s", m.Not)
 	}
 }
 

@@ -56,16 +56,32 @@ type routeRow struct {
 
 // answerer is who answers: one of a service, a page of the gateway, a policy.
 type answerer struct {
-	Service  string `json:"service,omitempty"`
-	Endpoint string `json:"endpoint,omitempty"`
-	Policy   string `json:"policy,omitempty"`
+	Service string `json:"service,omitempty"`
+	// Split are the services that get a share of the requests, Mirror the one that gets copies.
+	Split    []shareRow `json:"split,omitempty"`
+	Mirror   *shareRow  `json:"mirror,omitempty"`
+	Endpoint string     `json:"endpoint,omitempty"`
+	Policy   string     `json:"policy,omitempty"`
 }
 
-// String is the answerer in two words.
+// shareRow is a service and its share of the requests.
+type shareRow struct {
+	Service string `json:"service"`
+	Share   string `json:"share"`
+}
+
+// String is the answerer in a few words.
 func (a answerer) String() string {
 	switch {
 	case a.Service != "":
-		return "service " + a.Service
+		text := "service " + a.Service
+		for _, s := range a.Split {
+			text += ", " + s.Share + " " + s.Service
+		}
+		if a.Mirror != nil {
+			text += ", copies of " + a.Mirror.Share + " to " + a.Mirror.Service
+		}
+		return text
 	case a.Endpoint != "":
 		return "endpoint " + a.Endpoint
 	}
@@ -78,10 +94,23 @@ func routeRows(snap *snapshot.Snapshot) []routeRow {
 		c := snap.RouteConfig(r.Index)
 		rows = append(rows, routeRow{
 			Name: r.Name, Host: r.Host, Path: r.Path, Methods: r.Methods, Conditions: r.Conditions, Auth: c.Auth,
-			Answers: answerer{Service: c.Service, Endpoint: c.Endpoint, Policy: answering(c.Policies, snap.Config.Policies)},
+			Answers: answererOf(c, snap.Config.Policies),
 		})
 	}
 	return rows
+}
+
+func answererOf(c config.Route, global config.Policies) answerer {
+	a := answerer{Service: c.Service, Endpoint: c.Endpoint, Policy: answering(c.Policies, global)}
+	if c.Split != nil {
+		for _, e := range c.Split.To {
+			a.Split = append(a.Split, shareRow{e.Name, e.Value.String()})
+		}
+	}
+	if c.Mirror != nil {
+		a.Mirror = &shareRow{c.Mirror.Service, c.Mirror.Share.String()}
+	}
+	return a
 }
 
 // answering returns the policy that replies on a route by itself, or "".

@@ -13,6 +13,7 @@ import (
 	"yett/internal/policy"
 	"yett/internal/snapshot"
 	"yett/internal/telemetry"
+	"yett/internal/upstream"
 )
 
 // Recorder takes one record for each exchange. The record's strings are
@@ -98,20 +99,28 @@ func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot
 	case r.Endpoint != nil:
 		r.Endpoint.Serve(x)
 	default:
-		r.Outbound(x)
+		to := w.chosen(x, r)
+		r.Outbound(x, to)
 		s.Manners.Leave(x)
-		if reason := forward(x, r, w); reason != nil {
+		if reason := forward(x, r, to, w); reason != nil {
 			x.Refuse(reason)
 		}
 	}
 }
 
-// forward calls the service, which a walk only pretends to do.
-func forward(x *exchange.Exchange, r *snapshot.Route, w *walker) *exchange.Reason {
+// forward calls the service, which a walk only pretends to do. A mirror gets its copy first:
+// nobody waits for what becomes of that.
+func forward(x *exchange.Exchange, r *snapshot.Route, to *upstream.Service, w *walker) *exchange.Reason {
 	if w != nil {
-		return w.sent(x, r)
+		return w.sent(x, r, to)
 	}
-	return r.Service.Forward(x)
+	if r.Mirror != nil {
+		if err := r.Mirror.Copy(x, to); err != nil {
+			x.Service = to.Name() // as Forward would have it
+			return exchange.BodyReason(err)
+		}
+	}
+	return to.Forward(x)
 }
 
 // guard turns a fault in the gateway into an answer, with the policies' headers

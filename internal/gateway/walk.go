@@ -26,6 +26,10 @@ type Walk struct {
 	Caller *Caller `json:"caller,omitempty"`
 	// Answers is who answers.
 	Answers Answerer `json:"answers"`
+	// Split says how requests of the route are shared out, Mirror where copies go. They are nil
+	// where there is none, or no service is asked.
+	Split  *Split  `json:"split,omitempty"`
+	Mirror *Mirror `json:"mirror,omitempty"`
 	// Sent is what the service would be sent, nil where none is asked.
 	Sent   *Sent  `json:"sent,omitempty"`
 	Answer Answer `json:"answer"`
@@ -70,7 +74,8 @@ type Route struct {
 	Methods    []string `json:"methods,omitempty"`
 	Conditions []string `json:"conditions,omitempty"`
 	Auth       string   `json:"auth,omitempty"`
-	Values     []Value  `json:"values,omitempty"` // of the path
+	Priority   string   `json:"priority,omitempty"` // high, or empty
+	Values     []Value  `json:"values,omitempty"`   // of the path
 	// Preflight tells that the route does not serve the method, and its
 	// policies answer as a CORS preflight what its pages may do.
 	Preflight bool `json:"preflight,omitempty"`
@@ -132,6 +137,35 @@ type Answerer struct {
 	Kind    string   `json:"kind"`
 	Name    string   `json:"name,omitempty"`
 	Targets []string `json:"targets,omitempty"`
+}
+
+// Split is how the requests of a route are shared out among services.
+type Split struct {
+	// Shares has the route's own service, which gets the rest, at the end.
+	Shares []Share `json:"shares"`
+	// By is what says who is always sent to the same service, empty when all is left to chance.
+	By []string `json:"by,omitempty"`
+	// Bound tells that this caller always gets the service that is shown, and not by chance.
+	Bound bool `json:"bound"`
+}
+
+// Share is a service and its share of the requests, such as 5%.
+type Share struct {
+	Service string `json:"service"`
+	Share   string `json:"share"`
+}
+
+// String is the share in two words.
+func (s Share) String() string { return s.Share + " " + s.Service }
+
+// Mirror is where copies of requests go.
+type Mirror struct {
+	Service string `json:"service"`
+	Share   string `json:"share"` // of the requests
+	// Methods are those whose requests are copied, empty for all.
+	Methods []string `json:"methods,omitempty"`
+	// Not says why this request is never copied, "" when that is left to the share.
+	Not string `json:"not,omitempty"`
 }
 
 // String is the answerer in two words.

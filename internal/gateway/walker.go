@@ -9,6 +9,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/snapshot"
+	"yett/internal/upstream"
 )
 
 // Who refuses, and who answers.
@@ -141,16 +142,43 @@ func (w *walker) notice(x *exchange.Exchange, s *snapshot.Snapshot, refused *exc
 		conf := s.RouteConfig(n.Index)
 		w.out.Route = &Route{Name: n.Name, Host: n.Host, Path: n.Path, Methods: n.Methods, Conditions: n.Conditions, Auth: conf.Auth}
 		w.out.Answers.Name = conf.Endpoint
+		if conf.Priority == "high" {
+			w.out.Route.Priority = conf.Priority
+		}
 		for _, p := range x.Params() {
 			w.out.Route.Values = append(w.out.Route.Values, Value{strings.Clone(p.Name), public(p.Value)})
 		}
 	}
 }
 
+// chosen returns the service that gets the request, and notes how it is chosen. A walk leaves
+// nothing to chance: without a key it shows what most requests get.
+func (w *walker) chosen(x *exchange.Exchange, r *snapshot.Route) *upstream.Service {
+	if w == nil || r.Split == nil {
+		return r.Choose(x)
+	}
+	to := r.Split.Bound(x)
+	w.out.Split = &Split{By: r.Split.By(), Bound: to != nil}
+	var most upstream.Portion
+	for _, p := range r.Split.Portions() {
+		w.out.Split.Shares = append(w.out.Split.Shares, Share{p.Service.Name(), p.Share().String()})
+		if p.Parts >= most.Parts {
+			most = p
+		}
+	}
+	if to == nil {
+		return most.Service
+	}
+	return to
+}
+
 // sent notes what the service would be sent, in place of sending it.
-func (w *walker) sent(x *exchange.Exchange, r *snapshot.Route) *exchange.Reason {
-	w.out.Answers = Answerer{Kind: byService, Name: r.Service.Name(), Targets: r.Service.Targets()}
-	target, head, reason := r.Service.Preview(x)
+func (w *walker) sent(x *exchange.Exchange, r *snapshot.Route, to *upstream.Service) *exchange.Reason {
+	w.out.Answers = Answerer{Kind: byService, Name: to.Name(), Targets: to.Targets()}
+	if m := r.Mirror; m != nil {
+		w.out.Mirror = &Mirror{m.Service().Name(), m.Share().String(), m.Methods(), m.Refuses(x, to)}
+	}
+	target, head, reason := to.Preview(x)
 	if reason != nil {
 		w.refused = byService
 		return reason

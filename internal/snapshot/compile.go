@@ -222,7 +222,7 @@ func preflight(r *Route) *Route {
 	for n < len(r.Chain) && slices.Index(kinds, r.Chain[n].Kind) <= place {
 		n++
 	}
-	return &Route{Name: r.Name, Chain: r.Chain[:n:n]}
+	return &Route{Name: r.Name, Chain: r.Chain[:n:n], urgent: r.urgent}
 }
 
 // reserved returns the request headers that policies set and no client may
@@ -266,6 +266,8 @@ func (b *builder) routes() {
 		b.fail(p.Path, p.Hint, "%s", p.What)
 	}
 	b.out.table = table
+	b.fallbacks()
+	b.hashes()
 	for _, e := range b.c.Services {
 		if !b.used[e.Name] {
 			b.fail("services."+e.Name, "remove it, or name it in a route", "no route uses the service %q", e.Name)
@@ -285,7 +287,7 @@ func rule(i int, r config.Route) route.Rule {
 }
 
 func (b *builder) route(at string, r config.Route) Route {
-	out := Route{Name: r.Name, conf: r, host: r.Forward.Host}
+	out := Route{Name: r.Name, conf: r, urgent: r.Priority == "high" || r.Endpoint != ""}
 	own, broken := b.routeParts(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Params: route.Params(r.Path)})
 	out.Chain = b.chain(own)
 	out.preflight = preflight(&out)
@@ -296,6 +298,8 @@ func (b *builder) route(at string, r config.Route) Route {
 	b.published(at, r)
 	b.checkHost(at+".forward.host", r.Forward.Host)
 	b.forward(at, r, &out)
+	b.split(at, r, &out)
+	b.mirror(at, r, &out)
 	return out
 }
 
@@ -312,7 +316,7 @@ func (b *builder) answerer(at string, r config.Route, out *Route, broken []*poli
 	n := 0
 	if r.Service != "" {
 		n++
-		b.useService(at, r, out)
+		out.Service, _ = b.known(at+".service", r.Service)
 	}
 	if r.Endpoint != "" {
 		n++
@@ -330,20 +334,6 @@ func (b *builder) answerer(at string, r config.Route, out *Route, broken []*poli
 		b.fail(at, "add service, endpoint, or a policy that answers, such as respond", "nothing answers on this route")
 	case n > 1:
 		b.fail(at, "keep one", "more than one of service, endpoint and an answering policy")
-	}
-}
-
-func (b *builder) useService(at string, r config.Route, out *Route) {
-	sv, ok := b.byName[r.Service]
-	if !ok {
-		b.fail(at+".service", problem.DidYouMean(r.Service, slices.Collect(mapKeys(b.byName))), "there is no service %q", r.Service)
-		return
-	}
-	b.used[r.Service] = true
-	out.Service = sv
-	if out.host == "" {
-		conf, _ := b.c.Services.Get(r.Service)
-		out.host = conf.Host
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/route"
+	"yett/internal/upstream"
 )
 
 // names tells whether the method is among those that were written for the
@@ -19,6 +20,14 @@ func (r *Route) answers() bool {
 		return false
 	}
 	return answersPreflights(r.Chain[len(r.Chain)-1])
+}
+
+// Choose returns the service that gets the request, by the route's split.
+func (r *Route) Choose(x *exchange.Exchange) *upstream.Service {
+	if r.Split == nil {
+		return r.Service
+	}
+	return r.Split.Choose(x)
 }
 
 // Admit applies the route's limits to the request. It returns why that is
@@ -45,21 +54,17 @@ func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
 	return nil
 }
 
-// Outbound says what the service sees of the request, and how long it may
+// Outbound says what the service that gets the request sees of it, and how long it may
 // take.
-func (r *Route) Outbound(x *exchange.Exchange) {
+func (r *Route) Outbound(x *exchange.Exchange, to *upstream.Service) {
 	x.Out.Path = x.Path
 	if r.rewrite != nil {
 		x.Out.Path = exchange.View(r.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
 	}
-	switch r.host {
-	case "target":
-		x.Out.Host = ""
-	case "client":
-		x.Out.Host = x.Authority
-	default:
-		x.Out.Host = r.host
+	if own := r.conf.Forward.Host; own != "" {
+		x.Out.Host, x.Out.HostOfRoute = upstream.HostField(own, x), true
 	}
+	to.SetHost(x)
 	x.Out.ResponseTimeout = duration(r.conf.Timeouts.Response)
 	x.Out.IdleTimeout = duration(r.conf.Timeouts.Idle)
 	x.Out.TunnelIdle = duration(r.conf.Timeouts.TunnelIdle)

@@ -20,6 +20,7 @@ func (b *builder) services() {
 			b.fail(at+"."+p.Path, p.Hint, "%s", p.What)
 		}
 		b.checkHost(at+".host", e.Value.Host)
+		b.hash(e, nil)
 		ca := b.authorities(at+".tls.ca", e.Value.TLS.CA)
 		if len(b.problems) > before {
 			b.byName[e.Name] = nil

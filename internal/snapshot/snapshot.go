@@ -70,6 +70,10 @@ type Route struct {
 	Chain    policy.Chain
 	Service  *upstream.Service // nil where a policy or Endpoint answers
 	Endpoint Endpoint
+	// Split chooses among several services, nil where Service gets every request. Mirror is
+	// nil where nobody gets copies.
+	Split  *upstream.Split
+	Mirror *upstream.Mirror
 
 	// preflight is what a CORS preflight about this route passes when another
 	// route, or none, serves the method OPTIONS.
@@ -78,7 +82,7 @@ type Route struct {
 	conf    config.Route
 	raw     bool           // the path is forwarded as it came
 	rewrite *route.Rewrite // nil: the normalised path as it is
-	host    string         // client, target or a fixed name
+	urgent  bool           // served first when there is too much to do
 }
 
 // Compile checks a configuration and builds its running form. Services that
@@ -104,19 +108,26 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	return b.out, nil
 }
 
-// Start starts the services that are new, and the fetching of keys.
+// Start starts the services that are new, and the fetching of keys. From here on services
+// fall back to those of this snapshot, those too that were taken over.
 func (s *Snapshot) Start() {
 	s.tokens.Start()
+	s.fallBack()
 	for _, sv := range s.services {
 		sv.Start()
 	}
 }
 
-// Retire ends the services that next, which may be nil, does not use, and the
-// fetching of keys.
+// Retire ends the services and mirrors that next, which may be nil, does not use, and
+// the fetching of keys. Copies that a mirror has under way are given up.
 func (s *Snapshot) Retire(next *Snapshot) {
 	if next == nil || next.tokens != s.tokens {
 		s.tokens.Close()
+	}
+	for _, m := range s.Mirrors() {
+		if next == nil || !next.hasMirror(m.Mirror) {
+			m.Close()
+		}
 	}
 	for _, sv := range s.services {
 		if next == nil || !next.uses(sv) {
@@ -158,7 +169,8 @@ func (s *Snapshot) Near(x *exchange.Exchange) []route.Near { return s.table.Near
 func (s *Snapshot) RouteConfig(i int) config.Route { return s.routes[i].conf }
 
 // Match finds the route of an exchange, or why there is none. The Route is
-// never nil: a request without one passes the global policies.
+// never nil: a request without one passes the global policies. Whether it is urgent is
+// known from here on.
 func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
 	if r := route.Normalize(x); r != nil {
 		return &s.nowhere, r
@@ -174,7 +186,7 @@ func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
 }
 
 func (s *Snapshot) at(x *exchange.Exchange, i int) *Route {
-	x.Route = s.routes[i].Name
+	x.Route, x.Urgent = s.routes[i].Name, s.routes[i].urgent
 	return &s.routes[i]
 }
 
@@ -197,6 +209,6 @@ func (s *Snapshot) matchPreflight(x *exchange.Exchange) (*Route, *exchange.Reaso
 		return s.at(x, m.Index), nil
 	}
 	r := s.routes[about.Index].preflight
-	x.Route = r.Name
+	x.Route, x.Urgent = r.Name, r.urgent
 	return r, m.Reason
 }

@@ -628,7 +628,7 @@ routes:
 		{"/normal/a/../b//c", exchange.Outbound{Path: "/normal/b/c"}},
 		{"/raw/a/../b//c", exchange.Outbound{Path: "/raw/a/../b//c", Host: "client.example:80"}},
 		{"/strip/a", exchange.Outbound{Path: "/a", Host: "fixed.example"}},
-		{"/replace/7", exchange.Outbound{Path: "/r/7", Host: "own.example",
+		{"/replace/7", exchange.Outbound{Path: "/r/7", Host: "own.example", HostOfRoute: true,
 			ResponseTimeout: time.Second, IdleTimeout: 2 * time.Second, TunnelIdle: 3 * time.Second}},
 	}
 	for _, tt := range tests {
@@ -638,7 +638,7 @@ routes:
 			t.Errorf("%s: %v", tt.raw, refused)
 			continue
 		}
-		r.Outbound(x)
+		r.Outbound(x, r.Choose(x))
 		if x.Out != tt.want {
 			t.Errorf("%s: got %+v, want %+v", tt.raw, x.Out, tt.want)
 		}

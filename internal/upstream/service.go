@@ -61,6 +61,7 @@ type Service struct {
 	breaker  *breaker.Breaker // nil for none
 	observes bool             // the breaker only does
 	fallback *fallback        // nil for none
+	standby  standby
 	started  sync.Once
 	changing sync.Mutex // of the targets
 	running  bool       // guarded by changing
@@ -101,6 +102,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	if m := conf.Breaker.Mode; m == "enforce" || m == "observe" {
 		s.breaker, s.observes = breaker.New(breakerSettings(&conf.Breaker), s.breakerChanged), m == "observe"
 	}
+	s.keyer, _ = CompileKey(conf.Balance.Hash, nil)
 	s.fallback = newFallback(conf.Breaker.Fallback)
 	s.retarget(s.written())
 	return s, nil
