@@ -46,6 +46,8 @@ services:
   origin:
     targets: ["http://%s"]
     host: client
+    retries: {most: 0} # what is looked at is one try
+    breaker: {mode: off}
 %s
 routes:
   - name: origin
