@@ -68,6 +68,29 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+// Colours take no room, so they come when a line has been cut.
+func TestScreenIsPainted(t *testing.T) {
+	inside, outside := terminal(t, 5, 10)
+	s := Process{Stdout: inside, Env: config.MapEnv(nil)}.painted(func(text string) string { return strings.ReplaceAll(text, "9", red+"9"+normal) })
+	if err := s.show("9876543210\n98765432109\n"); err != nil {
+		t.Fatal(err)
+	}
+	nine := red + "9" + normal
+	want := "\x1b[H\x1b[K" + nine + "876543210\n\x1b[K" + nine + "87654321…\n\x1b[K\x1b[J"
+	got := readLines(t, outside, 2)
+	for !strings.HasSuffix(got, "\x1b[J") {
+		b := make([]byte, 100)
+		n, err := outside.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(b[:n])
+	}
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // What goes into a file stays there.
 func TestScreenIsNone(t *testing.T) {
 	f, err := os.Create(t.TempDir() + "/out")
@@ -102,12 +125,12 @@ func TestServicesColours(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"A  STATE\nx  OPEN":                "A  STATE\nx  " + red + "OPEN" + normal,
-		"A  STATE\nx  OP…":                 "A  STATE\nx  OP…",
-		"A  STATE\nx\n":                    "A  STATE\nx\n",
-		"A  STATE\nx  down  1\n\nno  down": "A  STATE\nx  " + red + "down" + normal + "  1\n\nno  down",
-		"A  STAT…\nx  down":                "A  STAT…\nx  down",
-		"there are none\n":                 "there are none\n",
+		"A  STATE\nx  OPEN":               "A  STATE\nx  " + red + "OPEN" + normal,
+		"A  STATE\nx  OP…":                "A  STATE\nx  OP…",
+		"A  STATE\nx\n":                   "A  STATE\nx\n",
+		"A  STATE\nx  down  1\n\nno down": "A  STATE\nx  " + red + "down" + normal + "  1\n\nno down",
+		"A  STAT…\nx  down":               "A  STAT…\nx  down",
+		"there are none\n":                "there are none\n",
 	} {
 		if got := paintStates(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
