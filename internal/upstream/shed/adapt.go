@@ -19,9 +19,9 @@ const (
 	patience = time.Second
 	// firstLimit is where the limit begins.
 	firstLimit = 20
-	// probeEvery is how long a baseline is believed while the limit is used up. A probe takes at most a tenth
+	// probeEvery is how long a baseline is believed while the limit is used up. A probe takes at most a twelfth
 	// of the time. doubtEvery is how long it is believed when it has just changed.
-	probeEvery = 10 * time.Second
+	probeEvery = 15 * time.Second
 	doubtEvery = time.Second
 	// manyLate is the share of timeouts that cuts the limit.
 	manyLate = 0.05
@@ -37,12 +37,13 @@ const (
 // What matters is the baseline. Under an overload that stays, latency includes the queue that the
 // limit allows, and a baseline that follows latency creeps up, and the limit after it. So while the limit is
 // used the baseline only falls, and is measured by a probe now and then: the limit is
-// lowered for a moment to three quarters of what the service seems to do at once, and the queue drains. A baseline
-// that was too high by half is right after a few of them.
+// lowered for a moment to three quarters of what the service seems to do at once, so that the queue drains. While that
+// brings the latency down, it is lowered further, so that one probe finds a baseline that was far too high.
 //
-// When a service becomes slower for good, the limit would fall to its least until the next probe. So when a
-// limit that fell by 40 % has not brought the latency down, then no queue was to blame:
-// what is measured now is the baseline, and the limit is what it was.
+// When a service becomes slower for good, the limit would fall to its least until the next probe. So a limit
+// that fell by 40 % is looked at: if that has not brought the latency down, then no queue was to
+// blame, what is measured now is the baseline, and the limit is what it was. Otherwise a probe
+// follows soon.
 //
 // Simulated with 20 places and answers of 40 ms at three times the capacity (exponential latency, limits every
 // 4 s; the capacity is half in the middle, and returns; best is a little more than the places):
@@ -139,7 +140,7 @@ func (a *adapter) step(now time.Duration, v view) {
 	}
 	switch {
 	case v.late > manyLate*v.n:
-		a.stall(now)
+		a.stall(now, v)
 	case a.phase == draining:
 		a.phase = measuring
 	case a.phase == measuring:
@@ -153,13 +154,13 @@ func (a *adapter) step(now time.Duration, v view) {
 	}
 }
 
-// stall cuts the limit because of timeouts.
-func (a *adapter) stall(now time.Duration) {
+// stall cuts the limit because of timeouts: by a quarter, or by half when all are late.
+func (a *adapter) stall(now time.Duration, v view) {
 	if a.phase != steady {
 		a.limit, a.phase = a.resume.limit, steady
 		a.plan(now, probeEvery)
 	}
-	a.limit *= 0.75
+	a.limit *= min(0.75, 1-v.late/v.n/2)
 	a.cut = cut{}
 }
 
@@ -200,6 +201,7 @@ func (a *adapter) fall(now time.Duration, v view) {
 		a.plan(now, doubtEvery)
 	default:
 		a.cut = cut{a.limit, v.latency}
+		a.plan(now, doubtEvery)
 	}
 }
 
@@ -218,7 +220,7 @@ func (a *adapter) lower(v view, part float64) {
 
 // learn ends a probe: what was measured is the baseline.
 func (a *adapter) learn(now time.Duration, v view) {
-	if a.limit > a.least && v.latency < 1.2*a.before.latency*a.limit/a.before.limit {
+	if a.limit > a.least && v.latency < 1.15*a.before.latency*a.limit/a.before.limit {
 		a.lower(v, 0.6) // the latency fell with the limit: there was a queue, and may be one still
 		return
 	}
@@ -229,7 +231,7 @@ func (a *adapter) learn(now time.Duration, v view) {
 	if changed > 0.35 {
 		a.plan(now, max(doubtEvery, 4*took))
 	} else {
-		a.plan(now, max(probeEvery, 10*took))
+		a.plan(now, max(probeEvery, 12*took))
 	}
 }
 
