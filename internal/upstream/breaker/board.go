@@ -69,7 +69,7 @@ func NewBoard(node string, log *slog.Logger) *Board {
 // Join makes a Breaker the one of a service. With shared it follows what the Board knows
 // of the service already, and from now on what other nodes tell, and tells them. Without
 // it it is on its own, and the Board costs it nothing. One that had joined for the same
-// service leaves.
+// service leaves. A hold that it brings along is told too.
 func (b *Board) Join(service string, br *Breaker, shared bool) {
 	if shared && (service == "" || !tellable(service)) {
 		b.log.Warn("the breaker of a service can't be shared: its name is too long, or has characters that can't be printed", "service", service)
@@ -105,7 +105,15 @@ func (b *Board) join(service string, br *Breaker, now time.Time) (old *Breaker) 
 	if old != br {
 		t.breaker, t.done = br, nil
 	}
+	known := br.link != nil && br.link.topic == t
 	br.link = &link{b, t, service}
+	b.mu.Unlock()
+	br.settle(now)
+	if br.held && !known {
+		br.announceHold(br.cause, now)
+		return old
+	}
+	b.mu.Lock()
 	next := b.undone(t, now)
 	b.mu.Unlock()
 	br.follow(next, now)
@@ -294,6 +302,9 @@ func (br *Breaker) follow(n *notice, now time.Time) {
 	br.settle(now)
 	cause := "told by node " + n.node + ": " + n.cause
 	holds := n.holds(now.UnixMilli())
+	if br.held && !n.manual() { // somebody has ended the hold before that
+		br.close("told by node "+n.node+": the hold is over", now)
+	}
 	switch {
 	case n.hold() && holds:
 		br.followHold(n, cause, now)
@@ -301,7 +312,6 @@ func (br *Breaker) follow(n *notice, now time.Time) {
 		if br.state != Closed || br.held || br.failures > 0 || br.window.sum.counted > 0 {
 			br.close(cause, now)
 		}
-	case br.held: // before it was shared
 	case n.kind == tripped && holds:
 		br.followTrip(n, cause, now)
 	case n.kind == closed && br.state != Closed:
@@ -405,12 +415,12 @@ func (b *Board) lacking(now int64) (entries []store.Entry, mark func()) {
 	var given []*told
 	pass := b.passes
 	for _, t := range b.topics {
-		n := t.latest(now)
-		if n == nil || len(given) == batch || !b.lacks(t, n, now) {
-			continue
+		for _, n := range t.standing(now) {
+			if n != nil && len(given) < batch && b.lacks(t, n, now) {
+				given = append(given, n)
+				entries = append(entries, n.entry())
+			}
 		}
-		given = append(given, n)
-		entries = append(entries, n.entry())
 	}
 	return entries, func() {
 		b.mu.Lock()

@@ -14,18 +14,25 @@ func (b *Breaker) Hold(to State, until time.Time, by string, now time.Time) {
 		b.Reset(by, now)
 		return
 	}
-	verb, kind := "closed", heldClosed
+	verb := "closed"
 	if to == Open {
-		verb, kind = "opened", heldOpen
+		verb = "opened"
 	}
 	b.mu.Lock()
 	defer b.unlock()
 	b.settle(now)
 	cause := byHand(verb, by)
 	b.hold(to, until, cause, now)
-	n := notice{kind: kind, cause: cause}
-	if !until.IsZero() {
-		n.until = max(until.UnixMilli(), 1)
+	b.announceHold(cause, now)
+}
+
+func (b *Breaker) announceHold(cause string, now time.Time) {
+	n := notice{kind: heldClosed, cause: cause}
+	if b.state == Open {
+		n.kind = heldOpen
+	}
+	if !b.heldUntil.IsZero() {
+		n.until = max(b.heldUntil.UnixMilli(), 1)
 	}
 	b.announce(n, now)
 }

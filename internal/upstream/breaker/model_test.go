@@ -335,7 +335,7 @@ func (s *schedule) run(steps int) {
 func (s *schedule) pause() time.Duration {
 	switch s.random.IntN(20) {
 	case 0, 1, 2:
-		if left := s.m.until.Sub(time.Now()); left > 0 && left < time.Hour {
+		if left := time.Until(s.m.until); left > 0 && left < time.Hour {
 			return left - time.Duration(s.random.IntN(2))
 		}
 	case 3:

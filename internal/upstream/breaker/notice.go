@@ -240,6 +240,15 @@ func (t *topic) latest(now int64) *told {
 	return t.manual
 }
 
+// standing returns the notices that others have to know: the last manual one, which may
+// end a hold there, and what has come after it. Either may be nil.
+func (t *topic) standing(now int64) [2]*told {
+	if latest := t.latest(now); latest != t.manual {
+		return [2]*told{t.manual, latest}
+	}
+	return [2]*told{t.manual}
+}
+
 // lastEnd is when the last of all notices that are known leaves the set.
 func (t *topic) lastEnd() (end int64) {
 	for _, n := range []*told{t.auto, t.manual} {
