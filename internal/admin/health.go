@@ -3,10 +3,12 @@ package admin
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/overload"
 	"yett/internal/telemetry"
 	"yett/internal/token"
 	"yett/internal/upstream"
@@ -26,6 +28,8 @@ type State interface {
 	Keys() []token.State
 	// Limits tells how limits count.
 	Limits() LimitsState
+	// Overload tells whether the gateway has too much to do.
+	Overload() overload.State
 }
 
 // StoreState tells how shared state is.
@@ -63,6 +67,7 @@ type healthPage struct {
 	Services     map[string]servicePage `json:"services,omitempty"`
 	Issuers      map[string]issuerPage  `json:"issuers,omitempty"`
 	Limits       *limitCounts           `json:"limits,omitempty"`
+	Overload     *overloadPage          `json:"overload,omitempty"`
 	Breakers     map[string]circuitPage `json:"circuitBreakers,omitzero"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
@@ -218,7 +223,28 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 	p.Issuers = showKeys(h.State.Keys())
 	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Limits = showLimits(h.State.Limits())
+	p.Overload = showOverload(h.State.Overload())
 	reply(x, status, p)
+}
+
+// overloadPage tells how the gateway itself copes.
+type overloadPage struct {
+	Cause      string  `json:"cause,omitempty"` // why requests are refused: memory or run queue
+	Share      float64 `json:"share"`           // of the requests, that are refused now
+	Memory     int64   `json:"memoryBytes,omitempty"`
+	RunQueueMs float64 `json:"runQueueMs,omitempty"`
+	Refused    int64   `json:"refused"` // since the start
+}
+
+// showOverload returns nil where nobody looks.
+func showOverload(s overload.State) *overloadPage {
+	if s == (overload.State{}) {
+		return nil
+	}
+	return &overloadPage{
+		Cause: string(s.Cause), Share: math.Round(s.Share*100) / 100, Memory: s.Memory,
+		RunQueueMs: float64(s.RunQueue.Microseconds()) / 1000, Refused: s.Refused,
+	}
 }
 
 // showHealth looks at each service once, so that the parts of the page agree.

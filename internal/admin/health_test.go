@@ -15,6 +15,7 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/exchange"
+	"yett/internal/overload"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
 	"yett/internal/token"
@@ -31,7 +32,10 @@ type state struct {
 	store    StoreState
 	keys     []token.State
 	limits   LimitsState
+	load     overload.State
 }
+
+func (s *state) Overload() overload.State { return s.load }
 
 func (s *state) Limits() LimitsState { return s.limits }
 
@@ -262,5 +266,19 @@ func TestLastFailure(t *testing.T) {
 	_, page := ask(t, health(&state{services: []Service{sv}}).Detailed)
 	if got := page["services"].(map[string]any)["dead"].(map[string]any)["lastFailure"]; got != "connect_failed" {
 		t.Errorf("the last failure is %v", got)
+	}
+}
+
+// The page says what the gateway refuses because it has too much to do itself, where it looks.
+func TestOverloadIsShown(t *testing.T) {
+	s := &state{ready: true}
+	if _, page := ask(t, health(s).Detailed); page["overload"] != nil {
+		t.Errorf("nobody looks, and %v is shown", page["overload"])
+	}
+	s.load = overload.State{Cause: overload.RunQueue, Share: 0.3001, RunQueue: 42500 * time.Microsecond, Refused: 7}
+	_, page := ask(t, health(s).Detailed)
+	want := map[string]any{"cause": "run queue", "share": 0.3, "runQueueMs": 42.5, "refused": 7.0}
+	if !reflect.DeepEqual(page["overload"], want) {
+		t.Errorf("got %v, want %v", page["overload"], want)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/gateway"
 	"yett/internal/meter"
+	"yett/internal/overload"
 	"yett/internal/policy"
 	"yett/internal/revocation"
 	"yett/internal/snapshot"
@@ -75,6 +76,7 @@ type App struct {
 	here      *memory.Store // what this node keeps by itself
 	meter     *meter.Meter
 	breakers  *breaker.Board
+	load      *overload.Monitor
 	shared    *shared // nil before Start
 	waiting   func(grace time.Duration)
 }
@@ -160,6 +162,9 @@ func New(o Options) (*App, error) {
 	}
 	a.gateway = gateway.New(recorder, a.tally, a.log)
 	a.gateway.Swap(a.snap)
+	if err := a.watchLoad(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.meter.Watch(a.snap.Limits().Names())
 	for _, l := range a.snap.Listeners {
 		a.servers = append(a.servers, a.server(l))
@@ -191,6 +196,28 @@ func (a *App) server(l snapshot.Listener) *engine.Server {
 	}
 	return s
 }
+
+// watchLoad has requests refused when the gateway itself has too much to do.
+func (a *App) watchLoad() (err error) {
+	o := overload.Settings{Memory: int64(a.conf.Overload.Memory), RunQueue: time.Duration(a.conf.Overload.RunQueue)}
+	if a.load, err = overload.New(o, a.loadChanged); err != nil || o == (overload.Settings{}) {
+		return err
+	}
+	a.gateway.Guard(a.load)
+	return nil
+}
+
+func (a *App) loadChanged(e overload.Event) {
+	args := []any{"cause", string(e.Cause), "memory", e.State.Memory, "run_queue", e.State.RunQueue.String()}
+	if e.Begins {
+		a.log.Warn("too much to do: a share of the requests is refused", args...)
+		return
+	}
+	a.log.Info("no longer too much to do", append(args, "refused", e.State.Refused)...)
+}
+
+// Overload implements admin.State.
+func (a *App) Overload() overload.State { return a.load.State() }
 
 // node is what this process is called towards others that share its store. The end
 // tells apart who has the same name and number, as containers may.
@@ -329,6 +356,7 @@ func (a *App) drain(until time.Time) {
 
 // Close ends what New and Start have made. It is part of Stop.
 func (a *App) Close() error {
+	a.load.Close()
 	a.breakers.Close()
 	a.meter.Close()
 	a.shared.close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/overload"
 	"yett/internal/policy"
 	"yett/internal/snapshot"
 	"yett/internal/telemetry"
@@ -27,6 +28,7 @@ type Gateway struct {
 	recorder Recorder
 	tally    *telemetry.Tally
 	log      *slog.Logger
+	load     *overload.Monitor // nil refuses nobody
 }
 
 // New makes a Gateway without a snapshot: Swap has to come before Serve. A nil
@@ -34,6 +36,10 @@ type Gateway struct {
 func New(recorder Recorder, tally *telemetry.Tally, log *slog.Logger) *Gateway {
 	return &Gateway{recorder: recorder, tally: tally, log: log}
 }
+
+// Guard has requests refused when the monitor says that there is too much to do. It
+// has to come before Serve.
+func (g *Gateway) Guard(m *overload.Monitor) { g.load = m }
 
 // Swap makes a snapshot the current one and returns the one before, or nil.
 // Exchanges that run keep theirs.
@@ -58,6 +64,10 @@ func (g *Gateway) pass(x *exchange.Exchange, w *walker) {
 	r := s.Nowhere()
 	if refused == nil {
 		r, refused = s.Match(x)
+		if refused == nil && g.load != nil && w == nil && !x.Urgent && g.load.Shed() {
+			r, refused = r.Busy(), exchange.GatewayOverloaded
+			x.RetryAfter = overloadPause
+		}
 	}
 	r = w.matched(x, s, r, refused)
 	x.Bound = r
@@ -79,6 +89,10 @@ func (g *Gateway) pass(x *exchange.Exchange, w *walker) {
 	}
 	r.Chain.Response(x)
 }
+
+// overloadPause is when those may come back who were refused because the gateway had
+// too much to do, in seconds.
+const overloadPause = 1
 
 // unanswerable tells whether a refused request can get no other answer than a
 // refusal. A policy may answer what no route serves, such as a preflight, but

@@ -131,6 +131,10 @@ type Kind struct {
 	// GuardsPreflights tells that the part only concerns preflights which a policy
 	// behind it answers, so that it is left out where none does.
 	GuardsPreflights bool
+	// Dresses tells that what the policy adds belongs to every answer, also to the
+	// refusals of a gateway that has too much to do and runs nothing else. It is
+	// quick and asks nobody.
+	Dresses bool
 	// Reasons is the closed list of its refusals. Those of further parts are in the
 	// list of the first.
 	Reasons []*exchange.Reason
@@ -202,6 +206,12 @@ func ForRoutes(k *Kind) *Kind {
 // AnsweringPreflights marks a Kind whose policy answers CORS preflights.
 func AnsweringPreflights(k *Kind) *Kind {
 	k.Preflights = true
+	return k
+}
+
+// Dressing marks a Kind whose policy adds what belongs to every answer.
+func Dressing(k *Kind) *Kind {
+	k.Dresses = true
 	return k
 }
 

@@ -292,6 +292,7 @@ func (b *builder) route(at string, r config.Route) Route {
 	out.Chain = b.chain(own)
 	out.preflight = preflight(&out)
 	out.Chain = withoutIdle(out.Chain)
+	out.busy = &Route{Name: r.Name, Chain: dressing(out.Chain), urgent: out.urgent, conf: r}
 	b.answerer(at, r, &out, broken)
 	b.auth(at, r, out.Chain, broken)
 	b.guarded(at, r, &out, broken)
@@ -301,6 +302,11 @@ func (b *builder) route(at string, r config.Route) Route {
 	b.split(at, r, &out)
 	b.mirror(at, r, &out)
 	return out
+}
+
+// dressing returns what of a chain belongs to every answer.
+func dressing(c policy.Chain) policy.Chain {
+	return slices.DeleteFunc(slices.Clone(c), func(l policy.Link) bool { return !l.Kind.Dresses })
 }
 
 // has tells whether a chain, or what would be part of it without its problems,

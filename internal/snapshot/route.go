@@ -30,6 +30,15 @@ func (r *Route) Choose(x *exchange.Exchange) *upstream.Service {
 	return r.Split.Choose(x)
 }
 
+// Busy returns what a request passes instead when the gateway has too much to do
+// and refuses it: what belongs to every answer, and nothing that takes long.
+func (r *Route) Busy() *Route {
+	if r.busy == nil { // the answer to a preflight is quick anyway
+		return r
+	}
+	return r.busy
+}
+
 // Admit applies the route's limits to the request. It returns why that is
 // refused, or nil. A path that is forwarded as it came has no segment that takes
 // back the one before: the service could see another resource than the one for

@@ -78,6 +78,9 @@ type Route struct {
 	// preflight is what a CORS preflight about this route passes when another
 	// route, or none, serves the method OPTIONS.
 	preflight *Route
+	// busy is what a request passes that is refused because the gateway has too
+	// much to do.
+	busy *Route
 
 	conf    config.Route
 	raw     bool           // the path is forwarded as it came

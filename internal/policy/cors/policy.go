@@ -20,7 +20,7 @@ var OriginNotAllowed = &exchange.Reason{
 }
 
 // Kind describes the policy.
-var Kind = policy.AnsweringPreflights(policy.Define("cors", defaults, build, OriginNotAllowed))
+var Kind = policy.Dressing(policy.AnsweringPreflights(policy.Define("cors", defaults, build, OriginNotAllowed)))
 
 // cors is the policy. All is settled when it is built: an answer costs one
 // pass over what the service sent, and one copy of ready-made fields.

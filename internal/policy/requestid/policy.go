@@ -7,7 +7,7 @@ import (
 )
 
 // Kind describes the policy. It refuses nothing.
-var Kind = policy.Define("request_id", defaults, build)
+var Kind = policy.Dressing(policy.Define("request_id", defaults, build))
 
 type requestID struct {
 	policy.Base

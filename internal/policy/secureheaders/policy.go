@@ -9,7 +9,7 @@ import (
 )
 
 // Kind describes the policy. It refuses nothing.
-var Kind = policy.Define("security_headers", defaults, build)
+var Kind = policy.Dressing(policy.Define("security_headers", defaults, build))
 
 // headers is the policy. All is settled when it is built: an answer costs one
 // pass over what the service sent, and one copy of ready-made fields.
