@@ -21,10 +21,12 @@ import (
 	"yett/internal/catalog"
 	"yett/internal/config"
 	"yett/internal/exchange"
+	"yett/internal/meter"
 	"yett/internal/policy"
 	"yett/internal/policy/policytest"
 	"yett/internal/problem"
 	"yett/internal/snapshot"
+	"yett/internal/store/memory"
 	"yett/internal/sweep"
 	"yett/internal/telemetry"
 	"yett/internal/upstream"
@@ -70,6 +72,7 @@ listeners: [{address: "127.0.0.1:0"}]
 services: {app: {targets: ["TARGET"]}}
 routes:
   - {name: app, path: /app/**, auth: none, service: app, limits: {body: 10B}}
+  - {name: vip, path: /vip/**, auth: none, service: app, priority: high}
   - {name: exact, path: /exact, auth: none, service: app, limits: {require_length: true, body: 0}}
   - {name: page, path: /page, methods: [GET], auth: none, endpoint: health}
 `
@@ -99,7 +102,12 @@ func compile(t testing.TB, g *gate, more string) *snapshot.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	here := memory.New(memory.Options{})
+	t.Cleanup(here.Close)
+	counts := meter.New(meter.Options{Here: here, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(counts.Close)
 	s, err := snapshot.Compile(conf, snapshot.Deps{
+		Policy:   policy.Deps{Meter: counts},
 		Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper, Resolver: net.DefaultResolver},
 		Endpoints: map[string]snapshot.Endpoint{"health": page(func(x *exchange.Exchange) {
 			g.note("page")
