@@ -45,12 +45,13 @@ const maxTried = 9
 // known, which is when the answer's body has ended: see settle.
 func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 	x.Service = s.name
+	if !s.ready(x) { // before the body is read, which may take its time
+		return s.instead(x, s.refuseOpen(x))
+	}
 	if err := x.RequestBody.Gather(); err != nil {
 		return exchange.BodyReason(err)
 	}
 	k := visit{s: s}
-	k.began = x.Elapsed()
-	k.now = x.Now.Add(k.began)
 	if r := s.admit(x, &k); r != nil {
 		return s.instead(x, r)
 	}
@@ -70,23 +71,20 @@ func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 	return out.reason
 }
 
-// admit lets the request in, past the breaker and the bound of requests in
-// flight, or says why not.
+// admit lets the request in, past the bound of requests in flight and the breaker,
+// or says why not.
 func (s *Service) admit(x *exchange.Exchange, k *visit) *exchange.Reason {
 	if s.limiter != nil {
-		if !s.ready(k.now) {
-			return s.refuseOpen(x, k.now)
-		}
 		if v := s.limiter.Acquire(x, x.Urgent); v != shed.Granted {
 			return s.refuseBusy(x, v)
 		}
 	}
+	k.began = x.Elapsed()
+	k.now = x.Now.Add(k.began)
 	if s.breaker == nil {
 		return nil
 	}
-	ticket, ok := s.breaker.Admit(k.now)
-	k.ticket, k.counted = ticket, ok
-	if ok {
+	if k.ticket, k.counted = s.breaker.Admit(k.now); k.counted {
 		return nil
 	}
 	if s.observes {
@@ -97,18 +95,18 @@ func (s *Service) admit(x *exchange.Exchange, k *visit) *exchange.Reason {
 	if s.limiter != nil {
 		s.limiter.Release(0, shed.Ignored)
 	}
-	return s.refuseOpen(x, k.now)
+	return s.refuseOpen(x)
 }
 
-// ready tells whether the breaker would let the request through, so that
-// nobody waits for a place in vain.
-func (s *Service) ready(now time.Time) bool {
-	return s.breaker == nil || s.observes || s.breaker.Ready(now)
+// ready tells whether the breaker might let the request through. It looks at a
+// clock only when the breaker is not closed.
+func (s *Service) ready(x *exchange.Exchange) bool {
+	return s.breaker == nil || s.observes || s.breaker.Ready(x.Now) || s.breaker.Ready(x.Now.Add(x.Elapsed()))
 }
 
-func (s *Service) refuseOpen(x *exchange.Exchange, now time.Time) *exchange.Reason {
+func (s *Service) refuseOpen(x *exchange.Exchange) *exchange.Reason {
 	s.stats.refused.Add(1)
-	x.RetryAfter = whole(s.breaker.Wait(now))
+	x.RetryAfter = whole(s.breaker.Wait(x.Now.Add(x.Elapsed())))
 	return exchange.BreakerOpen
 }
 
@@ -163,7 +161,7 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 func (t *target) try(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcome) {
 	x.Target = t.name
 	x.Attempts++
-	left := t.service.responseTimeout(x) - (k.sent - k.began)
+	left := max(t.service.responseTimeout(x)-(k.sent-k.began), time.Millisecond) // 0 would be for ever
 	k.attempt = t.node.Begin()
 	c, out := t.get(x, fresh, left)
 	if out.reason != nil {
@@ -263,6 +261,7 @@ func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) boo
 	k.s.balancer.Record(k.attempt, o, 0, now)
 	k.tried[k.ntried] = k.t.node
 	k.ntried++
+	k.t = nil
 	if out.reason == nil {
 		_ = x.ResponseBody.Close()
 		x.ResponseBody.SetBytes(nil)

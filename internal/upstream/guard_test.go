@@ -593,3 +593,46 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// An open breaker answers before the body has come.
+func TestOpenWaitsForNoBody(t *testing.T) {
+	f := service(t, unused(t), guarded(1))
+	f.want(f.get(), "connect_failed")
+	u := newUpload(nil)
+	x := f.post(u, 10)
+	f.want(f.forward(x).whole(), "breaker_open")
+	if x.RequestBody.BytesRead() != 0 {
+		t.Error("the body was read")
+	}
+}
+
+// How long a request waits for its place says nothing about how long the service takes.
+func TestWaitingIsNotLatency(t *testing.T) {
+	release := make(chan struct{})
+	var heads atomic.Int64
+	f := service(t, origin(t, func(p *peer) {
+		for p.head() != "" {
+			if heads.Add(1) == 1 {
+				<-release
+			}
+			p.send(ok)
+		}
+	}), func(s *setup) {
+		s.conf.Concurrency = config.Concurrency{Max: 1, Queue: 1, QueueTime: ms(10_000), Least: 1}
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { f.want(f.do("GET", "/").whole(), "200 ok") })
+	eventually(t, "the first is there", func() bool { return heads.Load() == 1 })
+	x := f.exchange("GET", "/")
+	wg.Go(func() {
+		c := f.forward(x)
+		if x.UpstreamTime > 200*time.Millisecond {
+			t.Errorf("the service took %s", x.UpstreamTime)
+		}
+		f.want(c.whole(), "200 ok")
+	})
+	eventually(t, "one waits", func() bool { return f.Stats().Waiting == 1 })
+	time.Sleep(300 * time.Millisecond)
+	close(release)
+	wg.Wait()
+}
