@@ -144,7 +144,7 @@ func TestTriedAreAvoided(t *testing.T) {
 			for range 100 { // above its bound, and still better than what was tried
 				w.nodes[1].Begin()
 			}
-			for key := range uint64(1000) {
+			for key := range uint64(200) {
 				tried := []*Node{w.nodes[0], w.nodes[2]}
 				if n := w.Pick(scramble(key), true, tried, w.now); n != w.nodes[1] {
 					t.Fatalf("picked %s", n.Name)
