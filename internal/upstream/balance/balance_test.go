@@ -108,7 +108,7 @@ func TestNeverTooManyEjected(t *testing.T) {
 		targets int
 		most    float64
 		want    int
-	}{{1, 1, 0}, {2, 0.5, 1}, {2, 0.4, 0}, {2, 1, 2}, {3, 0.5, 1}, {5, 0.6, 3}, {10, 0.3, 3}, {4, 0, 0}, {4, 7, 4}} {
+	}{{1, 1, 0}, {2, 0.5, 1}, {2, 0.4, 0}, {2, 1, 2}, {3, 0.5, 1}, {5, 0.6, 3}, {10, 0.3, 3}, {4, 0, 0}, {4, 7, 4}, {100, 0.29, 29}} {
 		set := ejecting
 		set.MostOut = c.most
 		w := newWorld(t, set, same(c.targets))
@@ -157,7 +157,7 @@ func TestPanic(t *testing.T) {
 		targets, down int
 		want          bool
 	}{{0.5, 4, 2, false}, {0.5, 4, 3, true}, {0.5, 2, 1, false}, {0.6, 5, 2, false}, {0.6, 5, 3, true}, {0, 4, 3, false}, {0, 4, 4, true},
-		{0.5, 1, 1, true}, {1, 3, 0, false}, {1, 3, 1, true}, {0.5, 0, 0, false}} {
+		{0.5, 1, 1, true}, {1, 3, 0, false}, {1, 3, 1, true}, {0.5, 0, 0, false}, {0.07, 100, 93, false}, {0.07, 100, 94, true}} {
 		w := newWorld(t, Settings{Panic: c.panic}, same(c.targets))
 		for _, n := range w.nodes[:c.down] {
 			w.SetHealthy(n, false, "status 503", w.now)

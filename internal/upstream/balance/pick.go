@@ -93,16 +93,22 @@ func (v *view) inTurn(turn uint32, tried []*Node) *Node {
 	return n
 }
 
-// mostFull is how many places of full targets a key passes on the ring. Then it goes to
-// the least loaded target.
-const mostFull = 32
+const (
+	// mostFull is how many places of full targets a key passes on the ring, and mostPlaces
+	// how many places at all. Then it goes to the least loaded target. So many places are only
+	// passed when what may be used has less than a thousandth of all weight.
+	mostFull   = 32
+	mostPlaces = 4096
+)
 
 // byHash returns the first target on the ring that has room. Having been tried is
 // worse than having no room.
 func (v *view) byHash(key uint64, tried []*Node) *Node {
+	if len(tried) > 0 && v.allIn(tried) {
+		tried = nil
+	}
 	points, i := v.ring.points, v.ring.find(key)
-	full := 0
-	for range points {
+	for places, full := 0, 0; places < mostPlaces && full < mostFull; places++ {
 		p := &points[i]
 		if i++; i == len(points) {
 			i = 0
@@ -114,14 +120,19 @@ func (v *view) byHash(key uint64, tried []*Node) *Node {
 		if v.hasRoom(h) {
 			return h.node
 		}
-		if full++; full == mostFull {
-			break
-		}
-	}
-	if full == 0 { // all have been tried
-		return v.byHash(key, nil)
+		full++
 	}
 	return v.leastLoaded(tried)
+}
+
+// allIn tells whether all that may be picked have been tried.
+func (v *view) allIn(tried []*Node) bool {
+	for i := range v.slots {
+		if !slices.Contains(tried, v.slots[i].node) {
+			return false
+		}
+	}
+	return true
 }
 
 // hasRoom tells whether a target may get one more request: with it, at most its part of

@@ -46,7 +46,7 @@ func TestLeastRequestsSharesUnderLoad(t *testing.T) {
 				want = append(want, float64(x)/float64(sum))
 			}
 			got := s.run(time.Duration(40_000/perSecond)*time.Second, perSecond)
-			near(t, fmt.Sprint(weights, " at ", perSecond, "/s"), got, want, 0.04)
+			near(t, fmt.Sprint(weights, " at ", perSecond, "/s"), got, want, 0.05)
 		}
 	}
 }
@@ -144,7 +144,7 @@ func TestTriedAreAvoided(t *testing.T) {
 			for range 100 { // above its bound, and still better than what was tried
 				w.nodes[1].Begin()
 			}
-			for key := range uint64(1000) {
+			for key := range uint64(200) {
 				tried := []*Node{w.nodes[0], w.nodes[2]}
 				if n := w.Pick(scramble(key), true, tried, w.now); n != w.nodes[1] {
 					t.Fatalf("picked %s", n.Name)

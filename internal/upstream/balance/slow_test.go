@@ -30,7 +30,7 @@ func TestSlowTargetHasNextToNothing(t *testing.T) {
 					t.Fatalf("after ten seconds: %+v", w.changes)
 				}
 				t.Logf("found after %v: %s", w.changes[0].At.Sub(s.start).Round(time.Millisecond), w.changes[0].Cause)
-				after := s.run(10*time.Minute, perSecond)[1]
+				after := s.run(time.Duration(60_000/perSecond)*time.Second, perSecond)[1]
 				t.Logf("%.3f before, %.4f after", before, after)
 				if after > 0.02 {
 					t.Errorf("it has %.4f after it was found", after)
@@ -96,6 +96,70 @@ func TestSlowCause(t *testing.T) {
 	w.works(w.nodes[1], time.Millisecond)
 	w.told("1: up to ejected: 3.3 times slower than the others (79.7ms to 24.1ms)")
 	w.is(Ejected, Up, Up)
+}
+
+// What is judged is what has come since it was judged last, once there is enough of it.
+func TestSlowSince(t *testing.T) {
+	w := newWorld(t, ejectingSlow, same(3))
+	second := func(slow int, latency time.Duration) {
+		for range slow {
+			w.works(w.nodes[0], latency)
+		}
+		for range 100 {
+			w.works(w.nodes[1], 10*time.Millisecond)
+			w.works(w.nodes[2], 10*time.Millisecond)
+		}
+		w.after(time.Second)
+		w.works(w.nodes[1], 10*time.Millisecond)
+	}
+	second(1000, 10*time.Millisecond)
+	second(19, time.Second)
+	w.is(Up, Up, Up)
+	second(1, time.Second) // the twentieth
+	w.is(Ejected, Up, Up)
+}
+
+// What is too old to be typical is forgotten.
+func TestSlowForgets(t *testing.T) {
+	w := newWorld(t, ejectingSlow, same(2))
+	for range 15 {
+		w.works(w.nodes[0], time.Second)
+	}
+	for range 12 {
+		w.after(time.Second)
+		for range 100 {
+			w.works(w.nodes[1], 10*time.Millisecond)
+		}
+	}
+	for range 15 {
+		w.works(w.nodes[0], time.Second)
+	}
+	w.after(time.Second)
+	w.works(w.nodes[1], 10*time.Millisecond)
+	w.is(Up, Up)
+}
+
+// Nobody is slow while nothing is known of the others, or nothing new.
+func TestSlowComparedWithNothing(t *testing.T) {
+	w := newWorld(t, ejectingSlow, same(2))
+	slow := func() {
+		for range 100 {
+			w.works(w.nodes[0], time.Second)
+		}
+		w.after(time.Second)
+		w.works(w.nodes[0], time.Second)
+		w.is(Up, Up)
+	}
+	slow()
+	for range 19 {
+		w.works(w.nodes[1], 10*time.Millisecond)
+	}
+	slow()
+	w.works(w.nodes[1], 10*time.Millisecond) // the twentieth: it is known for ten seconds
+	w.after(time.Second)
+	w.works(w.nodes[1], 10*time.Millisecond)
+	w.after(11 * time.Second)
+	slow()
 }
 
 // Of two that are slow, and only one of which may be ejected, it is the slower one.
