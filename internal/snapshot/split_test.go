@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -249,4 +250,25 @@ routes:
 		t.Errorf("retired: %+v, kept: %+v", old.Stats(), next.Mirrors()[0].Stats())
 	}
 	next.Retire(nil)
+}
+
+// The example of docs/canary.md loads.
+func TestCanaryDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/canary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	if len(blocks) != 1 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	example, _, _ := strings.Cut(blocks[0], "```")
+	s := compile(t, `
+listeners: [{address: ":0"}]
+issuers: {main: {keys: [{secret: 0123456789abcdef0123456789abcdef}]}}
+policies: {jwt: }
+`+example, deps(t), nil)
+	if m := s.Mirrors(); len(m) != 1 || m[0].Route != "reports" || m[0].Service().Name() != "crm-next" {
+		t.Errorf("%+v", m)
+	}
 }
