@@ -209,8 +209,8 @@ func (c *Concurrency) SetDefaults() {
 
 // Split sends a share of a route's requests elsewhere.
 type Split struct {
-	To Mapping[Share] `yaml:"to" required:"true" doc:"Services and the share of the requests that each gets, such as crm-next: 5%. The rest goes to service."`
-	By StringList     `yaml:"by" doc:"Who is always sent to the same one: client, user, header.NAME, cookie.NAME, path.NAME. Left to chance for each request when empty, and where a request has none of them."`
+	To Mapping[Share] `yaml:"to" required:"true" doc:"Services and the share of the requests that each gets, such as crm-next: 5%. The rest goes to service. Policies and limits of the route know the name in service alone, whoever gets the request."`
+	By StringList     `yaml:"by" doc:"Who is always sent to the same one: client, user, header.NAME, cookie.NAME, path.NAME. Several make a mix. Left to chance for each request when empty, and where a request has none of them."`
 }
 
 // Mirror sends copies of requests to a service whose answers nobody gets.

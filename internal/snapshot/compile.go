@@ -68,6 +68,11 @@ func (b *builder) fail(path, hint, format string, args ...any) {
 	b.problems = append(b.problems, b.c.Source.Problem(path, fmt.Sprintf(format, args...), hint))
 }
 
+// failKey is fail for what is wrong with the key itself.
+func (b *builder) failKey(path, hint, format string, args ...any) {
+	b.problems = append(b.problems, b.c.Source.KeyProblem(path, fmt.Sprintf(format, args...), hint))
+}
+
 // logs refuses to write each error twice into the same place.
 func (b *builder) logs() {
 	c := b.c.Log.Access

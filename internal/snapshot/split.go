@@ -13,12 +13,17 @@ import (
 	"yett/internal/upstream"
 )
 
-// known finds a service by its name, and notes that the route uses it. The service is nil when
-// it has problems of its own.
+// known finds the service that a value names, and notes that it is used. The service is nil
+// when it has problems of its own.
 func (b *builder) known(at, name string) (*upstream.Service, bool) {
+	return b.find(at, name, b.fail)
+}
+
+// find is known for a name at some place, with problems reported by fail.
+func (b *builder) find(at, name string, fail func(path, hint, format string, args ...any)) (*upstream.Service, bool) {
 	sv, ok := b.byName[name]
 	if !ok {
-		b.fail(at, problem.DidYouMean(name, slices.Collect(mapKeys(b.byName))), "there is no service %q", name)
+		fail(at, problem.DidYouMean(name, slices.Collect(mapKeys(b.byName))), "there is no service %q", name)
 		return nil, false
 	}
 	b.used[name] = true
@@ -45,20 +50,16 @@ func (b *builder) split(at string, r config.Route, out *Route) {
 // portions reads who gets how much.
 func (b *builder) portions(at string, r config.Route) (to []upstream.Portion, ok bool) {
 	ok = true
-	if len(r.Split.To) == 0 {
-		b.fail(at, "name a service and its share, such as crm-next: 5%", "nobody gets a share")
-		return nil, false
-	}
 	var sum uint64
 	for _, e := range r.Split.To {
 		place := at + "." + e.Name
 		sum += upstream.Parts(e.Value)
 		if e.Name == r.Service {
-			b.fail(place, "remove it", "%s is the service of this route, which gets the rest anyway", e.Name)
+			b.failKey(place, "remove it", "%s is the service of this route, which gets the rest anyway", e.Name)
 			ok = false
 			continue
 		}
-		sv, known := b.known(place, e.Name)
+		sv, known := b.find(place, e.Name, b.failKey)
 		ok = ok && known && sv != nil
 		to = append(to, upstream.Portion{Service: sv, Parts: upstream.Parts(e.Value)})
 	}

@@ -36,6 +36,7 @@ type Mirror struct {
 	most    int
 	share   config.Share
 	log     *slog.Logger
+	wait    time.Duration // mostWait
 	pool    exchange.Pool
 
 	sent, leftOut, unfit, failed atomic.Int64
@@ -51,7 +52,7 @@ func NewMirror(to *Service, conf config.Mirror, log *slog.Logger) *Mirror {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	m := &Mirror{to: to, most: conf.Max, share: conf.Share, log: log, methods: slices.Clone(conf.Methods),
+	m := &Mirror{to: to, most: conf.Max, share: conf.Share, log: log, wait: mostWait, methods: slices.Clone(conf.Methods),
 		draw: math.MaxUint64, off: Parts(conf.Share) == 0, running: make(map[*exchange.Exchange]struct{})}
 	if slices.Contains(conf.Methods, "GET") && !slices.Contains(conf.Methods, "HEAD") {
 		m.methods = append(m.methods, "HEAD")
@@ -149,7 +150,7 @@ func (m *Mirror) Copy(x *exchange.Exchange, to *Service) error {
 	x.CopyRequest(c)
 	c.Copy = true
 	m.to.SetHost(c)
-	c.Out.IdleTimeout = min(mostWait, time.Duration(m.to.conf.Timeouts.Idle))
+	c.Out.IdleTimeout = min(m.wait, time.Duration(m.to.conf.Timeouts.Idle))
 	m.sent.Add(1)
 	go m.run(c)
 	return nil
@@ -189,7 +190,7 @@ func (m *Mirror) discard(c *exchange.Exchange) *exchange.Reason {
 	buffers := m.to.deps.Buffers
 	buf := buffers.Get(wire.SmallBuffer)
 	defer func() { buf.Release() }()
-	until := time.Now().Add(mostWait)
+	until := time.Now().Add(m.wait)
 	for c.ResponseBody.BytesRead() < mostRead && time.Now().Before(until) {
 		n, err := c.ResponseBody.Read(buf.B)
 		switch {
