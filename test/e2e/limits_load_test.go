@@ -31,6 +31,13 @@ type shot struct {
 	sent, got time.Time
 	status    int // 0 when there was no answer
 	err       error
+
+	// What a load notes beside. An answer without from is the gateway's own.
+	method, from, code string
+	id                 int
+	retryAfter         string // the field
+	retryIn            int    // the same, in the body
+	last               bool   // the connection ends with it
 }
 
 func (s *shot) took() time.Duration { return s.got.Sub(s.sent) }

@@ -143,5 +143,7 @@ type refusal struct {
 		Status    int    `json:"status"`
 		Timestamp string `json:"timestamp"`
 		RequestID string `json:"request_id"`
+		// RetryAfter is in seconds, where it is said.
+		RetryAfter int `json:"retryAfter"`
 	} `json:"error"`
 }

@@ -26,7 +26,12 @@ const patience = 20 * time.Second
 // binary is the program under test. TestMain builds it.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+func TestMain(m *testing.M) {
+	if name := os.Getenv(workerVariable); name != "" { // this process is to be a service, see worker
+		os.Exit(serveAsWorker(name))
+	}
+	os.Exit(buildAndRun(m))
+}
 
 func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "yett-e2e-")
