@@ -32,6 +32,7 @@ func Check(c *config.Service) problem.List {
 	checkTargets(c, &problems)
 	checkBalance(c, &problems)
 	checkHealth(c, &problems)
+	checkHedge(c, &problems)
 	for _, b := range []struct {
 		path        string
 		least, most config.Duration
@@ -108,6 +109,12 @@ func checkHealth(c *config.Service, problems *problem.List) {
 	}
 	if len(h.Status) == 0 {
 		problems.Add("health.status", "is an empty list", "name what means well, such as 200")
+	}
+}
+
+func checkHedge(c *config.Service, problems *problem.List) {
+	if h := &c.Hedge; (h.After > 0 || h.Percentile > 0) && c.Retries.Budget == 0 && c.Retries.Floor == 0 {
+		problems.Add("hedge", "is never used, because retries.budget and retries.floor are 0", "write a budget, such as 10%: it is for hedges too, also with retries.most: 0")
 	}
 }
 
