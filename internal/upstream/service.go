@@ -62,6 +62,7 @@ type Service struct {
 	observes bool             // the breaker only does
 	fallback *fallback        // nil for none
 	standby  standby
+	hedging  *hedging // nil for none
 	started  sync.Once
 	changing sync.Mutex // of the targets
 	running  bool       // guarded by changing
@@ -88,6 +89,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	s.budget = retry.NewBudget(float64(conf.Retries.Budget), conf.Retries.Floor, budgetWindow)
 	s.balancer = balance.New(balanceSettings(&conf), s.targetChanged)
 	s.latency = latency.New()
+	s.hedging = newHedging(&conf.Hedge, s.latency)
 	var err error
 	if c := &conf.Concurrency; c.Max > 0 || c.Adaptive {
 		if s.limiter, err = shed.New(shedSettings(c)); err != nil {

@@ -32,6 +32,7 @@ func Check(c *config.Service) problem.List {
 	checkTargets(c, &problems)
 	checkBalance(c, &problems)
 	checkHealth(c, &problems)
+	checkHedge(c, &problems)
 	if k := &c.Concurrency; k.Adaptive && k.Max > 0 && k.Max < k.Least {
 		problems.Add("concurrency.max", "is less than least", fmt.Sprintf("write at least %d, or a lower least", k.Least))
 	}
@@ -96,6 +97,12 @@ func checkHealth(c *config.Service, problems *problem.List) {
 	}
 	if len(h.Status) == 0 {
 		problems.Add("health.status", "is an empty list", "name what means well, such as 200")
+	}
+}
+
+func checkHedge(c *config.Service, problems *problem.List) {
+	if h := &c.Hedge; (h.After > 0 || h.Percentile > 0) && c.Retries.Budget == 0 && c.Retries.Floor == 0 {
+		problems.Add("hedge", "is never used, because retries.budget and retries.floor are 0", "write a budget, such as 10%: it is for hedges too, also with retries.most: 0")
 	}
 }
 

@@ -203,14 +203,16 @@ func (t *target) resolves(a netip.Addr) bool {
 }
 
 // get returns a connection: an idle one unless fresh is asked for, else a new
-// one, waiting for its turn when there are too many.
-func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*conn, outcome) {
+// one, waiting for its turn when there are too many. It ends early when h gives
+// the try up.
+func (t *target) get(x *exchange.Exchange, h *hedger, fresh bool, left time.Duration) (*conn, outcome) {
 	if !fresh {
 		if c := t.pool.take(); c != nil {
 			return c, outcome{}
 		}
 	}
-	c, ok := t.pool.reserve(time.Duration(t.service.conf.Timeouts.Queue), x)
+	ctx := h.context(x)
+	c, ok := t.pool.reserve(ctx, time.Duration(t.service.conf.Timeouts.Queue))
 	if !ok {
 		if r := x.Aborted(); r != nil {
 			return nil, outcome{reason: r}
@@ -220,7 +222,7 @@ func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*con
 	if c != nil {
 		return c, outcome{}
 	}
-	c, out := t.dial(x, left)
+	c, out := t.dial(ctx, x, left)
 	if c == nil {
 		t.pool.unreserve()
 	}
@@ -229,8 +231,8 @@ func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*con
 
 // dial opens a connection to one of the addresses, the next one when it
 // fails, all within the connect timeout and what is left.
-func (t *target) dial(x *exchange.Exchange, left time.Duration) (*conn, outcome) {
-	ctx, cancel := context.WithTimeout(x.Context(), min(left, time.Duration(t.service.conf.Timeouts.Connect)))
+func (t *target) dial(ctx context.Context, x *exchange.Exchange, left time.Duration) (*conn, outcome) {
+	ctx, cancel := context.WithTimeout(ctx, min(left, time.Duration(t.service.conf.Timeouts.Connect)))
 	defer cancel()
 	addrs := t.addrs.Load()
 	if addrs == nil {
@@ -253,7 +255,7 @@ func (t *target) dial(x *exchange.Exchange, left time.Duration) (*conn, outcome)
 			break
 		}
 	}
-	if x.Aborted() == nil { // else it is the client who failed
+	if ctx.Err() != context.Canceled { // else it is the client who failed, or it was given up
 		t.addrs.CompareAndSwap(addrs, t.forget(addrs))
 	}
 	return nil, dialFailed(x, failure)
