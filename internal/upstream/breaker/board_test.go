@@ -231,7 +231,9 @@ func TestAllNodesTrip(t *testing.T) {
 		s.lose()
 		var nodes []*node
 		for i := range 10 {
-			nodes = append(nodes, newNode(t, fmt.Sprint(i), s))
+			n := newNode(t, fmt.Sprint(i), s)
+			n.b.random = func() float64 { return float64(i) / 10 } // the last one told is the longest
+			nodes = append(nodes, n)
 		}
 		var before []Status
 		for _, n := range nodes {
