@@ -136,7 +136,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver}, own, a.meter, a.log)
+	a.snap, err = compile(conf, o, upstream.Deps{Buffers: &a.buffers, Sweeper: a.sweeper}, own, a.meter, a.log)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)
 	}

@@ -139,7 +139,7 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 	k.sent, k.done = k.began, k.began
 	for fresh := false; ; {
 		if k.t = s.pick(x, k); k.t == nil {
-			return nil, outcome{reason: exchange.NoTarget}
+			return nil, s.noTarget(x)
 		}
 		c, out := k.t.try(x, k, fresh)
 		k.done = x.Elapsed()
@@ -343,6 +343,9 @@ func (s *Service) pick(x *exchange.Exchange, k *visit) *target {
 		key, keyed = s.keyer.Key(x)
 	}
 	n := s.balancer.Pick(key, keyed, tried, k.now)
+	if n == nil && s.await(x) {
+		n = s.balancer.Pick(key, keyed, tried, k.now)
+	}
 	if n == nil {
 		return nil
 	}
