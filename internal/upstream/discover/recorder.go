@@ -18,18 +18,19 @@ type recorder struct {
 	mu        sync.Mutex
 	good, bad time.Duration // the shortest; 0 is none
 	server    string        // the last that was asked, if it is not Go's choice
+	turn      uint32        // which was its
 }
 
-func (r *recorder) ask(server string) {
+func (r *recorder) ask(server string, turn uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.server = server
+	r.server, r.turn = server, turn
 }
 
-func (r *recorder) asked() string {
+func (r *recorder) asked() (server string, turn uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.server
+	return r.server, r.turn
 }
 
 // life is that of what was found.

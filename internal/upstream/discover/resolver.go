@@ -56,7 +56,7 @@ func (r *Resolver) Addresses(ctx context.Context, host string) (addrs []netip.Ad
 	defer cancel()
 	addrs, err = r.resolver(ctx, &rec).LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil, rec.lifeOf(err), r.failure(host, err, &rec)
+		return nil, rec.lifeOf(err), r.failure(ctx, host, err, &rec)
 	}
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
@@ -84,7 +84,7 @@ func (r *Resolver) Services(ctx context.Context, name string) (records []SRV, tt
 	defer cancel()
 	_, found, err := r.resolver(ctx, &rec).LookupSRV(ctx, "", "", name)
 	if err != nil {
-		err = r.failure(name, err, &rec)
+		err = r.failure(ctx, name, err, &rec)
 	}
 	if err != nil && len(found) == 0 {
 		return nil, rec.lifeOf(err), err
@@ -102,13 +102,17 @@ func (r *Resolver) Services(ctx context.Context, name string) (records []SRV, tt
 }
 
 // failure says what was looked up, and names the server that was asked, where Go names that of
-// resolv.conf.
-func (r *Resolver) failure(name string, err error, rec *recorder) error {
+// resolv.conf. When time is up, Go closes the connection at some time later; but whoever
+// looks up next is to ask the next server.
+func (r *Resolver) failure(ctx context.Context, name string, err error, rec *recorder) error {
 	var dns *net.DNSError
-	if server := rec.asked(); server != "" && errors.As(err, &dns) {
+	if server, turn := rec.asked(); server != "" && errors.As(err, &dns) {
 		said := *dns
 		said.Server = server
 		err = &said
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			r.pass(turn)
+		}
 	}
 	return fmt.Errorf("resolving %s: %w", name, err)
 }
@@ -130,14 +134,17 @@ func (r *Resolver) resolver(ctx context.Context, rec *recorder) *net.Resolver {
 // dial connects to the server that Go has chosen, or to the one of ours whose turn it is. That
 // turn ends when there is no answer, unless it is the caller who gave up.
 func (r *Resolver) dial(ctx context.Context, network, address string, rec *recorder, gaveUp func() bool) (net.Conn, error) {
+	if ctx.Err() != nil { // Go tries once more when time is up, which says nothing about a server
+		return nil, ctx.Err()
+	}
 	lost := func() {}
 	if n := uint32(len(r.servers)); n > 0 {
 		turn := r.current.Load()
 		address = r.servers[turn%n]
-		rec.ask(address)
+		rec.ask(address, turn)
 		lost = func() {
 			if !gaveUp() {
-				r.current.CompareAndSwap(turn, turn+1)
+				r.pass(turn)
 			}
 		}
 	}
@@ -148,3 +155,6 @@ func (r *Resolver) dial(ctx context.Context, network, address string, rec *recor
 	}
 	return record(ctx, c, rec, lost), nil
 }
+
+// pass ends a server's turn, once for all who have waited for it.
+func (r *Resolver) pass(turn uint32) { r.current.CompareAndSwap(turn, turn+1) }
