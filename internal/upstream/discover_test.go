@@ -340,6 +340,7 @@ func TestPreviewBeforeStart(t *testing.T) {
 
 // A target that can't be reached has its name looked up at once.
 func TestUnreachableIsLookedUp(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
 	d.set("127.0.0.3") // nobody is there
 	f := service(t, fmt.Sprintf("http://app.internal:%d", twins(t)), func(s *setup) { s.deps.Resolver = d; d.life = time.Hour })

@@ -559,6 +559,7 @@ func twins(t *testing.T) (port uint16) {
 
 // New connections go where the name points now, and old ones are dropped.
 func TestNameMoves(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
 	d.set("127.0.0.1")
 	f := service(t, fmt.Sprintf("http://app.internal:%d", twins(t)), func(s *setup) {
@@ -580,6 +581,7 @@ func TestNameMoves(t *testing.T) {
 
 // A connection in use when its name moves is dropped when it comes back.
 func TestNameMovesDuringUse(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
 	d.set("127.0.0.1")
 	release := make(chan struct{})
@@ -618,6 +620,7 @@ func TestUnknownName(t *testing.T) {
 // Each address of a name is used, and one that fails does not stop the others:
 // whether it refuses or is silent.
 func TestAllAddresses(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
 	d.set("127.0.0.3", "127.0.0.1", "127.0.0.2") // nobody is at .3
 	port := twins(t)
