@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -175,7 +174,7 @@ func TestDetailed(t *testing.T) {
 	conf.SetDefaults()
 	s := &state{}
 	for _, name := range []string{"auth", "crm"} {
-		sv, err := upstream.New(name, conf, upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver})
+		sv, err := upstream.New(name, conf, upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +253,7 @@ func TestLastFailure(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	sv, err := upstream.New("dead", config.Service{Targets: []string{dead.URL}, Timeouts: config.ServiceTimeouts{Connect: config.Duration(time.Second)}},
-		upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver})
+		upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper})
 	if err != nil {
 		t.Fatal(err)
 	}

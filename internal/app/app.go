@@ -144,7 +144,7 @@ func New(o Options) (*App, error) {
 	}
 	a.sweeper = sweep.New()
 	a.snap, err = compile(conf, o, upstream.Deps{
-		Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver, Board: a.breakers, Log: a.log,
+		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
 	}, own, a.meter, a.log)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)

@@ -50,7 +50,7 @@ routes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := snapshot.Compile(conf, snapshot.Deps{Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper, Resolver: net.DefaultResolver}}, nil)
+	s, err := snapshot.Compile(conf, snapshot.Deps{Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 	k.sent, k.done = k.began, k.began
 	for fresh := false; ; {
 		if k.t = s.pick(x, k); k.t == nil {
-			return nil, outcome{reason: exchange.NoTarget}
+			return nil, s.noTarget(x)
 		}
 		c, out := s.ask(x, k, fresh)
 		k.done = x.Elapsed()
@@ -373,6 +373,9 @@ func (s *Service) choose(x *exchange.Exchange, tried []*balance.Node, now time.T
 		key, keyed = s.keyer.Key(x)
 	}
 	n := s.balancer.Pick(key, keyed, tried, now)
+	if n == nil && s.await(x) {
+		n = s.balancer.Pick(key, keyed, tried, now)
+	}
 	if n == nil {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,21 +17,18 @@ import (
 	"yett/internal/sweep"
 	"yett/internal/upstream/balance"
 	"yett/internal/upstream/breaker"
+	"yett/internal/upstream/discover"
 	"yett/internal/upstream/latency"
 	"yett/internal/upstream/retry"
 	"yett/internal/upstream/shed"
 	"yett/internal/wire"
 )
 
-// Resolver looks up the addresses of a host name. *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 // Deps is what all services share.
 type Deps struct {
-	Buffers  *wire.Buffers
-	Sweeper  *sweep.Sweeper
+	Buffers *wire.Buffers
+	Sweeper *sweep.Sweeper
+	// Resolver looks up the names of targets; nil is the system's DNS.
 	Resolver Resolver
 	// Board tells other nodes of breakers that are shared; nil for nobody.
 	Board *breaker.Board
@@ -66,9 +62,14 @@ type Service struct {
 	started  sync.Once
 	changing sync.Mutex // of the targets
 	running  bool       // guarded by changing
-	stats    stats
-	ctx      context.Context // of all that runs beside requests
-	stop     context.CancelFunc
+	sources  []*source
+	first    chan struct{} // closed when there are targets, or names were looked up in vain
+	found    sync.Once     // closes first
+	// exchanges are those of checks.
+	exchanges exchange.Pool
+	stats     stats
+	ctx       context.Context // of all that runs beside requests
+	stop      context.CancelFunc
 }
 
 // New makes a Service that does nothing before Start. The error is what Check
@@ -106,7 +107,15 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	}
 	s.keyer, _ = CompileKey(conf.Balance.Hash, nil)
 	s.fallback = newFallback(conf.Breaker.Fallback)
-	s.retarget(s.written())
+	if s.deps.Resolver == nil {
+		if s.deps.Resolver, err = discover.New(discover.Options{}); err != nil {
+			return nil, err
+		}
+	}
+	s.first, s.sources = make(chan struct{}), s.read()
+	s.set.Store(&targets{})
+	s.retarget()
+	s.looked()
 	return s, nil
 }
 
@@ -119,6 +128,9 @@ func (s *Service) Start() {
 	s.started.Do(func() {
 		s.changing.Lock()
 		defer s.changing.Unlock()
+		if s.ctx.Err() != nil {
+			return
+		}
 		s.running = true
 		if s.breaker != nil && s.deps.Board != nil {
 			s.deps.Board.Join(s.name, s.breaker, s.conf.Breaker.Shared)
@@ -126,13 +138,17 @@ func (s *Service) Start() {
 		for _, t := range s.set.Load().list {
 			t.start()
 		}
+		for _, src := range s.sources {
+			s.follow(src)
+		}
 	})
 }
 
 // Name returns the service's name.
 func (s *Service) Name() string { return s.name }
 
-// Targets returns the names of the targets.
+// Targets returns the names of the targets. For a name of which nothing is known
+// yet, that is what stands in the configuration.
 func (s *Service) Targets() []string { return s.set.Load().names() }
 
 // Close closes idle connections and ends what runs beside requests. Exchanges
@@ -142,6 +158,8 @@ func (s *Service) Close() {
 	if s.breaker != nil && s.deps.Board != nil {
 		s.deps.Board.Leave(s.name, s.breaker)
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	for _, t := range s.set.Load().list {
 		t.close()
 	}

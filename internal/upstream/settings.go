@@ -12,6 +12,7 @@ import (
 	"yett/internal/upstream/breaker"
 	"yett/internal/upstream/retry"
 	"yett/internal/upstream/shed"
+	"yett/internal/wire"
 )
 
 // leastSecret is how many bytes the secret of a sticky cookie has at least.
@@ -94,6 +95,12 @@ func checkHealth(c *config.Service, problems *problem.List) {
 	}
 	if u, err := url.ParseRequestURI(h.Path); err != nil || !strings.HasPrefix(h.Path, "/") || u.Fragment != "" || strings.ContainsAny(h.Path, " #") {
 		problems.Add("health.path", fmt.Sprintf("%q is not a path", h.Path), "write a path such as /health")
+	}
+	if h.Timeout > h.Interval {
+		problems.Add("health.timeout", fmt.Sprintf("%s is more than the interval of %s", h.Timeout, h.Interval), fmt.Sprintf("write at most %s, or a longer interval: a check ends before the next one begins", h.Interval))
+	}
+	if _, ok := wire.SplitHost(h.Host); !ok && h.Host != "" {
+		problems.Add("health.host", fmt.Sprintf("%q is not a host", h.Host), "write a host name, with a port if need be, or leave it out for what requests have")
 	}
 	if len(h.Status) == 0 {
 		problems.Add("health.status", "is an empty list", "name what means well, such as 200")

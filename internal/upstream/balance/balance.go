@@ -72,7 +72,7 @@ func (b *Balancer) Update(nodes []*Node, now time.Time) {
 		}
 	}
 	for _, n := range nodes {
-		if !n.joined && running && n.well() {
+		if !n.joined && !n.Settled && running && n.well() {
 			n.back(t, b.set.SlowStart)
 			n.news = "added to the targets"
 		}
