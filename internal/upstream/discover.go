@@ -184,10 +184,18 @@ func (s *Service) await(x *exchange.Exchange) bool {
 // no targets: names are looked up again about as soon.
 const noTargetRetry = 1
 
-// noTarget is the outcome where there is none.
+// noTarget is the outcome where there is none: a service that can't be reached, if
+// its name can't be looked up.
 func (s *Service) noTarget(x *exchange.Exchange) outcome {
 	if r := x.Aborted(); r != nil {
 		return outcome{reason: r}
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for _, src := range s.sources {
+		if src.failing {
+			return outcome{reason: exchange.ConnectFailed, detail: src.Host + " can't be looked up", unsent: true}
+		}
 	}
 	x.RetryAfter = noTargetRetry
 	return outcome{reason: exchange.NoTarget, unsent: true}

@@ -162,7 +162,7 @@ func TestUnknownAtStart(t *testing.T) {
 	name, literal := fmt.Sprintf("http://app.test:%d", port), fmt.Sprintf("http://127.0.0.2:%d", port)
 	f := service(t, name, use(r, even, logged(&l)))
 	both := service(t, name, use(r, even, func(s *setup) { s.conf.Targets = []string{name, literal} }))
-	f.want(f.get(), "no_target")
+	f.want(f.get(), "connect_failed")
 	both.times(4, "200 127.0.0.2")
 	if took := time.Since(began); took > limit/2 {
 		t.Errorf("it took %s", took)

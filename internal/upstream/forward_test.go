@@ -606,14 +606,11 @@ func TestNameMovesDuringUse(t *testing.T) {
 	}
 }
 
-// A service whose name is unknown has no targets, which clients may try again.
+// A service whose name is unknown can't be reached.
 func TestUnknownName(t *testing.T) {
-	f := service(t, "http://nobody.internal:80")
-	c := f.do("GET", "/")
-	if c.x.RetryAfter != 1 {
-		t.Errorf("Retry-After is %d", c.x.RetryAfter)
-	}
-	f.want(c.whole(), "no_target")
+	f := service(t, "http://nobody.internal:80", guarded(3))
+	f.times(3, "connect_failed")
+	f.want(f.get(), "breaker_open")
 	f.want(strings.Join(f.Targets(), " "), "nobody.internal:80")
 }
 
