@@ -151,6 +151,19 @@ func TestCheckCauses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("drops", func(t *testing.T) { // each in time, and all of them never
+		f := service(t, origin(t, func(p *peer) {
+			p.head()
+			p.send("HTTP/1.1 200 OK\nContent-Length: 1000\n\n")
+			for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+				if _, err := p.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		}), checkedByHand)
+		cause, _ := f.check()
+		f.want(cause, "the answer did not end within 200ms")
+	})
 	t.Run("nobody", func(t *testing.T) {
 		f := service(t, unused(t), checkedByHand)
 		cause, _ := f.check()

@@ -30,6 +30,19 @@ type source struct {
 	again   func() // looks now; nil for an IP address
 }
 
+// prepare reads the targets from the configuration. Those that are IP addresses are
+// there at once.
+func (s *Service) prepare() (err error) {
+	if s.deps.Resolver == nil {
+		s.deps.Resolver, err = discover.New(discover.Options{})
+	}
+	s.first, s.sources = make(chan struct{}), s.read()
+	s.set.Store(&targets{})
+	s.retarget()
+	s.looked()
+	return err
+}
+
 // read makes the sources as they stand in the configuration.
 func (s *Service) read() (all []*source) {
 	for _, raw := range s.conf.Targets {
@@ -198,5 +211,5 @@ func (s *Service) noTarget(x *exchange.Exchange) outcome {
 		}
 	}
 	x.RetryAfter = noTargetRetry
-	return outcome{reason: exchange.NoTarget, unsent: true}
+	return outcome{reason: exchange.NoTarget, detail: "none of its targets could be looked up"}
 }

@@ -311,6 +311,7 @@ func TestSameTwice(t *testing.T) {
 // Before the start, and while nothing is known, previews go by what is written.
 func TestPreviewBeforeStart(t *testing.T) {
 	for target, want := range map[string]string{
+		"http://127.0.0.1:81":          "127.0.0.1:81 127.0.0.1:81",
 		"http://app.internal:81":       "app.internal:81 app.internal:81",
 		"https://app.internal":         "app.internal:443 app.internal",
 		"srv+http://_x._tcp.app.test":  "srv+http://_x._tcp.app.test _x._tcp.app.test",
@@ -330,6 +331,9 @@ func TestPreviewBeforeStart(t *testing.T) {
 		}
 		s.Close()
 		s.Start() // too late: nothing begins
+		if target == "http://127.0.0.1:81" {
+			continue
+		}
 		f.learn(s.sources[0], s.sources[0].addresses([]netip.Addr{netip.MustParseAddr("127.0.0.1")}))
 		f.missed(s.sources[0], errors.New("no"))
 		if n := len(s.set.Load().list); n != 0 {
@@ -347,6 +351,23 @@ func TestUnreachableIsLookedUp(t *testing.T) {
 	f.want(f.get(), "connect_failed")
 	d.set("127.0.0.1")
 	eventually(t, "it has moved", func() bool { return f.get() == "200 127.0.0.1" })
+}
+
+// Idle connections to where a name no longer points are closed at once.
+func TestOldConnectionsAreClosed(t *testing.T) {
+	f := service(t, fmt.Sprintf("http://app.internal:%d", twins(t)))
+	src := f.sources[0]
+	f.learn(src, src.addresses([]netip.Addr{netip.MustParseAddr("127.0.0.1")}))
+	f.want(f.get(), "200 127.0.0.1")
+	f.learn(src, src.addresses([]netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}))
+	if f.Idle() != 1 {
+		t.Errorf("%d idle connections", f.Idle())
+	}
+	f.learn(src, src.addresses([]netip.Addr{netip.MustParseAddr("127.0.0.2")}))
+	if f.Idle() != 0 {
+		t.Errorf("%d idle connections", f.Idle())
+	}
+	f.want(f.get(), "200 127.0.0.2")
 }
 
 func TestScaled(t *testing.T) {

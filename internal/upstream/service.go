@@ -17,7 +17,6 @@ import (
 	"yett/internal/sweep"
 	"yett/internal/upstream/balance"
 	"yett/internal/upstream/breaker"
-	"yett/internal/upstream/discover"
 	"yett/internal/upstream/latency"
 	"yett/internal/upstream/retry"
 	"yett/internal/upstream/shed"
@@ -107,16 +106,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	}
 	s.keyer, _ = CompileKey(conf.Balance.Hash, nil)
 	s.fallback = newFallback(conf.Breaker.Fallback)
-	if s.deps.Resolver == nil {
-		if s.deps.Resolver, err = discover.New(discover.Options{}); err != nil {
-			return nil, err
-		}
-	}
-	s.first, s.sources = make(chan struct{}), s.read()
-	s.set.Store(&targets{})
-	s.retarget()
-	s.looked()
-	return s, nil
+	return s, s.prepare()
 }
 
 // budgetWindow is how far back the budget of retries looks.
