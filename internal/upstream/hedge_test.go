@@ -228,7 +228,11 @@ func TestHedgeOfBlackHole(t *testing.T) {
 		got := f.begin(x)
 		second.asked()
 		second.say(ok)
-		f.want(receive(t, got).whole(), "200 ok")
+		c := receive(t, got)
+		if !x.Sent || x.Attempts != 2 {
+			t.Errorf("sent: %v, %d attempts", x.Sent, x.Attempts)
+		}
+		f.want(c.whole(), "200 ok")
 		if took := time.Since(began); took > limit {
 			t.Errorf("it took %s", took)
 		}
@@ -417,6 +421,71 @@ func TestRetryAfterHedge(t *testing.T) {
 	}
 }
 
+// A first try that is sent again, because its connection had been idle, is hedged once all
+// the same.
+func TestHedgeOnce(t *testing.T) {
+	first, second := newActor(t), newActor(t)
+	f := hedged(t, first.url, second.url)
+	post := f.begin(f.exchange("POST", "/"))
+	first.asked()
+	first.say(ok)
+	f.want(receive(t, post).whole(), "200 ok")
+
+	f.aim()
+	x := f.exchange("GET", "/")
+	got := f.begin(x)
+	first.asked()
+	second.asked()
+	second.say("")
+	eventually(t, "the second has failed", func() bool { return f.set.Load().list[1].node.InFlight() == 0 })
+	first.say("") // on a connection that was used before
+	first.asked()
+	time.Sleep(20 * time.Millisecond) // another hedge would come now
+	first.say(ok)
+	c := receive(t, got)
+	if n := f.Stats().Hedges; n != 1 || x.Attempts != 3 {
+		t.Errorf("%d hedges, %d attempts", n, x.Attempts)
+	}
+	f.want(c.whole(), "200 ok")
+	f.done(1, 0)
+}
+
+// A hedge whose status is tried again leaves nothing behind that the next try would have
+// to answer for.
+func TestRetryOfHedge(t *testing.T) {
+	first, second := newActor(t), newActor(t)
+	f := hedged(t, first.url, second.url, func(s *setup) {
+		s.conf.Hedge.After = ms(50)
+		s.conf.Retries.On, s.conf.Retries.Most, s.conf.Retries.Backoff = []string{"404"}, 1, 0
+	})
+	x := f.exchange("GET", "/")
+	got := f.begin(x)
+	first.asked()
+	second.asked()
+	second.say(notThere)
+	first.left()
+	var last *actor
+	select {
+	case <-first.heads:
+		last = first
+	case <-second.heads:
+		last = second
+	case <-time.After(limit):
+		t.Fatal("it was not tried again")
+	}
+	last.say(answer("last"))
+	c := receive(t, got)
+	if x.Attempts != 3 || x.Response.Get("X-From") != "last" || x.Response.Len() != 2 {
+		t.Errorf("%d attempts, %q", x.Attempts, x.Response.Fields())
+	}
+	f.want(c.whole(), "200 last")
+	for _, target := range f.set.Load().list {
+		if d, n := target.latency.Quantile(0, time.Now()); n > 0 && d < 5*time.Microsecond {
+			t.Errorf("%s is said to have answered in %s", target.name, d)
+		}
+	}
+}
+
 // A client that leaves ends both tries, whatever they are at.
 func TestHedgeClientLeaves(t *testing.T) {
 	t.Run("while both wait", func(t *testing.T) {
@@ -484,9 +553,9 @@ func TestHedgeClientLeaves(t *testing.T) {
 // client leaves.
 func TestHedgeBodyStreams(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\nTrailer: X-Sum\nTransfer-Encoding: chunked\n\n4\nhalf\n"
-	wait := func(t *testing.T) (*fixture, *actor, *call) {
+	wait := func(t *testing.T, change ...func(*setup)) (*fixture, *actor, *call) {
 		first, second := newActor(t), newActor(t)
-		f := hedged(t, first.url, second.url, func(s *setup) { s.conf.Timeouts.Idle = ms(200) })
+		f := hedged(t, first.url, second.url, change...)
 		got := f.begin(f.exchange("GET", "/"))
 		first.asked()
 		second.asked()
@@ -514,13 +583,15 @@ func TestHedgeBodyStreams(t *testing.T) {
 	})
 	t.Run("the client leaves", func(t *testing.T) {
 		f, second, c := wait(t)
-		go c.x.Abort(exchange.ClientGone)
-		f.want(c.whole(), "200 , then client_gone")
+		read := make(chan string, 1)
+		go func() { read <- c.whole() }()
+		c.x.Abort(exchange.ClientGone)
+		f.want(receive(t, read), "200 , then client_gone")
 		second.left()
 		f.done(0, 0)
 	})
 	t.Run("the service pauses too long", func(t *testing.T) {
-		f, _, c := wait(t)
+		f, _, c := wait(t, func(s *setup) { s.conf.Timeouts.Idle = ms(200) })
 		f.want(c.whole(), "200 , then upstream_timeout")
 		f.done(0, 0)
 		if st := f.Stats(); st.Targets[1].Failures != 1 || st.Targets[0].Failures != 0 {
