@@ -32,7 +32,10 @@ type state struct {
 	keys     []token.State
 	limits   LimitsState
 	load     overload.State
+	mirrors  []MirrorPage
 }
+
+func (s *state) Mirrors() []MirrorPage { return slices.Clone(s.mirrors) }
 
 func (s *state) Overload() overload.State { return s.load }
 

@@ -216,6 +216,18 @@ func (a *App) loadChanged(e overload.Event) {
 	a.log.Info("no longer too much to do", append(args, "refused", e.State.Refused)...)
 }
 
+// Mirrors implements admin.State.
+func (a *App) Mirrors() (all []admin.MirrorPage) {
+	for _, m := range a.gateway.Snapshot().Mirrors() {
+		st := m.Stats()
+		all = append(all, admin.MirrorPage{
+			Route: m.Route, Service: m.Service().Name(),
+			Sent: st.Sent, Failed: st.Failed, LeftOut: st.LeftOut, Unfit: st.Unfit, InFlight: st.InFlight,
+		})
+	}
+	return all
+}
+
 // Overload implements admin.State.
 func (a *App) Overload() overload.State { return a.load.State() }
 
