@@ -22,6 +22,9 @@ type State interface {
 	// Services returns the services of the current snapshot, in the order of the
 	// configuration.
 	Services() []Service
+	// Mirrors returns what became of copies, by the routes whose requests are copied. The
+	// slice is the caller's.
+	Mirrors() []MirrorPage
 	// Store tells how shared state is.
 	Store() StoreState
 	// Keys tells how the keys of the issuers are.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -33,7 +32,10 @@ type state struct {
 	keys     []token.State
 	limits   LimitsState
 	load     overload.State
+	mirrors  []MirrorPage
 }
+
+func (s *state) Mirrors() []MirrorPage { return slices.Clone(s.mirrors) }
 
 func (s *state) Overload() overload.State { return s.load }
 
@@ -175,7 +177,7 @@ func TestDetailed(t *testing.T) {
 	conf.SetDefaults()
 	s := &state{}
 	for _, name := range []string{"auth", "crm"} {
-		sv, err := upstream.New(name, conf, upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver})
+		sv, err := upstream.New(name, conf, upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +256,7 @@ func TestLastFailure(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	sv, err := upstream.New("dead", config.Service{Targets: []string{dead.URL}, Timeouts: config.ServiceTimeouts{Connect: config.Duration(time.Second)}},
-		upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver})
+		upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,20 @@ type ServicesPage struct {
 	Timestamp string `json:"timestamp"`
 	// Services are those of the configuration, in its order.
 	Services []ServicePage `json:"services"`
+	// Mirrors are the routes whose requests are copied. It is left out where there are none.
+	Mirrors []MirrorPage `json:"mirrors,omitempty"`
+}
+
+// MirrorPage is what became of the copies of a route's requests.
+type MirrorPage struct {
+	Route   string `json:"route"`
+	Service string `json:"service"` // that gets the copies
+	Sent    int64  `json:"sent"`
+	Failed  int64  `json:"failed"` // of those that were sent
+	// LeftOut found no place, Unfit can't be copied.
+	LeftOut  int64 `json:"leftOut"`
+	Unfit    int64 `json:"unfit"`
+	InFlight int   `json:"inFlight"`
 }
 
 // ServicePage is one service, as this node has seen it since it runs.
@@ -160,15 +175,18 @@ func (s *Services) show(x *exchange.Exchange) {
 		x.RefuseWith(exchange.BadServicesQuery, err.Error())
 		return
 	}
-	services := s.State.Services()
+	services, mirrors := s.State.Services(), s.State.Mirrors()
 	if name, named := q["service"]; named {
 		one := s.lookup(x, name)
 		if one == nil {
 			return
 		}
 		services = []Service{one}
+		mirrors = slices.DeleteFunc(mirrors, func(m MirrorPage) bool { return m.Service != name })
 	}
-	reply(x, http.StatusOK, showServices(services))
+	page := showServices(services)
+	page.Mirrors = mirrors
+	reply(x, http.StatusOK, page)
 }
 
 // lookup returns the service of that name. It refuses when there is none.

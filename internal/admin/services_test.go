@@ -216,6 +216,12 @@ func TestServicesAreShown(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("to look is logged: %s", log)
 	}
+	s.State.(*state).mirrors = []MirrorPage{{Route: "a", Service: "auth", Sent: 1}, {Route: "b", Service: "tickets", Sent: 5, Failed: 4, LeftOut: 3, Unfit: 2, InFlight: 1}}
+	if page := pageOf[ServicesPage](t, s.request("GET", "", "")); len(page.Mirrors) != 2 {
+		t.Errorf("mirrors: %+v", page.Mirrors)
+	}
+	_, page = ask(t, func(x *exchange.Exchange) { x.Method, x.Query, x.HasQuery = "GET", "service=tickets", true; s.Serve(x) })
+	sameJSON(t, page["mirrors"], `[{"route": "b", "service": "tickets", "sent": 5, "failed": 4, "leftOut": 3, "unfit": 2, "inFlight": 1}]`)
 	none, _ := servicesOf()
 	if page := pageOf[ServicesPage](t, none.request("GET", "", "")); page.Services == nil {
 		t.Error("no services are null")

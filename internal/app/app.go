@@ -144,7 +144,7 @@ func New(o Options) (*App, error) {
 	}
 	a.sweeper = sweep.New()
 	a.snap, err = compile(conf, o, upstream.Deps{
-		Buffers: &a.buffers, Sweeper: a.sweeper, Resolver: net.DefaultResolver, Board: a.breakers, Log: a.log,
+		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
 	}, own, a.meter, a.log)
 	if err == nil {
 		a.access, err = openLogs(conf, o, a.log, &ownErrors)
@@ -214,6 +214,18 @@ func (a *App) loadChanged(e overload.Event) {
 		return
 	}
 	a.log.Info("no longer too much to do", append(args, "refused", e.State.Refused)...)
+}
+
+// Mirrors implements admin.State.
+func (a *App) Mirrors() (all []admin.MirrorPage) {
+	for _, m := range a.gateway.Snapshot().Mirrors() {
+		st := m.Stats()
+		all = append(all, admin.MirrorPage{
+			Route: m.Route, Service: m.Service().Name(),
+			Sent: st.Sent, Failed: st.Failed, LeftOut: st.LeftOut, Unfit: st.Unfit, InFlight: st.InFlight,
+		})
+	}
+	return all
 }
 
 // Overload implements admin.State.

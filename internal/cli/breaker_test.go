@@ -48,7 +48,8 @@ type serving struct {
 	services []admin.Service
 }
 
-func (s serving) Services() []admin.Service { return s.services }
+func (s serving) Services() []admin.Service   { return s.services }
+func (s serving) Mirrors() []admin.MirrorPage { return nil }
 
 // servicesServer serves the page itself, without a gateway around it.
 func servicesServer(t *testing.T, services ...admin.Service) *httptest.Server {

@@ -46,8 +46,13 @@ curl -si {{.Gateway}}/api/v1/public/info -H "Authorization: Bearer $TOKEN" | gre
 curl -s -o /dev/null "{{.Gateway}}/api/v1/public/info?n=[1-60]" -H "Authorization: Bearer $TOKEN"
 curl -si {{.Gateway}}/api/v1/public/info -H "Authorization: Bearer $TOKEN"
 
-# How is the gateway?
+# How are the gateway and its services? As an administrator, stop calling one of them: its callers get a 503
+# at once. Then let it go on.
 curl -s {{.Gateway}}/health/detailed
+ADMIN=$(curl -s {{.Gateway}}/api/v1/auth/login -H 'Content-Type: application/json' -d {{.Admin}} | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+curl -s "{{.Gateway}}/internal/services?service=crm&breaker=open&for=1m" -H "Authorization: Bearer $ADMIN" --json ''
+curl -si {{.Gateway}}/api/v1/customers -H "Authorization: Bearer $TOKEN"
+curl -s "{{.Gateway}}/internal/services?service=crm&breaker=reset" -H "Authorization: Bearer $ADMIN" --json ''
 
 # Log out: the gateway takes the token no more (401).
 curl -s -X POST {{.Gateway}}/api/v1/auth/logout -H "Authorization: Bearer $TOKEN"
@@ -57,9 +62,9 @@ Ctrl-C stops everything. Requests are logged here:
 
 `
 
-// demoValues is what stands for the names in demoText. Login and Ticket are
+// demoValues is what stands for the names in demoText. Login, Admin and Ticket are
 // JSON that a shell takes as one word.
-type demoValues struct{ Gateway, Auth, CRM, Tickets, Login, Ticket string }
+type demoValues struct{ Gateway, Auth, CRM, Tickets, Login, Admin, Ticket string }
 
 // showDemo tells what runs and what to try, in one write so that no log line
 // stands in it.
@@ -77,6 +82,7 @@ func showDemo(w io.Writer, platform *services.Platform, gateway net.Addr, passwo
 		Gateway: "http://localhost:" + port, Auth: "http://" + platform.AuthAddr,
 		CRM: "http://" + platform.CRMAddr, Tickets: "http://" + platform.TicketsAddr,
 		Login:  shellJSON("email", "tech@example.com", "password", cmp.Or(password, auth.DemoPassword)),
+		Admin:  shellJSON("email", "admin@example.com", "password", cmp.Or(password, auth.DemoPassword)),
 		Ticket: shellJSON("subject", "The printer is on fire", "customerId", kit.DemoID("customer", "bakery")),
 	})
 	if err != nil {

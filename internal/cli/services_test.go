@@ -59,6 +59,10 @@ func TestServicesText(t *testing.T) {
 	if got := servicesText(&page); got != servicesShown {
 		t.Errorf("got\n%s\nwant\n%s", got, servicesShown)
 	}
+	page = admin.ServicesPage{Services: page.Services[:1], Mirrors: []admin.MirrorPage{{Route: "orders", Service: "next\x1b", Sent: 10, Failed: 2, LeftOut: 3, Unfit: 4, InFlight: 1}}}
+	if got, want := servicesText(&page), "copies of orders for next\uFFFD: 10 sent, 2 of them failed, 1 in flight; 3 left out because too many were, 4 can't be copied\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", got, want)
+	}
 	if got := servicesText(&admin.ServicesPage{}); got != "there are no services in its configuration\n" {
 		t.Errorf("without services: %q", got)
 	}

@@ -30,7 +30,17 @@ func servicesText(page *admin.ServicesPage) string {
 			t.target(&s.Targets[j])
 		}
 	}
-	return t.text()
+	return t.text() + mirrorsText(page.Mirrors)
+}
+
+// mirrorsText is a line for each route whose requests are copied.
+func mirrorsText(mirrors []admin.MirrorPage) string {
+	var b strings.Builder
+	for _, m := range mirrors {
+		fmt.Fprintf(&b, "copies of %s for %s: %d sent, %d of them failed, %d in flight; %d left out because too many were, %d can't be copied\n",
+			printable(m.Route), printable(m.Service), m.Sent, m.Failed, m.InFlight, m.LeftOut, m.Unfit)
+	}
+	return b.String()
 }
 
 // serviceColumn is a number that services have, and targets don't.

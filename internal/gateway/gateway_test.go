@@ -108,7 +108,7 @@ func compile(t testing.TB, g *gate, more string) *snapshot.Snapshot {
 	t.Cleanup(counts.Close)
 	s, err := snapshot.Compile(conf, snapshot.Deps{
 		Policy:   policy.Deps{Meter: counts},
-		Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper, Resolver: net.DefaultResolver},
+		Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper},
 		Endpoints: map[string]snapshot.Endpoint{"health": page(func(x *exchange.Exchange) {
 			g.note("page")
 			x.Status = 200
@@ -464,7 +464,7 @@ func TestServiceDown(t *testing.T) {
 	}
 	_ = dead.Close()
 	s, err := upstream.New("dead", config.Service{Targets: []string{"http://" + dead.Addr().String()},
-		Timeouts: config.ServiceTimeouts{Connect: config.Duration(time.Second)}}, upstream.Deps{Buffers: &wire.Buffers{}, Resolver: net.DefaultResolver})
+		Timeouts: config.ServiceTimeouts{Connect: config.Duration(time.Second)}}, upstream.Deps{Buffers: &wire.Buffers{}})
 	if err != nil {
 		t.Fatal(err)
 	}

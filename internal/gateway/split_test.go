@@ -50,7 +50,7 @@ routes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := snapshot.Compile(conf, snapshot.Deps{Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper, Resolver: net.DefaultResolver}}, nil)
+	s, err := snapshot.Compile(conf, snapshot.Deps{Upstream: upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: g.sweeper}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,12 +156,26 @@ func TestMirrorOfBrokenBody(t *testing.T) {
 		use := `  - {name: use, path: /use, auth: none, service: next}` + "\n"
 		g := shared(t, server(t, says("main")), server(t, says("next")), use+`  - {name: app, path: /**, auth: none, service: main`+mirror+`}`)
 		x := g.request("POST", "/x")
-		x.RequestBody.SetSource(brokenBody{}, 5)
+		x.RequestBody.SetSource(&breaking{}, 5)
 		a := g.serve(x)
 		if a.status != 400 || a.reason != "truncated_body" || a.record.Service != "main" || a.record.Attempts != 0 {
 			t.Errorf("%q: %+v", mirror, a)
 		}
 	}
+}
+
+// breaking is a body that breaks off, and can't be asked twice why.
+type breaking struct{ asked bool }
+
+func (*breaking) Read([]byte) (int, error) { return 0, exchange.Internal }
+func (*breaking) Close() error             { return nil }
+
+func (b *breaking) Gather() ([]byte, bool, error) {
+	if b.asked {
+		return nil, false, exchange.Internal
+	}
+	b.asked = true
+	return nil, false, exchange.TruncatedBody
 }
 
 // A mirror that is down, slow or broken changes nothing for the client, and holds a bounded

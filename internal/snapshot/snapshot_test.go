@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func deps(t testing.TB) Deps {
 	t.Cleanup(sweeper.Close)
 	return Deps{
 		Policy:    policy.Deps{Version: "1.2.3"},
-		Upstream:  upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper, Resolver: net.DefaultResolver},
+		Upstream:  upstream.Deps{Buffers: &wire.Buffers{}, Sweeper: sweeper},
 		Endpoints: map[string]Endpoint{"health": page{}, "ready": page{}, "health_detailed": page{}},
 	}
 }

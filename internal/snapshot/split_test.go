@@ -106,23 +106,23 @@ func TestHashProblems(t *testing.T) {
 	const text = `
 listeners: [{address: ":0"}]
 services:
-  crm: {targets: ["http://127.0.0.1:1"], balance: {hash: [path.id, user]}, breaker: {fallback: {service: last}}}
-  next: {targets: ["http://127.0.0.1:1"], balance: {hash: path.id}}
-  copy: {targets: ["http://127.0.0.1:1"], balance: {hash: path.id}}
-  last: {targets: ["http://127.0.0.1:1"], balance: {hash: path.id}}
-  other: {targets: ["http://127.0.0.1:1"], balance: {hash: path.id}}
-  lonely: {targets: ["http://127.0.0.1:1"], balance: {hash: path.id}}
-  wrong: {targets: ["http://127.0.0.1:1"], balance: {hash: [ip, path.id]}}
+  crm: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: [path.id, user]}, breaker: {fallback: {service: last}}}
+  next: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: path.id}}
+  copy: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: path.id}}
+  last: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: path.id}}
+  other: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: path.id}}
+  lonely: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: path.id}}
+  wrong: {targets: ["http://127.0.0.1:1"], balance: {algorithm: hash, hash: [ip, path.id]}}
 routes:
   - {name: crm, path: ["/crm/{id}", /crm], auth: none, service: crm, split: {to: {next: 5%}}, mirror: {service: copy}}
   - {name: plain, path: /plain, auth: none, service: crm}
   - {name: other, path: "/other/{ids}", auth: none, service: other, split: {to: {wrong: 1%}}}
 `
 	refused(t, text, []string{
-		`yett.yaml:8:60: services.other.balance.hash[0]: no path here has the value {id}, did you mean "path.ids"?`,
+		`yett.yaml:8:77: services.other.balance.hash[0]: no path here has the value {id}, did you mean "path.ids"?`,
 		`yett.yaml:9:3: services.lonely: no route uses the service "lonely"`,
-		`yett.yaml:10:61: services.wrong.balance.hash[0]: there is no key "ip", write client`,
-		`yett.yaml:10:65: services.wrong.balance.hash[1]: no path here has the value {id}, did you mean "path.ids"?`,
+		`yett.yaml:10:78: services.wrong.balance.hash[0]: there is no key "ip", write client`,
+		`yett.yaml:10:82: services.wrong.balance.hash[1]: no path here has the value {id}, did you mean "path.ids"?`,
 	})
 }
 

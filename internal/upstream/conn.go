@@ -117,8 +117,8 @@ func (c *conn) discard() {
 	c.t.pool.unreserve()
 }
 
-// roundTrip sends the request and reads the head of the answer. After a
-// failure the connection is closed.
+// roundTrip sends the request and reads the head of the answer, which is for
+// accept or drop then. After a failure the connection is closed.
 func (c *conn) roundTrip(x *exchange.Exchange) outcome {
 	c.x, c.idle = x, c.t.service.idleTimeout(x)
 	if r := x.Watch(c); r != nil {
@@ -147,7 +147,30 @@ func (c *conn) roundTrip(x *exchange.Exchange) outcome {
 			return c.fail(outcome{reason: exchange.ClientGone, detail: err.Error()})
 		}
 	}
-	return c.accept(x)
+	c.pump.headCame(c)
+	return outcome{}
+}
+
+// moveTo makes the answer, whose head has come, that of another exchange. What
+// its fields point to stays with the connection.
+func (c *conn) moveTo(x *exchange.Exchange) outcome {
+	c.x = x
+	if r := x.Watch(c); r != nil {
+		return c.fail(outcome{reason: r})
+	}
+	return outcome{}
+}
+
+// drop throws the answer away whose head has come. The connection is used again
+// where all of the answer is here.
+func (c *conn) drop() {
+	c.x.Response.Reset()
+	c.body.Init(&c.r, c.head.Message, &c.x.ResponseTrailer, &c.t.service.limits)
+	if _, whole := c.body.Whole(); whole && c.head.Status != 101 {
+		c.finish()
+		return
+	}
+	c.abandon()
 }
 
 // interim passes a 1xx on (RFC 9110 section 15.2).
@@ -162,7 +185,6 @@ func (c *conn) interim(x *exchange.Exchange) error {
 
 // accept takes the final head and prepares the body.
 func (c *conn) accept(x *exchange.Exchange) outcome {
-	c.pump.headCame(c)
 	x.Status = c.head.Status
 	if c.head.Status == 101 {
 		return c.upgrade(x)

@@ -33,11 +33,14 @@ type visit struct {
 	ntried  int
 	retries int
 	replays int
+
+	hedged bool          // a second target was asked, once for each request
+	lag    time.Duration // from sent to when t was asked, where that was the second one
 }
 
-// maxTried is how many targets that failed a request are remembered: retries.most
-// is not more than that.
-const maxTried = 9
+// maxTried is how many targets that failed a request are remembered: the first try,
+// its hedge, and retries.most at its largest.
+const maxTried = 10
 
 // Forward sends the exchange to the service and fills in the head of the
 // answer and the source of its body. It returns nil, or why there is no
@@ -137,9 +140,9 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 	k.sent, k.done = k.began, k.began
 	for fresh := false; ; {
 		if k.t = s.pick(x, k); k.t == nil {
-			return nil, outcome{reason: exchange.NoTarget}
+			return nil, s.noTarget(x)
 		}
-		c, out := k.t.try(x, k, fresh)
+		c, out := s.ask(x, k, fresh)
 		k.done = x.Elapsed()
 		if out.reason == nil && !s.rules.retries.hasStatus(x.Status) {
 			return c, out
@@ -157,13 +160,29 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 	}
 }
 
-// try is one request to one target.
-func (t *target) try(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcome) {
+// ask sends the request to the target, to a second one when that is late, and takes
+// the answer.
+func (s *Service) ask(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcome) {
+	k.lag = 0
+	h := s.hedge(x, k)
+	c, out := k.t.try(x, k, fresh, h)
+	if h != nil {
+		c, out = h.end(x, k, c, out)
+	}
+	if out.reason != nil {
+		return nil, out
+	}
+	return c, c.accept(x)
+}
+
+// try is one request to one target, up to the head of its answer. h may give it up;
+// it is nil for none.
+func (t *target) try(x *exchange.Exchange, k *visit, fresh bool, h *hedger) (*conn, outcome) {
 	x.Target = t.name
 	x.Attempts++
 	left := max(t.service.responseTimeout(x)-(k.sent-k.began), time.Millisecond) // 0 would be for ever
 	k.attempt = t.node.Begin()
-	c, out := t.get(x, fresh, left)
+	c, out := t.get(x, h, fresh, left)
 	if out.reason != nil {
 		k.attempt.End()
 		return nil, out
@@ -173,6 +192,7 @@ func (t *target) try(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcome
 		left = min(left, per)
 	}
 	c.response = left
+	h.sends(c)
 	return c, c.roundTrip(x)
 }
 
@@ -259,8 +279,7 @@ func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) boo
 		o = balance.Failed
 	}
 	k.s.balancer.Record(k.attempt, o, 0, now)
-	k.tried[k.ntried] = k.t.node
-	k.ntried++
+	k.avoid(k.t)
 	k.t = nil
 	if out.reason == nil {
 		_ = x.ResponseBody.Close()
@@ -270,6 +289,12 @@ func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) boo
 		x.Status = 0
 	}
 	return pause == 0 || wait(x, pause)
+}
+
+// avoid notes a target that further tries should not go to.
+func (k *visit) avoid(t *target) {
+	k.tried[k.ntried] = t.node
+	k.ntried++
 }
 
 // wait waits, and returns false when the exchange was given up meanwhile.
@@ -288,15 +313,16 @@ func wait(x *exchange.Exchange, d time.Duration) bool {
 // what it held. late tells that the answer's head had come.
 func (k *visit) settle(x *exchange.Exchange, r *exchange.Reason, end time.Duration, late bool) {
 	s, now := k.s, x.Now.Add(end)
-	took := k.done - k.sent // to the answer's head
+	took := k.done - k.sent // to the answer's head, as the caller saw it
+	its := took - k.lag     // as the target did
 	s.stats.record(r, x.Status, now)
 	if r == nil || late {
 		s.latency.Record(took, now)
-		k.t.latency.Record(took, now)
+		k.t.latency.Record(its, now)
 	}
 	o := s.judge(r, x.Status, late)
 	if k.t != nil {
-		s.balancer.Record(k.attempt, toBalancer(o), took, now)
+		s.balancer.Record(k.attempt, toBalancer(o), its, now)
 	}
 	if s.limiter != nil {
 		s.limiter.Release(took, toLimiter(o, r))
@@ -336,12 +362,20 @@ func (s *Service) pick(x *exchange.Exchange, k *visit) *target {
 			return n.Owner.(*target)
 		}
 	}
+	return s.choose(x, tried, k.now)
+}
+
+// choose asks the balancer, by the request's key where the service goes by one.
+func (s *Service) choose(x *exchange.Exchange, tried []*balance.Node, now time.Time) *target {
 	var key uint64
 	var keyed bool
 	if s.keyer != nil {
 		key, keyed = s.keyer.Key(x)
 	}
-	n := s.balancer.Pick(key, keyed, tried, k.now)
+	n := s.balancer.Pick(key, keyed, tried, now)
+	if n == nil && s.await(x) {
+		n = s.balancer.Pick(key, keyed, tried, now)
+	}
 	if n == nil {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/upstream/discover"
 )
 
 func TestAnswers(t *testing.T) {
@@ -502,11 +504,13 @@ func TestUploadFails(t *testing.T) {
 	}
 }
 
-// dns is a Resolver whose answer a test changes.
+// dns is a Resolver whose answer a test changes. It is asked as often as it may be.
 type dns struct {
+	names
 	mu    sync.Mutex
 	addrs []netip.Addr
 	asked int
+	life  time.Duration // of an answer; 0 is as short as it may be
 }
 
 func (d *dns) set(addrs ...string) {
@@ -518,14 +522,16 @@ func (d *dns) set(addrs ...string) {
 	}
 }
 
-func (d *dns) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.asked++
-	if host != "app.internal" || len(d.addrs) == 0 {
-		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-	}
-	return append([]netip.Addr(nil), d.addrs...), nil
+func (d *dns) WatchAddresses(host string, _ time.Duration, changed func([]netip.Addr), failed func(error)) *discover.Watch[netip.Addr] {
+	return discover.NewWatch(func(context.Context) ([]netip.Addr, time.Duration, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.asked++
+		if host != "app.internal" || len(d.addrs) == 0 {
+			return nil, 0, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		}
+		return slices.Clone(d.addrs), max(discover.Least, d.life), nil
+	}, 0, changed, failed)
 }
 
 // twins are two services at the same port of two addresses. Each answers with
@@ -553,11 +559,11 @@ func twins(t *testing.T) (port uint16) {
 
 // New connections go where the name points now, and old ones are dropped.
 func TestNameMoves(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
 	d.set("127.0.0.1")
 	f := service(t, fmt.Sprintf("http://app.internal:%d", twins(t)), func(s *setup) {
 		s.deps.Resolver = d
-		s.conf.DNSRefresh = ms(20)
 	})
 	f.want(f.get(), "200 127.0.0.1")
 	if f.Idle() != 1 {
@@ -569,12 +575,13 @@ func TestNameMoves(t *testing.T) {
 	d.set() // a name that can't be resolved for a while stays where it was
 	asked := func() int { d.mu.Lock(); defer d.mu.Unlock(); return d.asked }
 	before := asked()
-	eventually(t, "it was looked up again", func() bool { return asked() > before+2 })
+	eventually(t, "it was looked up again", func() bool { return asked() > before+1 })
 	f.want(f.get(), "200 127.0.0.2")
 }
 
 // A connection in use when its name moves is dropped when it comes back.
 func TestNameMovesDuringUse(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
 	d.set("127.0.0.1")
 	release := make(chan struct{})
@@ -586,7 +593,6 @@ func TestNameMovesDuringUse(t *testing.T) {
 	})
 	f := service(t, fmt.Sprintf("http://app.internal:%d", address.(*net.TCPAddr).Port), func(s *setup) {
 		s.deps.Resolver = d
-		s.conf.DNSRefresh = ms(20)
 	})
 	got := make(chan string)
 	go func() { got <- f.do("GET", "/").whole() }()
@@ -600,22 +606,25 @@ func TestNameMovesDuringUse(t *testing.T) {
 	}
 }
 
+// A service whose name is unknown can't be reached.
 func TestUnknownName(t *testing.T) {
-	f := service(t, "http://nobody.internal:80")
-	f.want(f.get(), "connect_failed")
+	f := service(t, "http://nobody.internal:80", guarded(3))
+	f.times(3, "connect_failed")
+	f.want(f.get(), "breaker_open")
+	f.want(strings.Join(f.Targets(), " "), "nobody.internal:80")
 }
 
 // Each address of a name is used, and one that fails does not stop the others:
 // whether it refuses or is silent.
 func TestAllAddresses(t *testing.T) {
+	t.Parallel()
 	d := &dns{}
+	d.set("127.0.0.3", "127.0.0.1", "127.0.0.2") // nobody is at .3
 	port := twins(t)
 	f := service(t, fmt.Sprintf("http://app.internal:%d", port), func(s *setup) {
 		s.deps.Resolver = d
 		s.conf.Connections.Idle = 0
 	})
-	d.set("127.0.0.3", "127.0.0.1", "127.0.0.2") // nobody is at .3
-	f.target().addrs.Store(nil)
 	seen := make(map[string]bool)
 	for range 9 {
 		seen[f.get()] = true
@@ -625,7 +634,7 @@ func TestAllAddresses(t *testing.T) {
 	}
 	deaf(t, fmt.Sprintf("127.0.0.3:%d", port))
 	d.set("127.0.0.3", "127.0.0.1")
-	f.target().addrs.Store(nil)
+	eventually(t, "it was looked up again", func() bool { return !f.target().resolves(netip.MustParseAddr("127.0.0.2")) })
 	for range 3 {
 		f.want(f.get(), "200 127.0.0.1")
 	}

@@ -636,3 +636,53 @@ func TestWaitingIsNotLatency(t *testing.T) {
 	close(release)
 	wg.Wait()
 }
+
+// BenchmarkGuards is what guarding adds to a request, without the network: from its
+// admission to its outcome.
+func BenchmarkGuards(b *testing.B) {
+	none := func(*setup) {}
+	all := func(s *setup) {
+		s.conf.Targets = append(s.conf.Targets, "http://127.0.0.2:1", "http://127.0.0.3:1")
+		s.conf.Balance.SetDefaults()
+		s.conf.Breaker.SetDefaults()
+		s.conf.Breaker.SlowCall = ms(10_000)
+		s.conf.Ejection.SetDefaults()
+		s.conf.Ejection.SlowerThan = 3
+		s.conf.Retries.SetDefaults()
+		s.conf.Hedge = config.Hedge{After: ms(5000), Percentile: 99}
+		s.conf.Concurrency.SetDefaults()
+		s.conf.Concurrency.Max, s.conf.Concurrency.Adaptive = 1000, true
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*setup)
+	}{{"none", none}, {"defaults", func(s *setup) {
+		s.conf.Breaker.SetDefaults()
+		s.conf.Ejection.SetDefaults()
+		s.conf.Retries.SetDefaults()
+	}}, {"all", all}} {
+		b.Run(c.name, func(b *testing.B) {
+			f := service(b, "http://127.0.0.1:1", c.change)
+			x := f.exchange("GET", "/")
+			x.Status = 200
+			b.ReportAllocs()
+			for b.Loop() {
+				k := visit{s: f.Service}
+				if !f.ready(x) || f.admit(x, &k) != nil {
+					b.Fatal("not let in")
+				}
+				f.budget.Request(k.now)
+				k.sent = k.began
+				k.t = f.pick(x, &k)
+				k.attempt = k.t.node.Begin()
+				if h := f.hedge(x, &k); h != nil {
+					h.timer.Stop()
+					h.rest()
+				}
+				k.attempt.End()
+				k.done = x.Elapsed()
+				k.settle(x, nil, k.done, false)
+			}
+		})
+	}
+}

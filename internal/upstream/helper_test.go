@@ -18,6 +18,7 @@ import (
 	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/sweep"
+	"yett/internal/upstream/discover"
 	"yett/internal/wire"
 )
 
@@ -84,15 +85,27 @@ func (p *pool) waiting() int {
 	return len(p.wait)
 }
 
-func (f *fixture) target() *target { return f.set.Load().list[0] }
+// target returns the first target, once there is one.
+func (f *fixture) target() *target {
+	eventually(f.t, "there is a target", func() bool { return len(f.set.Load().list) > 0 })
+	return f.set.Load().list[0]
+}
 
 func (f *fixture) first() *pool { return &f.target().pool }
 
 // names is a Resolver that knows no name.
 type names struct{}
 
-func (names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	return nil, fmt.Errorf("%s is unknown", host)
+func (names) WatchAddresses(host string, every time.Duration, changed func([]netip.Addr), failed func(error)) *discover.Watch[netip.Addr] {
+	return discover.NewWatch(func(context.Context) ([]netip.Addr, time.Duration, error) {
+		return nil, 0, fmt.Errorf("%s is unknown", host)
+	}, every, changed, failed)
+}
+
+func (names) WatchServices(name string, every time.Duration, changed func([]discover.Target), failed func(error)) *discover.Watch[discover.Target] {
+	return discover.NewWatch(func(context.Context) ([]discover.Target, time.Duration, error) {
+		return nil, 0, fmt.Errorf("%s is unknown", name)
+	}, every, changed, failed)
 }
 
 // call is one exchange and its outcome.

@@ -212,6 +212,13 @@ func TestMirrorIsBounded(t *testing.T) {
 	if got := m.Stats(); got != (MirrorStats{Sent: 10, LeftOut: 990, InFlight: 10}) {
 		t.Errorf("%+v", got)
 	}
+	m.mu.Lock()
+	for c := range m.running {
+		if !c.Copy { // or a fallback would get it
+			t.Error("the copy is none")
+		}
+	}
+	m.mu.Unlock()
 	if n := runtime.NumGoroutine() - before; n > 40 { // the peer's are among them
 		t.Errorf("%d goroutines more", n)
 	}

@@ -1,10 +1,10 @@
 package upstream
 
 import (
+	"context"
 	"sync"
 	"time"
 
-	"yett/internal/exchange"
 	"yett/internal/sweep"
 )
 
@@ -54,7 +54,7 @@ func (p *pool) pop() *conn {
 // reserve makes room for one more connection. When there are too many it takes
 // one that has come back meanwhile, or waits for one to come free, which it
 // returns, or for room.
-func (p *pool) reserve(patience time.Duration, x *exchange.Exchange) (*conn, bool) {
+func (p *pool) reserve(ctx context.Context, patience time.Duration) (*conn, bool) {
 	limit := p.t.service.conf.Connections.Max
 	p.mu.Lock()
 	if limit == 0 || p.open < limit {
@@ -68,7 +68,7 @@ func (p *pool) reserve(patience time.Duration, x *exchange.Exchange) (*conn, boo
 			return c, true
 		}
 		c.discard()
-		return p.reserve(patience, x)
+		return p.reserve(ctx, patience)
 	}
 	ch := make(chan *conn, 1)
 	p.wait = append(p.wait, ch)
@@ -78,7 +78,7 @@ func (p *pool) reserve(patience time.Duration, x *exchange.Exchange) (*conn, boo
 	select {
 	case c := <-ch:
 		return c, true
-	case <-x.Context().Done():
+	case <-ctx.Done():
 	case <-timer.C:
 	}
 	return p.giveUp(ch)

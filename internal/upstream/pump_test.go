@@ -48,7 +48,7 @@ func TestConnectionComesBackBeforeTheQueue(t *testing.T) {
 		s.conf.Timeouts.Queue = ms(200)
 	})
 	target := f.target()
-	c, out := target.get(f.exchange("GET", "/"), false, limit)
+	c, out := target.get(f.exchange("GET", "/"), nil, false, limit)
 	if out.reason != nil {
 		t.Fatal(out.reason)
 	}
@@ -57,7 +57,7 @@ func TestConnectionComesBackBeforeTheQueue(t *testing.T) {
 	}
 	target.pool.put(c)
 	x := f.exchange("GET", "/")
-	got, there := target.pool.reserve(time.Duration(ms(200)), x) // the second half
+	got, there := target.pool.reserve(x.Context(), time.Duration(ms(200))) // the second half
 	if !there || got != c {
 		t.Fatalf("got %p, %v", got, there)
 	}

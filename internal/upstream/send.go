@@ -55,28 +55,31 @@ func (c *conn) send(x *exchange.Exchange) error {
 
 // appendHead appends the head of a request to the target.
 func (t *target) appendHead(dst []byte, x *exchange.Exchange, m wire.Message) []byte {
-	host := x.Out.Host
-	if host == "" {
-		host = t.host
+	return appendHead(dst, t.host, x, m)
+}
+
+func appendHead(dst []byte, host string, x *exchange.Exchange, m wire.Message) []byte {
+	if x.Out.Host != "" {
+		host = x.Out.Host
 	}
 	return wire.AppendRequest(dst, x, host, x.Out.Path, m)
 }
 
 // Preview returns the head that Forward would send to the service's first
-// target, and sends nothing. The reason says why the client's body could not be
+// target, and sends nothing. While nothing is known of that target, it goes by what
+// is written. The reason says why the client's body could not be
 // read, nil when all is well.
 func (s *Service) Preview(x *exchange.Exchange) (target string, head []byte, reason *exchange.Reason) {
 	x.Service = s.name
 	if err := x.RequestBody.Gather(); err != nil {
 		return "", nil, exchange.BodyReason(err)
 	}
-	list := s.set.Load().list
-	if len(list) == 0 {
+	shown := s.set.Load().shown
+	if len(shown) == 0 {
 		return "", nil, exchange.NoTarget
 	}
-	t := list[0]
 	whole, inMemory := x.RequestBody.Whole()
-	return t.name, t.appendHead(nil, x, bodyMessage(x, len(whole), !inMemory)), nil
+	return shown[0].name, appendHead(nil, shown[0].host, x, bodyMessage(x, len(whole), !inMemory)), nil
 }
 
 func bodyMessage(x *exchange.Exchange, whole int, streams bool) wire.Message {

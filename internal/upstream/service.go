@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,15 +23,11 @@ import (
 	"yett/internal/wire"
 )
 
-// Resolver looks up the addresses of a host name. *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 // Deps is what all services share.
 type Deps struct {
-	Buffers  *wire.Buffers
-	Sweeper  *sweep.Sweeper
+	Buffers *wire.Buffers
+	Sweeper *sweep.Sweeper
+	// Resolver looks up the names of targets; nil is the system's DNS.
 	Resolver Resolver
 	// Board tells other nodes of breakers that are shared; nil for nobody.
 	Board *breaker.Board
@@ -62,12 +57,18 @@ type Service struct {
 	observes bool             // the breaker only does
 	fallback *fallback        // nil for none
 	standby  standby
+	hedging  *hedging // nil for none
 	started  sync.Once
 	changing sync.Mutex // of the targets
 	running  bool       // guarded by changing
-	stats    stats
-	ctx      context.Context // of all that runs beside requests
-	stop     context.CancelFunc
+	sources  []*source
+	first    chan struct{} // closed when there are targets, or names were looked up in vain
+	found    sync.Once     // closes first
+	// exchanges are those of checks.
+	exchanges exchange.Pool
+	stats     stats
+	ctx       context.Context // of all that runs beside requests
+	stop      context.CancelFunc
 }
 
 // New makes a Service that does nothing before Start. The error is what Check
@@ -88,6 +89,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	s.budget = retry.NewBudget(float64(conf.Retries.Budget), conf.Retries.Floor, budgetWindow)
 	s.balancer = balance.New(balanceSettings(&conf), s.targetChanged)
 	s.latency = latency.New()
+	s.hedging = newHedging(&conf.Hedge, s.latency)
 	var err error
 	if c := &conf.Concurrency; c.Max > 0 || c.Adaptive {
 		if s.limiter, err = shed.New(shedSettings(c)); err != nil {
@@ -104,8 +106,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	}
 	s.keyer, _ = CompileKey(conf.Balance.Hash, nil)
 	s.fallback = newFallback(conf.Breaker.Fallback)
-	s.retarget(s.written())
-	return s, nil
+	return s, s.prepare()
 }
 
 // budgetWindow is how far back the budget of retries looks.
@@ -117,6 +118,9 @@ func (s *Service) Start() {
 	s.started.Do(func() {
 		s.changing.Lock()
 		defer s.changing.Unlock()
+		if s.ctx.Err() != nil {
+			return
+		}
 		s.running = true
 		if s.breaker != nil && s.deps.Board != nil {
 			s.deps.Board.Join(s.name, s.breaker, s.conf.Breaker.Shared)
@@ -124,13 +128,17 @@ func (s *Service) Start() {
 		for _, t := range s.set.Load().list {
 			t.start()
 		}
+		for _, src := range s.sources {
+			s.follow(src)
+		}
 	})
 }
 
 // Name returns the service's name.
 func (s *Service) Name() string { return s.name }
 
-// Targets returns the names of the targets.
+// Targets returns the names of the targets. For a name of which nothing is known
+// yet, that is what stands in the configuration.
 func (s *Service) Targets() []string { return s.set.Load().names() }
 
 // Close closes idle connections and ends what runs beside requests. Exchanges
@@ -140,6 +148,8 @@ func (s *Service) Close() {
 	if s.breaker != nil && s.deps.Board != nil {
 		s.deps.Board.Leave(s.name, s.breaker)
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	for _, t := range s.set.Load().list {
 		t.close()
 	}

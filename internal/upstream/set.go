@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,96 +13,164 @@ import (
 type targets struct {
 	list     []*target // that requests go to
 	draining []*target // that are gone, and still have requests in flight
+	shown    []shown
 }
 
-// names returns the names of those that requests go to.
+// shown is a target for people: as it is, or as it is written while nothing is
+// known of it.
+type shown struct {
+	name string
+	host string // value of a Host field
+}
+
+// names returns the names of those that requests go to, and for those of which
+// nothing is known yet, what is written.
 func (s *targets) names() []string {
-	names := make([]string, len(s.list))
-	for i, t := range s.list {
-		names[i] = t.name
+	names := make([]string, len(s.shown))
+	for i := range s.shown {
+		names[i] = s.shown[i].name
 	}
 	return names
+}
+
+// at returns the target at a place, or nil.
+func (s *targets) at(p place) *target {
+	if i := slices.IndexFunc(s.list, func(t *target) bool { return t.place == p }); i >= 0 {
+		return s.list[i]
+	}
+	return nil
+}
+
+// gone returns the targets that are not in the next list any more.
+func (s *targets) gone(next []*target) (gone []*target) {
+	stay := make(map[*target]bool, len(next))
+	for _, t := range next {
+		stay[t] = true
+	}
+	for _, t := range s.list {
+		if !stay[t] {
+			gone = append(gone, t)
+		}
+	}
+	return gone
 }
 
 // place is where a target was found: its address, and which of the IP addresses
 // of the name, where each is a target of its own.
 type place struct {
 	Address
-	ip     netip.Addr // not valid where the target is the name
-	weight int
+	ip   netip.Addr // not valid where the target is the name
+	name string     // for logs
 }
 
-// String returns the place as logs show it.
-func (p place) String() string {
-	if p.ip.IsValid() {
-		return netip.AddrPortFrom(p.ip, p.Port).String()
-	}
-	return p.Address.String()
+// spot is a place, its weight, and what is known of it besides.
+type spot struct {
+	place
+	weight  int
+	addrs   []netip.Addr // where it is reached; never changed
+	again   func()       // has its name looked up now; nil for an IP address
+	settled bool         // it was found at the start
 }
 
-// retarget makes these places the targets. Those that were there before stay
-// the same objects, with their connections and all that is known about them;
-// those that are gone get no further requests.
-func (s *Service) retarget(places []place) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	old := s.set.Load()
-	next := &targets{}
-	for _, p := range places {
-		next.list = append(next.list, s.at(old, p))
+// retarget makes what the sources stand for the targets. Those that were there
+// before stay the same objects, with their connections and all that is known
+// about them; those that are gone get no further requests. One that comes back
+// is a new object, even if the old one has requests in flight. It has to be
+// called with s.changing held.
+func (s *Service) retarget() (added, removed []string) {
+	old, next := s.set.Load(), &targets{shown: s.show()}
+	var nodes []*balance.Node
+	for _, p := range s.spots() {
+		t := old.at(p.place)
+		if t == nil {
+			t = newTarget(s, p)
+			added = append(added, t.name)
+		}
+		t.move(p)
+		next.list, nodes = append(next.list, t), append(nodes, t.node)
 	}
-	if old != nil {
-		next.draining = retired(old, next.list)
-	}
-	nodes := make([]*balance.Node, len(next.list))
-	for i, t := range next.list {
-		nodes[i] = t.node
-	}
+	gone := old.gone(next.list)
 	s.balancer.Update(nodes, time.Now())
 	if s.sticky != nil {
 		s.sticky.Update(nodes)
 	}
+	for _, t := range slices.Concat(old.draining, gone) {
+		if t.busy() {
+			next.draining = append(next.draining, t)
+		}
+	}
 	s.set.Store(next)
-	for _, t := range next.draining {
+	for _, t := range gone {
 		t.drain()
+		removed = append(removed, t.name)
 	}
 	if s.running {
 		for _, t := range next.list {
 			t.start()
 		}
 	}
+	return added, removed
 }
 
-// at returns the target at a place, the one that is there already where it can.
-func (s *Service) at(old *targets, p place) *target {
-	if old != nil {
-		i := slices.IndexFunc(old.list, func(t *target) bool { return t.place == p })
-		if i >= 0 {
-			return old.list[i]
+// show returns the targets as people see them.
+func (s *Service) show() (all []shown) {
+	for _, src := range s.sources {
+		if len(src.spots) == 0 {
+			all = append(all, shown{src.String(), hostField(src.Address)})
+		}
+		for _, p := range src.spots {
+			all = append(all, shown{p.name, hostField(p.Address)})
 		}
 	}
-	return newTarget(s, p)
+	return all
 }
 
-// retired returns the targets that are in no list any more and still busy.
-func retired(old *targets, next []*target) []*target {
-	var out []*target
-	for _, t := range slices.Concat(old.list, old.draining) {
-		if !slices.Contains(next, t) && (t.node.InFlight() > 0 || slices.Contains(old.list, t)) {
-			out = append(out, t)
+// spots returns what the sources stand for, each place once.
+func (s *Service) spots() (all []spot) {
+	index := make(map[place]int)
+	for _, src := range s.sources {
+		for _, p := range src.spots {
+			i, twice := index[p.place]
+			if twice {
+				all[i].weight += p.weight
+				continue
+			}
+			index[p.place] = len(all)
+			all = append(all, p)
 		}
 	}
-	return out
+	return scaled(all)
 }
 
-// written returns the places as they stand in the configuration.
-func (s *Service) written() []place {
-	var places []place
-	for _, raw := range s.conf.Targets {
-		a, weight, err := ParseTarget(raw)
-		if err == nil && !a.Service { // Check has looked at them
-			places = append(places, place{Address: a, weight: weight})
-		}
+// scaled keeps the proportions of weights that are too large: those of a target
+// and of its SRV records are multiplied.
+func scaled(all []spot) []spot {
+	most := balance.MostWeight
+	for _, p := range all {
+		most = max(most, p.weight)
 	}
-	return places
+	if most == balance.MostWeight {
+		return all
+	}
+	for i := range all {
+		part := float64(all[i].weight) * balance.MostWeight / float64(most)
+		all[i].weight = max(1, int(math.Round(part)))
+	}
+	return all
+}
+
+// tidy drops draining targets whose last request has ended, and returns what is
+// left.
+func (s *Service) tidy() *targets {
+	done := func(t *target) bool { return !t.busy() }
+	set := s.set.Load()
+	if !slices.ContainsFunc(set.draining, done) {
+		return set
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	next := *s.set.Load()
+	next.draining = slices.DeleteFunc(slices.Clone(next.draining), done)
+	s.set.Store(&next)
+	return &next
 }

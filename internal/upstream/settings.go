@@ -12,6 +12,7 @@ import (
 	"yett/internal/upstream/breaker"
 	"yett/internal/upstream/retry"
 	"yett/internal/upstream/shed"
+	"yett/internal/wire"
 )
 
 // leastSecret is how many bytes the secret of a sticky cookie has at least.
@@ -32,6 +33,7 @@ func Check(c *config.Service) problem.List {
 	checkTargets(c, &problems)
 	checkBalance(c, &problems)
 	checkHealth(c, &problems)
+	checkHedge(c, &problems)
 	if k := &c.Concurrency; k.Adaptive && k.Max > 0 && k.Max < k.Least {
 		problems.Add("concurrency.max", "is less than least", fmt.Sprintf("write at least %d, or a lower least", k.Least))
 	}
@@ -94,8 +96,20 @@ func checkHealth(c *config.Service, problems *problem.List) {
 	if u, err := url.ParseRequestURI(h.Path); err != nil || !strings.HasPrefix(h.Path, "/") || u.Fragment != "" || strings.ContainsAny(h.Path, " #") {
 		problems.Add("health.path", fmt.Sprintf("%q is not a path", h.Path), "write a path such as /health")
 	}
+	if h.Timeout > h.Interval {
+		problems.Add("health.timeout", fmt.Sprintf("%s is more than the interval of %s", h.Timeout, h.Interval), fmt.Sprintf("write at most %s, or a longer interval: a check ends before the next one begins", h.Interval))
+	}
+	if _, ok := wire.SplitHost(h.Host); !ok && h.Host != "" {
+		problems.Add("health.host", fmt.Sprintf("%q is not a host", h.Host), "write a host name, with a port if need be, or leave it out for what requests have")
+	}
 	if len(h.Status) == 0 {
 		problems.Add("health.status", "is an empty list", "name what means well, such as 200")
+	}
+}
+
+func checkHedge(c *config.Service, problems *problem.List) {
+	if h := &c.Hedge; (h.After > 0 || h.Percentile > 0) && c.Retries.Budget == 0 && c.Retries.Floor == 0 {
+		problems.Add("hedge", "is never used, because retries.budget and retries.floor are 0", "write a budget, such as 10%: it is for hedges too, also with retries.most: 0")
 	}
 }
 

@@ -28,7 +28,7 @@ func (p Portion) Share() config.Share { return config.Share(p.Parts) / AllParts 
 
 // Split chooses which service gets a request, by shares. It is immutable.
 //
-// A caller's key gives it a spot on a line of AllParts, on which each service has ranges and
+// A caller's key gives it a point on a line of AllParts, on which each service has ranges and
 // the main service the rest. A range grows where the main service was, so a share that grows
 // takes callers of nobody else, and gives back the last of them first when it shrinks.
 type Split struct {
@@ -68,7 +68,7 @@ func (s *Split) Choose(x *exchange.Exchange) *Service {
 	if sv := s.Bound(x); sv != nil {
 		return sv
 	}
-	return s.at(spot(rand.Uint64()))
+	return s.at(point(rand.Uint64()))
 }
 
 // Bound returns the service that this caller always gets, nil where it is left to chance.
@@ -77,37 +77,37 @@ func (s *Split) Bound(x *exchange.Exchange) *Service {
 	if !ok {
 		return nil
 	}
-	return s.at(spot(mix(key ^ splitSeed)))
+	return s.at(point(mix(key ^ splitSeed)))
 }
 
 // splitSeed keeps places apart from what balancing makes of the same key: otherwise the
 // callers of one service would all have the same target.
 const splitSeed = 0x510e527fade682d1
 
-// spot is where on the line of AllParts a random number stands.
-func spot(random uint64) uint64 {
+// point is where on the line of AllParts a random number stands.
+func point(random uint64) uint64 {
 	at, _ := bits.Mul64(random, AllParts)
 	return at
 }
 
-// at returns the service at a spot of the line.
-func (s *Split) at(spot uint64) *Service {
+// at returns the service at a point of the line.
+func (s *Split) at(point uint64) *Service {
 	for i := range s.ranges {
-		if r := &s.ranges[i]; r.from <= spot && spot < r.to {
+		if r := &s.ranges[i]; r.from <= point && point < r.to {
 			return r.service
 		}
 	}
 	return s.portions[len(s.portions)-1].Service
 }
 
-// lay gives each portion its ranges. Each begins at a spot of its own and grows up to where
+// lay gives each portion its ranges. Each begins at a point of its own and grows up to where
 // another begins; what does not fit there comes from the upper ends of the others. So up to
 // two services never take from each other, and more do not as long as each fits. Where one
 // begins depends on nothing but how many stand before it in the configuration.
 func lay(to []Portion) []splitRange {
 	starts := make([]uint64, len(to))
 	for i := range starts {
-		starts[i] = spot(bits.Reverse64(uint64(i))) // 0, 1/2, 1/4, 3/4, 1/8 and so on
+		starts[i] = point(bits.Reverse64(uint64(i))) // 0, 1/2, 1/4, 3/4, 1/8 and so on
 	}
 	out, free := make([]splitRange, len(to)), make([]splitRange, len(to))
 	left := make([]uint64, len(to))

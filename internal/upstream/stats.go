@@ -106,7 +106,7 @@ func (s *Service) Stats() Stats {
 	if r := s.stats.lastReason.Load(); r != nil {
 		out.LastReason = r.Name
 	}
-	set := s.set.Load()
+	set := s.tidy()
 	for _, t := range slices.Concat(set.list, set.draining) {
 		out.Targets = append(out.Targets, t.stats(now))
 		out.InFlight += t.node.InFlight()
@@ -186,9 +186,10 @@ func (s *Service) breakerChanged(c breaker.Change) {
 	s.deps.Log.Log(context.Background(), level, "circuit breaker", args...)
 }
 
-// targetChanged logs a transition of a target.
+// targetChanged logs a transition of a target. That it is none any more is logged
+// with the others that are gone.
 func (s *Service) targetChanged(c balance.Change) {
-	if s.deps.Log == nil {
+	if s.deps.Log == nil || c.To == balance.Draining {
 		return
 	}
 	args := []any{"service", s.name, "target", c.Node, "from", c.From, "to", c.To, "cause", c.Cause}

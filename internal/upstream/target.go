@@ -32,6 +32,12 @@ type Address struct {
 
 // String returns the target as logs show it.
 func (a Address) String() string {
+	if a.Service {
+		if a.Secure {
+			return "srv+https://" + a.Host
+		}
+		return "srv+http://" + a.Host
+	}
 	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 }
 
@@ -69,6 +75,8 @@ func parseAddress(raw string) (Address, error) {
 		return a, fmt.Errorf("target %q: the scheme has to be http or https", raw)
 	case srv && u.Port() != "":
 		return a, fmt.Errorf("target %q: SRV records say the port", raw)
+	case srv && isIP(a.Host):
+		return a, fmt.Errorf("target %q: an IP address has no SRV records", raw)
 	case a.Host == "":
 		return a, fmt.Errorf("target %q: the host is missing", raw)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
@@ -87,6 +95,11 @@ func parseAddress(raw string) (Address, error) {
 	return a, nil
 }
 
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
 // target is one address of a service, its addresses as resolved, its
 // connections, and what is known about how it does.
 type target struct {
@@ -94,11 +107,11 @@ type target struct {
 	service *Service
 	node    *balance.Node
 	latency *latency.Histogram
-	name    string // host:port, for logs
 	host    string // value of a Host field
 	tls     *tls.Config
 	pool    pool
-	addrs   atomic.Pointer[[]netip.Addr]
+	addrs   atomic.Pointer[[]netip.Addr] // at least one
+	again   func()                       // has the name looked up now; nil for an IP address
 	turn    atomic.Uint32
 	checked atomic.Int64 // when the last check ended, Unix nanoseconds
 	started sync.Once
@@ -106,11 +119,12 @@ type target struct {
 	stop    context.CancelFunc
 }
 
-func newTarget(s *Service, p place) *target {
+// newTarget makes a target, which move has to tell where it is.
+func newTarget(s *Service, p spot) *target {
 	a := p.Address
-	t := &target{place: p, service: s, name: p.String(), host: hostField(a)}
+	t := &target{place: p.place, service: s, host: hostField(a), again: p.again}
 	t.node, t.latency = balance.NewNode(t.name, p.weight), latency.New()
-	t.node.Owner = t
+	t.node.Owner, t.node.Settled = t, p.settled
 	t.ctx, t.stop = context.WithCancel(s.ctx)
 	if a.Secure {
 		t.tls = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -124,25 +138,21 @@ func newTarget(s *Service, p place) *target {
 		t.tls.NextProtos = []string{"http/1.1"}
 	}
 	t.pool.t = t
-	if ip, err := netip.ParseAddr(a.Host); err == nil {
-		t.addrs.Store(&[]netip.Addr{ip})
-	}
-	if p.ip.IsValid() {
-		t.addrs.Store(&[]netip.Addr{p.ip})
-	}
 	return t
 }
 
-// start has the pool swept, checks the target, and follows its name until it
-// drains.
+// start has the pool swept, and the target checked until it drains.
 func (t *target) start() {
 	t.started.Do(func() {
 		t.pool.start()
-		if t.addrs.Load() == nil {
-			go t.follow(t.ctx)
+		if h := &t.service.conf.Health; h.Path != "" {
+			go (&checker{t: t, conf: h}).run(t.ctx)
 		}
 	})
 }
+
+// busy tells whether requests are in flight.
+func (t *target) busy() bool { return t.node.InFlight() > 0 }
 
 // drain ends what runs beside requests. Connections are closed as they come
 // back.
@@ -151,7 +161,8 @@ func (t *target) drain() {
 	t.close()
 }
 
-// hostField is the authority without the scheme's own port.
+// hostField is the authority without the scheme's own port. For SRV records, it
+// is their name: their hosts are not known.
 func hostField(a Address) string {
 	if a.Port == 80 && !a.Secure || a.Port == 443 && a.Secure {
 		if ip, err := netip.ParseAddr(a.Host); err == nil && ip.Is6() {
@@ -162,55 +173,31 @@ func hostField(a Address) string {
 	return a.String()
 }
 
-// follow resolves the name again and again. Connections to addresses that
-// the name no longer has are closed when they come back to the pool.
-func (t *target) follow(ctx context.Context) {
-	ticker := time.NewTicker(time.Duration(t.service.conf.DNSRefresh))
-	defer ticker.Stop()
-	for {
-		_, _ = t.lookup(ctx) // a failure keeps what was known, and the next dial reports it
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-func (t *target) lookup(ctx context.Context) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(t.service.conf.Timeouts.Connect))
-	defer cancel()
-	found, err := t.service.deps.Resolver.LookupNetIP(ctx, "ip", t.Host)
-	if err != nil {
-		return nil, fmt.Errorf("resolving %s: %w", t.Host, err)
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("resolving %s: no address", t.Host)
-	}
-	for i := range found {
-		found[i] = found[i].Unmap()
-	}
-	if old := t.addrs.Swap(&found); old != nil && !slices.Equal(*old, found) {
+// move says what share of the requests the target gets, and where it is reached.
+// Connections to addresses that its name no longer has are closed when they come
+// back to the pool.
+func (t *target) move(p spot) {
+	t.node.SetWeight(p.weight)
+	known := t.addrs.Swap(&p.addrs)
+	if known != nil && !slices.Equal(*known, p.addrs) {
 		t.pool.prune()
 	}
-	return found, nil
 }
 
 // resolves tells whether the target still has that address.
-func (t *target) resolves(a netip.Addr) bool {
-	known := t.addrs.Load()
-	return known == nil || slices.Contains(*known, a)
-}
+func (t *target) resolves(a netip.Addr) bool { return slices.Contains(*t.addrs.Load(), a) }
 
 // get returns a connection: an idle one unless fresh is asked for, else a new
-// one, waiting for its turn when there are too many.
-func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*conn, outcome) {
+// one, waiting for its turn when there are too many. It ends early when h gives
+// the try up.
+func (t *target) get(x *exchange.Exchange, h *hedger, fresh bool, left time.Duration) (*conn, outcome) {
 	if !fresh {
 		if c := t.pool.take(); c != nil {
 			return c, outcome{}
 		}
 	}
-	c, ok := t.pool.reserve(time.Duration(t.service.conf.Timeouts.Queue), x)
+	ctx := h.context(x)
+	c, ok := t.pool.reserve(ctx, time.Duration(t.service.conf.Timeouts.Queue))
 	if !ok {
 		if r := x.Aborted(); r != nil {
 			return nil, outcome{reason: r}
@@ -220,7 +207,7 @@ func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*con
 	if c != nil {
 		return c, outcome{}
 	}
-	c, out := t.dial(x, left)
+	c, out := t.dial(ctx, x, left)
 	if c == nil {
 		t.pool.unreserve()
 	}
@@ -229,17 +216,10 @@ func (t *target) get(x *exchange.Exchange, fresh bool, left time.Duration) (*con
 
 // dial opens a connection to one of the addresses, the next one when it
 // fails, all within the connect timeout and what is left.
-func (t *target) dial(x *exchange.Exchange, left time.Duration) (*conn, outcome) {
-	ctx, cancel := context.WithTimeout(x.Context(), min(left, time.Duration(t.service.conf.Timeouts.Connect)))
+func (t *target) dial(ctx context.Context, x *exchange.Exchange, left time.Duration) (*conn, outcome) {
+	ctx, cancel := context.WithTimeout(ctx, min(left, time.Duration(t.service.conf.Timeouts.Connect)))
 	defer cancel()
 	addrs := t.addrs.Load()
-	if addrs == nil {
-		found, err := t.lookup(ctx)
-		if err != nil {
-			return nil, dialFailed(x, err)
-		}
-		addrs = &found
-	}
 	var failure error
 	first := int(t.turn.Add(1))
 	for i := range *addrs {
@@ -253,18 +233,10 @@ func (t *target) dial(x *exchange.Exchange, left time.Duration) (*conn, outcome)
 			break
 		}
 	}
-	if x.Aborted() == nil { // else it is the client who failed
-		t.addrs.CompareAndSwap(addrs, t.forget(addrs))
+	if t.again != nil && ctx.Err() != context.Canceled { // else it is the client who failed, or it was given up
+		t.again()
 	}
 	return nil, dialFailed(x, failure)
-}
-
-// forget makes the next dial resolve a name anew whose addresses all failed.
-func (t *target) forget(addrs *[]netip.Addr) *[]netip.Addr {
-	if _, err := netip.ParseAddr(t.Host); err == nil {
-		return addrs
-	}
-	return nil
 }
 
 // reach is connect with an even share of the time that is left, so that an

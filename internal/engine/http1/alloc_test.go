@@ -9,6 +9,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"yett/internal/config"
 )
 
 // TestNoAllocation counts what whole requests cost, from socket to socket:
@@ -25,18 +28,40 @@ func TestNoAllocation(t *testing.T) {
 		{"chunked answer", "GET /a HTTP/1.1\r\n" + fields + "\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if n := allocations(t, []byte(tt.request), []byte(tt.answer)); n > 0.01 {
-				t.Errorf("%.3f allocations a request", n)
-			}
-		})
+		for _, how := range []struct {
+			name   string
+			change func(*setup)
+		}{{"", func(*setup) {}}, {", guarded", guarded}} {
+			t.Run(tt.name+how.name, func(t *testing.T) {
+				if n := allocations(t, []byte(tt.request), []byte(tt.answer), how.change); n > 0.01 {
+					t.Errorf("%.3f allocations a request", n)
+				}
+			})
+		}
 	}
 }
 
+// guarded gives the service all that guards one.
+func guarded(st *setup) {
+	s := &st.service
+	s.Targets = append(s.Targets, strings.Replace(s.Targets[0], "127.0.0.1", "[::ffff:127.0.0.1]", 1)) // the same one, under another name
+	s.Balance.SetDefaults()
+	s.Balance.Algorithm, s.Balance.Hash = "hash", config.StringList{"client", "header.User-Agent"}
+	s.Breaker.SetDefaults()
+	s.Breaker.SlowCall = config.Duration(10 * time.Second)
+	s.Ejection.SetDefaults()
+	s.Ejection.SlowerThan = 100
+	s.Retries.SetDefaults()
+	s.Retries.On = append(s.Retries.On, "502-504")
+	s.Hedge = config.Hedge{After: config.Duration(5 * time.Second), Percentile: 99}
+	s.Concurrency.SetDefaults()
+	s.Concurrency.Max, s.Concurrency.Adaptive = 1000, true
+}
+
 // allocations returns how many allocations a request takes on average.
-func allocations(t *testing.T, request, answer []byte) float64 {
+func allocations(t *testing.T, request, answer []byte, change func(*setup)) float64 {
 	const warm, rounds = 500, 2000
-	r := start(t, origin(t, func(p *peer) { sameAnswer(p.TCPConn, len(request), answer) }))
+	r := start(t, origin(t, func(p *peer) { sameAnswer(p.TCPConn, len(request), answer) }), change)
 	r.core.done = nil
 	c := r.dial()
 	buf := make([]byte, len(answer)+4096)

@@ -109,7 +109,7 @@ func start(t testing.TB, target string, change ...func(*setup)) *running {
 	sweeper := sweep.New()
 	t.Cleanup(sweeper.Close)
 	var buffers wire.Buffers
-	service, err := upstream.New("app", st.service, upstream.Deps{Buffers: &buffers, Sweeper: sweeper, Resolver: net.DefaultResolver})
+	service, err := upstream.New("app", st.service, upstream.Deps{Buffers: &buffers, Sweeper: sweeper})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (b *Balancer) Update(nodes []*Node, now time.Time) {
 		}
 	}
 	for _, n := range nodes {
-		if !n.joined && running && n.well() {
+		if !n.joined && !n.Settled && running && n.well() {
 			n.back(t, b.set.SlowStart)
 			n.news = "added to the targets"
 		}
@@ -113,7 +113,10 @@ func (b *Balancer) Pick(key uint64, keyed bool, tried []*Node, now time.Time) *N
 	case Hash:
 		return v.byHash(key, tried)
 	case RoundRobin:
-		return v.inTurn(b.turn.Add(1), tried)
+		if len(tried) == 0 {
+			return v.inTurn(b.turn.Add(1))
+		}
+		// A further try is out of turn: else the first ones would go to the same target of two.
 	}
 	return v.leastRequests(tried)
 }

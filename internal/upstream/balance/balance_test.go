@@ -353,3 +353,44 @@ func hammer(t *testing.T, b *Balancer, all []*Node, seed uint64) {
 		a.End()
 	}
 }
+
+// What was late counts among the latencies, and hides no failures.
+func TestLate(t *testing.T) {
+	w := newWorld(t, ejecting, same(2))
+	w.fails(w.nodes[0], 2)
+	w.Record(w.nodes[0].Begin(), Late, time.Second, w.now)
+	w.is(Up, Up)
+	w.fails(w.nodes[0], 1)
+	w.is(Ejected, Up)
+
+	set := ejecting
+	set.EjectSlow = 3
+	w = newWorld(t, set, same(2))
+	for range leastAnswers {
+		w.Record(w.nodes[0].Begin(), Late, 100*time.Millisecond, w.now)
+		w.works(w.nodes[1], 10*time.Millisecond)
+	}
+	w.after(2 * lookEvery)
+	w.works(w.nodes[1], 10*time.Millisecond)
+	w.is(Ejected, Up)
+}
+
+// A further try takes nobody's turn: were it to, the first tries would all go to one of two.
+func TestFurtherTriesAreOutOfTurn(t *testing.T) {
+	w := newWorld(t, Settings{Algorithm: RoundRobin}, same(2))
+	var got [2]int
+	for range 100 {
+		first := w.Pick(0, false, nil, w.now)
+		if second := w.Pick(0, false, []*Node{first}, w.now); second == first {
+			t.Fatal("the same target twice")
+		}
+		if first == w.nodes[0] {
+			got[0]++
+		} else {
+			got[1]++
+		}
+	}
+	if got != [2]int{50, 50} {
+		t.Errorf("%d", got)
+	}
+}

@@ -13,7 +13,7 @@ func benchmarkPick(b *testing.B, pick func(w *Balancer, key uint64, now time.Tim
 				n := same(targets)
 				if weighted {
 					for i := range n {
-						n[i].weight = int64(1 + i%3)
+						n[i].SetWeight(1 + i%3)
 					}
 				}
 				w := New(set, nil)

@@ -15,11 +15,15 @@ const (
 	Failed
 	// Ignored: nothing is known, as when the client has left.
 	Ignored
+	// Late: it had not answered yet when somebody else's answer was taken, so that its
+	// own would have taken longer than latency. That tells how slow it is, and nothing
+	// about its failures.
+	Late
 )
 
 // Record notes how an attempt ended. latency is the time until the head of the answer, 0
-// when there is none. It is to be called once for each attempt. What began before the
-// target went out or came back counts for nothing.
+// when there is none, and with Late how long it was waited for. It is to be called once for
+// each attempt. What began before the target went out or came back counts for nothing.
 func (b *Balancer) Record(a Attempt, o Outcome, latency time.Duration, now time.Time) {
 	v := b.current(now)
 	n := a.node
@@ -33,7 +37,7 @@ func (b *Balancer) Record(a Attempt, o Outcome, latency time.Duration, now time.
 		}
 		return
 	}
-	if n.failures.Load() != 0 {
+	if o == OK && n.failures.Load() != 0 {
 		n.failures.Store(0)
 	}
 	if b.set.ejectsSlow() {

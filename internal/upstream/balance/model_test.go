@@ -253,11 +253,11 @@ func (m *model) bounded(n *Node, used []*modelTarget) {
 		if _, panics := m.used(); panics {
 			share = 1
 		}
-		all += share * float64(x.node.weight)
+		all += share * float64(x.node.weight.Load())
 		requests += x.node.InFlight()
 		most = max(most, x.node.InFlight())
 		if x.node == n {
-			weight = share * float64(x.node.weight)
+			weight = share * float64(x.node.weight.Load())
 		}
 	}
 	bound := math.Ceil(m.set.LoadFactor*float64(requests)*weight/all + 1e-9)

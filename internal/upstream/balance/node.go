@@ -17,8 +17,11 @@ type Node struct {
 	// Owner is for whoever made the Node, to find what belongs to it. It is not to be
 	// changed once the Node is in use.
 	Owner any
+	// Settled tells that it has been there for as long as the others, though it is added
+	// later: no slow start then. It is not to be changed once the Node is in use.
+	Settled bool
 
-	weight   int64
+	weight   atomic.Int64
 	inFlight atomic.Int64
 	failures atomic.Int32  // in a row
 	spell    atomic.Uint32 // changes whenever it goes out or comes back
@@ -43,11 +46,17 @@ type Node struct {
 
 // NewNode returns a target that is well. A weight out of 1 to MostWeight is moved there.
 func NewNode(name string, weight int) *Node {
-	return &Node{Name: name, weight: int64(min(max(weight, 1), MostWeight)), told: Up}
+	n := &Node{Name: name, told: Up}
+	n.SetWeight(weight)
+	return n
 }
 
+// SetWeight changes the weight, from the next Update on. One out of 1 to MostWeight is moved
+// there.
+func (n *Node) SetWeight(weight int) { n.weight.Store(int64(min(max(weight, 1), MostWeight))) }
+
 // Weight returns the weight, without regard to slow start.
-func (n *Node) Weight() int { return int(n.weight) }
+func (n *Node) Weight() int { return int(n.weight.Load()) }
 
 // InFlight returns how many attempts have begun and not ended.
 func (n *Node) InFlight() int { return int(n.inFlight.Load()) }
@@ -65,7 +74,12 @@ func (n *Node) Begin() Attempt {
 }
 
 // End has to be called once for each Begin, whatever became of the request.
-func (a Attempt) End() { a.node.inFlight.Add(-1) }
+// For the zero value it does nothing.
+func (a Attempt) End() {
+	if a.node != nil {
+		a.node.inFlight.Add(-1)
+	}
+}
 
 // Node returns the target of the attempt.
 func (a Attempt) Node() *Node { return a.node }

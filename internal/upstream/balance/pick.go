@@ -81,16 +81,9 @@ func (v *view) untried(tried []*Node) int {
 	return -1
 }
 
-// inTurn returns the target whose turn it is. When it has been tried, another one is drawn
-// and the turn is lost.
-func (v *view) inTurn(turn uint32, tried []*Node) *Node {
-	n := v.slots[v.turns[turn%uint32(len(v.turns))]].node
-	if len(tried) > 0 && slices.Contains(tried, n) {
-		if i := v.untried(tried); i >= 0 {
-			return v.slots[i].node
-		}
-	}
-	return n
+// inTurn returns the target whose turn it is.
+func (v *view) inTurn(turn uint32) *Node {
+	return v.slots[v.turns[turn%uint32(len(v.turns))]].node
 }
 
 const (

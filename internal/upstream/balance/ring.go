@@ -37,7 +37,7 @@ func newRing(nodes []*Node) *ring {
 	for sum := weights(nodes) * pointsPerWeight; sum>>shift > mostPoints; shift++ {
 	}
 	for i, n := range nodes {
-		r.counts[i] = int32(max(1, n.weight*pointsPerWeight>>shift))
+		r.counts[i] = int32(max(1, n.weight.Load()*pointsPerWeight>>shift))
 		base := Key(n.Name)
 		for k := range r.counts[i] {
 			r.points = append(r.points, point{scramble(base + uint64(k)*golden), int32(i), k})
@@ -52,7 +52,7 @@ func newRing(nodes []*Node) *ring {
 
 func weights(nodes []*Node) (sum int64) {
 	for _, n := range nodes {
-		sum += n.weight
+		sum += n.weight.Load()
 	}
 	return sum
 }
@@ -95,7 +95,7 @@ type holder struct {
 func (r *ring) holders(nodes []*Node, shares []int64, factor float64) []holder {
 	all := int64(0)
 	for i, n := range nodes {
-		all += n.weight * shares[i]
+		all += n.weight.Load() * shares[i]
 	}
 	out := make([]holder, len(nodes))
 	for i, n := range nodes {
@@ -105,7 +105,7 @@ func (r *ring) holders(nodes []*Node, shares []int64, factor float64) []holder {
 		}
 		out[i].points = int32(max(1, int64(r.counts[i])*shares[i]/wholeShare))
 		if factor > 0 {
-			out[i].perRequest = float64(all) / (float64(n.weight*shares[i]) * max(factor, 1))
+			out[i].perRequest = float64(all) / (float64(n.weight.Load()*shares[i]) * max(factor, 1))
 		}
 	}
 	return out

@@ -56,7 +56,7 @@ func newView(set *Settings, nodes []*Node, r *ring, t int64) *view {
 		n.usable.Store(used)
 		if used {
 			shares[i] = share
-			v.slots = append(v.slots, slot{node: n, weight: n.weight * share})
+			v.slots = append(v.slots, slot{node: n, weight: n.weight.Load() * share})
 		}
 	}
 	v.prepare(set, nodes, shares)

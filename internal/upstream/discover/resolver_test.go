@@ -195,6 +195,48 @@ func TestNextServer(t *testing.T) {
 	}
 }
 
+// Only who does not answer loses its turn.
+func TestServerKeepsItsTurn(t *testing.T) {
+	s := newServer(t)
+	s.set("one.test.", a(60, "10.0.0.1"))
+	s.limit.Store(12) // everything goes on by TCP
+	r := newResolver(t, Options{Servers: []string{s.address, "127.0.0.1:1"}})
+	for _, name := range []string{"one.test.", "none.test."} {
+		_, _, _ = r.Addresses(t.Context(), name)
+	}
+	if s.byTCP.Load() == 0 || r.current.Load() != 0 {
+		t.Errorf("after %d by TCP its turn is over", s.byTCP.Load())
+	}
+	ended, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if _, err := r.dial(ended, "tcp", "", &recorder{}, func() bool { return false }); err == nil || r.current.Load() != 0 {
+		t.Errorf("%v: its turn is over because there was no time left", err)
+	}
+	s.silent.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	before := s.asked.Load()
+	go func() {
+		for s.asked.Load() == before {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, _, err := r.Services(ctx, "_http._tcp.test."); err == nil || r.current.Load() != 0 {
+		t.Errorf("%v: its turn is over because the caller gave up", err)
+	}
+}
+
+// A server that knows nothing of IPv6 is good for IPv4.
+func TestHalfAnAnswer(t *testing.T) {
+	s := newServer(t)
+	s.set("one.test.", a(60, "10.0.0.1"))
+	s.only4.Store(true)
+	addrs, ttl, err := resolverOf(t, s).Addresses(t.Context(), "one.test.")
+	if err != nil || text(addrs) != "10.0.0.1" || ttl != time.Minute {
+		t.Errorf("got %v for %v, %v", addrs, ttl, err)
+	}
+}
+
 func TestServices(t *testing.T) {
 	s := newServer(t)
 	s.set("_http._tcp.test.", srv(60, 20, 1, 80, "c.test."), srv(30, 10, 5, 81, "b.test."), srv(90, 10, 0, 80, "a.test."), srv(90, 10, 0, 80, "a.test."))

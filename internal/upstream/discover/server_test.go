@@ -44,6 +44,7 @@ type dnsServer struct {
 	address string
 	silent  atomic.Bool  // reads, and answers nothing
 	failing atomic.Bool  // answers that it can't
+	only4   atomic.Bool  // answers that it can't when asked for IPv6
 	forge   atomic.Bool  // sends a wrong answer, by UDP, before each right one
 	limit   atomic.Int64 // octets of a packet; 0 is 512
 	asked   atomic.Int64 // queries
@@ -173,7 +174,7 @@ func (s *dnsServer) answer(message []byte, limit int) []byte {
 		return nil
 	}
 	h.Response, h.RecursionAvailable = true, true
-	if s.failing.Load() {
+	if s.failing.Load() || s.only4.Load() && q.Type == dnsmessage.TypeAAAA {
 		h.RCode = dnsmessage.RCodeServerFailure
 		return build(h, q, nil, 0)
 	}

@@ -54,17 +54,19 @@ func compareTargets(a, b Target) int {
 // WatchServices makes a Watch of the targets that the SRV records of the lowest priority have:
 // see NewWatch. A host that can't be looked up keeps the addresses that it had.
 func (r *Resolver) WatchServices(name string, every time.Duration, changed func([]Target), failed func(error)) *Watch[Target] {
-	s := &services{resolver: r, name: name, every: every, hosts: map[string]hostAddresses{}}
+	s := &services{records: r.Services, addresses: r.Addresses, longest: 2 * r.timeout, name: name, every: every}
 	return NewWatch(s.lookup, every, changed, failed)
 }
 
 // services looks up SRV records, and remembers the addresses of their hosts. It is used by one
 // goroutine at a time.
 type services struct {
-	resolver *Resolver
-	name     string
-	every    time.Duration
-	hosts    map[string]hostAddresses
+	records   func(context.Context, string) ([]SRV, time.Duration, error)
+	addresses func(context.Context, string) ([]netip.Addr, time.Duration, error)
+	longest   time.Duration // for all hosts together
+	name      string
+	every     time.Duration
+	hosts     map[string]hostAddresses
 }
 
 // hostAddresses is what is known of a host.
@@ -75,7 +77,7 @@ type hostAddresses struct {
 }
 
 func (s *services) lookup(ctx context.Context) ([]Target, time.Duration, error) {
-	records, ttl, err := s.resolver.Services(ctx, s.name)
+	records, ttl, err := s.records(ctx, s.name)
 	if len(records) == 0 {
 		return nil, ttl, err
 	}
@@ -134,20 +136,20 @@ func (s *services) stale() (hosts []string) {
 	return hosts
 }
 
-// lookupHosts takes as long as two look-ups may, whatever the number of hosts.
+// lookupHosts takes no longer than longest, whatever the number of hosts.
 func (s *services) lookupHosts(ctx context.Context, hosts []string) {
-	ctx, cancel := context.WithTimeout(ctx, 2*s.resolver.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.longest)
 	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for first := range min(atOnce, len(hosts)) {
 		all.Go(func() {
 			for i := first; i < len(hosts); i += atOnce {
+				h := s.lookupHost(ctx, hosts[i])
 				mu.Lock()
-				h := s.hosts[hosts[i]]
-				mu.Unlock()
-				h.refresh(ctx, s.resolver, hosts[i], s.every)
-				mu.Lock()
+				if h.err != nil {
+					h.addrs = s.hosts[hosts[i]].addrs
+				}
 				s.hosts[hosts[i]] = h
 				mu.Unlock()
 			}
@@ -156,17 +158,16 @@ func (s *services) lookupHosts(ctx context.Context, hosts []string) {
 	all.Wait()
 }
 
-func (h *hostAddresses) refresh(ctx context.Context, r *Resolver, host string, every time.Duration) {
+func (s *services) lookupHost(ctx context.Context, host string) hostAddresses {
 	// Names in records are whole: with the dot no search domain is tried.
-	addrs, ttl, err := r.Addresses(ctx, host+".")
-	if h.err = err; err != nil {
-		h.until = time.Time{}
-		return
+	addrs, ttl, err := s.addresses(ctx, host+".")
+	if err != nil {
+		return hostAddresses{err: err}
 	}
 	if ttl == 0 {
-		ttl = every
+		ttl = s.every
 	}
-	h.addrs, h.until = addrs, time.Now().Add(ttl)
+	return hostAddresses{addrs: addrs, until: time.Now().Add(ttl)}
 }
 
 // targets are all addresses of all records, in a stable order and each once.

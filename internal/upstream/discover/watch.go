@@ -24,6 +24,7 @@ type Watch[T comparable] struct {
 	every   time.Duration
 	changed func([]T)
 	failed  func(error)
+	well    func()
 	again   chan struct{}
 
 	known []T
@@ -40,8 +41,12 @@ func NewWatch[T comparable](lookup Lookup[T], every time.Duration, changed func(
 	if failed == nil {
 		failed = func(error) {}
 	}
-	return &Watch[T]{lookup: lookup, every: every, changed: changed, failed: failed, again: make(chan struct{}, 1)}
+	return &Watch[T]{lookup: lookup, every: every, changed: changed, failed: failed, well: func() {}, again: make(chan struct{}, 1)}
 }
+
+// WhenWell has f called when a look-up has found all that it should, after others that failed, by
+// Run and behind changed. It is to be called before Run.
+func (w *Watch[T]) WhenWell(f func()) { w.well = f }
 
 // Again asks for a look-up now, for when what is known turns out to be wrong. It does not
 // wait. There is at most one look-up in a time of Least.
@@ -81,7 +86,10 @@ func (w *Watch[T]) look(ctx context.Context) time.Duration {
 	}
 	next := w.life(ttl)
 	if err == nil {
-		w.pause = 0
+		if w.pause > 0 {
+			w.pause = 0
+			w.well()
+		}
 		return next
 	}
 	w.failed(err)

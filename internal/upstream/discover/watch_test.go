@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +129,18 @@ func TestWatchAgain(t *testing.T) {
 	s.expect(t, []int{0, 1, 10})
 }
 
+// A wish that comes while a look-up is due is fulfilled by it, and not once more.
+func TestWatchAgainWhenDue(t *testing.T) {
+	for range 20 {
+		s := &script{steps: []step{{things: []int{1}, ttl: time.Second}, {things: []int{1}, ttl: time.Minute}}}
+		follow(t, time.Minute, 30*time.Second, s, func(w *Watch[int]) {
+			time.Sleep(500 * time.Millisecond)
+			w.Again()
+		})
+		s.expect(t, []int{0, 1})
+	}
+}
+
 func TestWatchEndsWithinALookup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -222,13 +235,74 @@ func TestWatchServices(t *testing.T) {
 	}
 }
 
+func servicesOf(r *Resolver, every time.Duration) *services {
+	return &services{records: r.Services, addresses: r.Addresses, longest: r.timeout, name: "_x._tcp.test.", every: every}
+}
+
+// Where nobody says how long something is good, every does.
+func TestServicesWithoutTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct{ records, hosts, want time.Duration }{
+			{0, 0, 45 * time.Second}, {0, time.Hour, 45 * time.Second}, {time.Hour, 0, 45 * time.Second},
+			{0, time.Minute, 45 * time.Second}, {0, 5 * time.Second, 5 * time.Second}, {7 * time.Second, 0, 7 * time.Second},
+		} {
+			x := &services{
+				records: func(context.Context, string) ([]SRV, time.Duration, error) {
+					return []SRV{{Host: "a.test"}}, c.records, nil
+				},
+				addresses: func(_ context.Context, host string) ([]netip.Addr, time.Duration, error) {
+					if host != "a.test." {
+						t.Errorf("asked for %s", host)
+					}
+					return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, c.hosts, nil
+				},
+				longest: time.Second, every: 45 * time.Second,
+			}
+			if _, ttl, err := x.lookup(t.Context()); err != nil || ttl != c.want {
+				t.Errorf("%+v: good for %v, %v", c, ttl, err)
+			}
+		}
+	})
+}
+
+// Many hosts that nobody answers for take no longer than one bound, and are asked a few at a time.
+func TestServicesBoundHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running, most atomic.Int64
+		var records []SRV
+		for i := range 200 {
+			records = append(records, SRV{Host: fmt.Sprint("h", i), Weight: 1})
+		}
+		x := &services{
+			records: func(context.Context, string) ([]SRV, time.Duration, error) { return records, time.Minute, nil },
+			addresses: func(ctx context.Context, _ string) ([]netip.Addr, time.Duration, error) {
+				most.Store(max(most.Load(), running.Add(1)))
+				defer running.Add(-1)
+				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+				defer cancel()
+				<-ctx.Done()
+				return nil, 0, ctx.Err()
+			},
+			longest: 20 * time.Second, every: time.Minute, name: "x",
+		}
+		start := time.Now()
+		targets, _, err := x.lookup(t.Context())
+		if len(targets) != 0 || err == nil || !strings.HasPrefix(err.Error(), "200 of 200 hosts of x") {
+			t.Errorf("%d, %v", len(targets), err)
+		}
+		if d := time.Since(start); d != 20*time.Second || most.Load() > atOnce {
+			t.Errorf("%v, %d at once", d, most.Load())
+		}
+	})
+}
+
 // What is known of a host outlives a failure, and is forgotten with its record.
 func TestServicesRememberHosts(t *testing.T) {
 	s := newServer(t)
 	s.set("_x._tcp.test.", srv(60, 1, 1, 80, "a.test."), srv(60, 1, 1, 80, "b.test."))
 	s.set("a.test.", a(60, "10.0.0.1"))
 	s.set("b.test.", a(20, "10.0.0.2"))
-	x := &services{resolver: resolverOf(t, s), name: "_x._tcp.test.", every: 45 * time.Second, hosts: map[string]hostAddresses{}}
+	x := servicesOf(resolverOf(t, s), 45*time.Second)
 	look := func() (int, time.Duration, error) {
 		targets, ttl, err := x.lookup(t.Context())
 		return len(targets), ttl.Round(time.Second), err
@@ -268,14 +342,14 @@ func TestTooManyTargets(t *testing.T) {
 	s.set("a.test.", addrs[:1]...)
 	s.set("big.test.", addrs...)
 	r := resolverOf(t, s)
-	x := &services{resolver: r, name: "_x._tcp.test.", every: time.Minute}
+	x := servicesOf(r, time.Minute)
 	targets, _, err := x.lookup(t.Context())
 	if len(targets) != MostTargets || err == nil || !strings.Contains(err.Error(), "300 are too many") {
 		t.Errorf("%d records, %v", len(targets), err)
 	}
 	s.set("_x._tcp.test.", records[:2]...)
 	s.set("a.test.", addrs...)
-	x = &services{resolver: r, name: "_x._tcp.test.", every: time.Minute}
+	x = servicesOf(r, time.Minute)
 	targets, _, err = x.lookup(t.Context())
 	if len(targets) != MostTargets || err == nil || !strings.Contains(err.Error(), "600 are too many") {
 		t.Errorf("%d addresses of records, %v", len(targets), err)

@@ -36,7 +36,7 @@ func (b Backoff) bound(n int) time.Duration {
 		return 0
 	}
 	n = max(n, 0)
-	if n >= 63 || b.Base > b.Most>>n { // doubled so often it would be above, or overflow
+	if b.Base > b.Most>>n { // doubled so often it would be above, or overflow
 		return b.Most
 	}
 	return b.Base << n
@@ -106,8 +106,11 @@ func date(value string, now time.Time) (time.Time, bool) {
 func century(t, now time.Time) time.Time {
 	year := now.UTC().Year()
 	t = t.AddDate(year-year%100-t.Year()+t.Year()%100, 0, 0)
-	if t.After(now.AddDate(50, 0, 0)) {
-		t = t.AddDate(-100, 0, 0)
+	switch {
+	case t.After(now.AddDate(50, 0, 0)):
+		return t.AddDate(-100, 0, 0)
+	case t.Before(now.AddDate(-50, 0, 0)):
+		return t.AddDate(100, 0, 0)
 	}
 	return t
 }

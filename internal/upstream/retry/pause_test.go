@@ -76,9 +76,24 @@ func TestAfter(t *testing.T) {
 			t.Errorf("%q: got %v %v, want %v", value, got, ok, want)
 		}
 	}
-	// What is 1970 to Go is 2070 in 2026.
-	if got, ok := After("Sunday, 06-Nov-70 08:49:37 GMT", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)); !ok || got != MostAfter {
-		t.Errorf("got %v %v for a year of two digits", got, ok)
+}
+
+// A year of two digits is at most 50 years ahead.
+func TestAfterYear(t *testing.T) {
+	for _, c := range []struct {
+		now   int
+		value string
+		want  time.Duration
+	}{
+		{2026, "Sunday, 06-Nov-70 08:49:37 GMT", MostAfter}, // what is 1970 to Go
+		{2026, "Sunday, 06-Nov-77 08:49:37 GMT", 0},
+		{2026, "Sunday, 06-Nov-25 08:49:37 GMT", 0},
+		{1994, "Sunday, 06-Nov-10 08:49:37 GMT", MostAfter},
+		{2099, "Sunday, 06-Nov-01 08:49:37 GMT", MostAfter},
+	} {
+		if got, ok := After(c.value, time.Date(c.now, 1, 1, 0, 0, 0, 0, time.UTC)); !ok || got != c.want {
+			t.Errorf("%s in %d: got %v %v, want %v", c.value, c.now, got, ok, c.want)
+		}
 	}
 }
 

@@ -100,7 +100,7 @@ func TestGiveUpWhileGranted(t *testing.T) {
 			}()
 			if round%2 == 0 {
 				time.Sleep(3 * time.Second / 4)
-				go leave()
+				leave()
 			} else {
 				time.Sleep(time.Second)
 			}

@@ -243,21 +243,27 @@ func (s *span) wants(t *testing.T, capacity float64, workers int) {
 	}
 }
 
-// TestSlowerForGood makes each answer take twice as long: as many in flight as before are right.
+// TestSlowerForGood makes each answer take twice and four times as long: as many in flight as before are
+// right.
 func TestSlowerForGood(t *testing.T) {
-	for _, law := range someLaws() {
-		t.Run(law.name, func(t *testing.T) {
-			t.Parallel()
-			slower := &span{name: "slower", from: 30 * time.Second, to: 60 * time.Second}
-			simulate(t, Settings{Adaptive: true, Queue: 100, QueueTime: 500 * time.Millisecond},
-				func() *simulated { return newSimulated(20, 40*time.Millisecond, law) },
-				func(l *Limiter, s *simulated) {
-					time.AfterFunc(20*time.Second, func() { s.change(20, 2*s.mean) })
-					offer(l, s, 3*s.capacity(), slower)
-				})
-			t.Log(slower)
-			slower.wants(t, 20/0.080, 20)
-		})
+	for _, times := range []int{2, 4} {
+		for _, law := range someLaws() {
+			t.Run(fmt.Sprintf("%d times/%s", times, law.name), func(t *testing.T) {
+				t.Parallel()
+				soon := &span{name: "soon", from: 23 * time.Second, to: 30 * time.Second}
+				slower := &span{name: "slower", from: 30 * time.Second, to: 60 * time.Second}
+				mean := time.Duration(times) * 40 * time.Millisecond
+				simulate(t, Settings{Adaptive: true, Queue: 100, QueueTime: 500 * time.Millisecond},
+					func() *simulated { return newSimulated(20, 40*time.Millisecond, law) },
+					func(l *Limiter, s *simulated) {
+						time.AfterFunc(20*time.Second, func() { s.change(20, mean) })
+						offer(l, s, 3*s.capacity(), soon, slower)
+					})
+				t.Log(soon)
+				t.Log(slower)
+				slower.wants(t, 20/mean.Seconds(), 20)
+			})
+		}
 	}
 }
 

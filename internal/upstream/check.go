@@ -1,0 +1,218 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"yett/internal/config"
+	"yett/internal/exchange"
+	"yett/internal/upstream/balance"
+	"yett/internal/wire"
+)
+
+const (
+	// firstCheck is within what time the first checks come.
+	firstCheck = time.Second
+	// mostCheckBody is how much of an answer to a check is read, so that its
+	// connection can be used again. Of one that is longer the connection is closed.
+	mostCheckBody = 64 << 10
+
+	checkAgent = "yett-health-check"
+)
+
+// checker asks one target again and again whether it is well. It takes the way of
+// requests, from the pool to the answer, but is none: breaker, limits, latencies,
+// and requests in flight know nothing of it. A check in flight would make a
+// target look busier than it is, and must not keep one that drains.
+type checker struct {
+	t       *target
+	conf    *config.Health
+	known   bool // a check has ended
+	down    bool
+	against int // checks in a row that say otherwise
+}
+
+// run checks until ctx ends, one at a time.
+func (c *checker) run(ctx context.Context) {
+	interval := time.Duration(c.conf.Interval)
+	timer := time.NewTimer(time.Duration(rand.Int64N(int64(min(interval, firstCheck)) + 1)))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		began := time.Now()
+		if cause, known := c.check(ctx); known {
+			c.note(cause)
+		}
+		next := time.Duration((0.9 + 0.2*rand.Float64()) * float64(interval))
+		timer.Reset(next - time.Since(began))
+	}
+}
+
+// note counts what a check has found: cause is why the target is not well, "" when
+// it is.
+func (c *checker) note(cause string) {
+	first, now := !c.known, time.Now()
+	c.known = true
+	c.t.checked.Store(now.UnixNano())
+	if fails := cause != ""; fails == c.down {
+		c.against = 0
+		return
+	}
+	c.against++
+	switch {
+	case !c.down && (first || c.against >= c.conf.Unhealthy):
+		cause = "health check: " + cause
+	case c.down && c.against >= c.conf.Healthy:
+		cause = fmt.Sprintf("health check: %d in a row succeeded", c.against)
+	default:
+		return
+	}
+	c.down, c.against = !c.down, 0
+	c.t.service.balancer.SetHealthy(c.t.node, !c.down, cause, now)
+}
+
+// check asks once. It returns why the target is not well, "" when it is. known is
+// false when nothing was found out: the target drains, or all its connections are
+// in use.
+func (c *checker) check(ctx context.Context) (cause string, known bool) {
+	s := c.t.service
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.conf.Timeout))
+	defer cancel()
+	x := c.request()
+	ended := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			x.Abort(exchange.UpstreamTimeout)
+		} else {
+			x.Abort(exchange.ShuttingDown)
+		}
+	})
+	defer func() {
+		if !unwatch() {
+			<-ended
+		}
+		s.exchanges.Put(x)
+	}()
+	out := c.ask(x)
+	late := out.reason == nil
+	if late {
+		out.reason = c.swallow(x)
+	}
+	if out.reason == exchange.ShuttingDown || out.reason == exchange.PoolExhausted {
+		return "", false
+	}
+	return c.cause(x.Status, out, late), true
+}
+
+// request makes the exchange of a check.
+func (c *checker) request() *exchange.Exchange {
+	x := c.t.service.exchanges.Get()
+	x.Now, x.Method = time.Now(), "GET"
+	x.Out.Path, x.Query, x.HasQuery = strings.Cut(c.conf.Path, "?")
+	x.Out.IdleTimeout = time.Duration(c.conf.Timeout)
+	x.Out.Host = c.host()
+	x.Request.Add("User-Agent", checkAgent)
+	return x
+}
+
+// host is the Host field of checks, "" for the target's own.
+func (c *checker) host() string {
+	switch h := c.t.service.conf.Host; {
+	case c.conf.Host != "":
+		return c.conf.Host
+	case h == "client" || h == "target":
+		return ""
+	default:
+		return h
+	}
+}
+
+// ask sends the check, once more where the connection had died while it was idle.
+func (c *checker) ask(x *exchange.Exchange) outcome {
+	timeout := time.Duration(c.conf.Timeout)
+	for replays := 0; ; replays++ {
+		conn, out := c.t.get(x, nil, replays > 0, timeout)
+		if out.reason == nil {
+			conn.attempt, conn.response = balance.Attempt{}, timeout
+			if out = conn.roundTrip(x); out.reason == nil {
+				out = conn.accept(x)
+			}
+		}
+		if out.reason == nil || replays == mostReplays || x.Aborted() != nil || !stale(x, out) {
+			return out
+		}
+	}
+}
+
+// swallow reads the answer's body and throws it away. The connection goes back to
+// the pool when that was all of it.
+func (c *checker) swallow(x *exchange.Exchange) *exchange.Reason {
+	if !x.ResponseBody.Streams() {
+		return nil
+	}
+	defer func() { _ = x.ResponseBody.Close() }()
+	buf := c.t.service.deps.Buffers.Get(wire.SmallBuffer)
+	defer buf.Release()
+	for read := 0; read <= mostCheckBody; {
+		n, err := x.ResponseBody.Read(buf.B)
+		read += n
+		var r *exchange.Reason
+		switch {
+		case err == io.EOF:
+			return nil
+		case errors.As(err, &r):
+			return r
+		case err != nil:
+			return exchange.UpstreamReset
+		}
+	}
+	return nil
+}
+
+// cause says in words why the target is not well, "" when it is. late tells that
+// the answer's head had come.
+func (c *checker) cause(status int, out outcome, late bool) string {
+	wanted := triggers{statuses: c.t.service.rules.well}
+	switch {
+	case late && !wanted.hasStatus(status):
+		return fmt.Sprintf("status %d, want %s", status, strings.Join(c.conf.Status, " or "))
+	case out.reason == nil:
+		return ""
+	case out.reason == exchange.UpstreamTimeout && late:
+		return fmt.Sprintf("the answer did not end within %s", c.conf.Timeout)
+	case out.reason == exchange.UpstreamTimeout:
+		return fmt.Sprintf("no answer within %s", c.conf.Timeout)
+	case out.reason == exchange.ConnectTimeout:
+		return fmt.Sprintf("no connection within %s", min(c.conf.Timeout, c.t.service.conf.Timeouts.Connect))
+	case out.reason == exchange.ConnectFailed:
+		return last(out.detail)
+	case late:
+		return "the answer broke off"
+	case out.reason == exchange.UpstreamReset:
+		return "the connection ended before the answer"
+	case out.reason == exchange.UpstreamBad:
+		return "the answer is no HTTP"
+	case out.reason == exchange.UpgradeRefused:
+		return "the service switched protocols unasked"
+	}
+	return out.reason.Name
+}
+
+// last returns the last part of an error's text, which is what has happened: what
+// is before it says where.
+func last(text string) string {
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		return text[i+len(": "):]
+	}
+	return text
+}
