@@ -45,7 +45,8 @@ func refusals(all []shot) []shot {
 
 // judgeRefusals wants them to say when to come again, in the field and the body, and to
 // come at once.
-func judgeRefusals(t *testing.T, all []shot, most int) {
+func (l *load) judgeRefusals(all []shot, most int) {
+	t := l.t
 	t.Helper()
 	if len(all) == 0 {
 		t.Error("nothing was refused")
@@ -56,7 +57,7 @@ func judgeRefusals(t *testing.T, all []shot, most int) {
 		}
 	}
 	if p50 := percentile(all, 0.5); p50 > 50*time.Millisecond {
-		t.Errorf("refusals typically take %v", p50)
+		l.tooSlow("refusals typically take %v", p50)
 	}
 }
 
@@ -78,7 +79,7 @@ func TestGuardsOutage(t *testing.T) {
 	begun := time.Now()
 	again := s.g.waitTurn("it opens again", func(o turned) bool { return o.From == "HALF_OPEN" && o.To == "OPEN" && o.Time.After(begun) })
 	s.w.behave(manner{Delay: 300 * time.Millisecond})
-	half := s.g.waitBreaker("app", "HALF_OPEN", again.Time)
+	half := s.g.waitBreaker("app", "HALF_OPEN", again.Time.Add(time.Millisecond)) // it may have opened within one
 	page = s.g.services(s.client)
 	if c := page.CircuitBreakers["app"]; page.code != 200 || page.Status != "warning" || c.State != "HALF_OPEN" || page.Summary.HalfOpenCircuits != 1 {
 		t.Errorf("while it is half open the page has status %d, %+v", page.code, page)
@@ -103,7 +104,7 @@ func (s *service) judgeOutage(killed time.Time, open, half, shut turned) {
 	}
 	s.judgeTurns()
 	refused := refusals(all)
-	judgeRefusals(t, refused, 4)
+	s.judgeRefusals(refused, 4)
 	failed := which(all, func(s *shot) bool { return badly(s) && s.code != "SERVICE_UNAVAILABLE" })
 	// Five, those that were in flight, and one or two for each time that it was probed.
 	if n := len(sentWithin(failed, killed.Add(-100*ms), open.Time.Add(50*ms))); n < 5 || n > 5+30 {
@@ -363,7 +364,7 @@ store: {required: true, redis: {host: 127.0.0.1, port: %d, timeout: 250ms}}
 	return s
 }
 
-// is tells whether a node calls the service.
+// calls tells whether a node calls the service.
 func (s *shared) calls(node int) bool {
 	s.t.Helper()
 	one := s.nodes[node].one("GET", "/app/get")

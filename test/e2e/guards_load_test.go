@@ -49,6 +49,7 @@ type load struct {
 	t     *testing.T
 	g     *gateway
 	ids   atomic.Int64
+	late  atomic.Int64 // see tooSlow
 	stop  chan struct{}
 	once  sync.Once
 	ended sync.WaitGroup
@@ -62,7 +63,36 @@ type load struct {
 func startLoad(t *testing.T, g *gateway) *load {
 	l := &load{t: t, g: g, stop: make(chan struct{})}
 	t.Cleanup(l.end)
+	l.ended.Go(l.watch)
 	return l
+}
+
+// longestPause is how late this process may be woken on a machine on which times say
+// something about a gateway.
+const longestPause = 50 * time.Millisecond
+
+// watch notes how late this process is woken, at most.
+func (l *load) watch() {
+	for {
+		due := time.Now().Add(5 * time.Millisecond)
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(time.Until(due)):
+			l.late.Store(max(l.late.Load(), int64(time.Since(due))))
+		}
+	}
+}
+
+// tooSlow fails the test because something took too long, unless this machine has stood
+// still for so long meanwhile that it would have anyway.
+func (l *load) tooSlow(format string, args ...any) {
+	l.t.Helper()
+	if late := time.Duration(l.late.Load()); late > longestPause {
+		l.t.Logf("the machine stood still for %v: %s", late.Round(time.Millisecond), fmt.Sprintf(format, args...))
+		return
+	}
+	l.t.Errorf(format, args...)
 }
 
 // offer sends so many requests a second, whether they are answered or not. What they took

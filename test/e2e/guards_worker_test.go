@@ -40,8 +40,10 @@ type manner struct {
 	// Body is whole when empty. With cut the connection ends in its middle, with stall
 	// nothing more comes there.
 	Body string
-	// number tells the worker's report from those before.
+	// Number tells the worker's report from those before. Keep asks for that alone, and
+	// changes nothing.
 	Number int
+	Keep   bool
 }
 
 const (
@@ -70,7 +72,9 @@ func serveAsWorker(name string) int {
 		if err := in.Decode(&m); err != nil {
 			return 0 // the test has ended
 		}
-		w.adopt(m)
+		if !m.Keep {
+			w.adopt(m)
+		}
 		fmt.Printf("adopted %d\n", m.Number)
 	}
 }
@@ -134,6 +138,7 @@ type worker struct {
 	t             *testing.T
 	name, address string
 	adopted       int
+	quiet         bool // it can't report: it is stopped, or killed
 
 	cmd   *exec.Cmd
 	in    io.WriteCloser
@@ -188,6 +193,7 @@ func (w *worker) start(m manner) {
 		w.listen(out)
 		_ = cmd.Wait()
 	}(w.cmd, w.ended)
+	w.quiet = false
 	line := w.said.wait(w.t, "the address of a worker", func(line string) bool { return strings.HasPrefix(line, "listening ") })
 	w.address = strings.TrimPrefix(line, "listening ")
 	w.behave(m)
@@ -227,18 +233,25 @@ func (w *worker) signal(s syscall.Signal) {
 	if err := w.cmd.Process.Signal(s); err != nil {
 		w.t.Fatalf("sending %s: %v", s, err)
 	}
+	w.quiet = s == syscall.SIGSTOP
 }
 
 // kill ends the process at once, and waits until all that it has reported is known.
 func (w *worker) kill() {
+	w.quiet = true
 	if err := w.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		w.t.Errorf("killing a worker: %v", err)
 	}
 	<-w.ended
 }
 
-// got are the requests that have reached it within a time.
+// got are the requests that have reached it within a time. None that has been answered
+// is missing.
 func (w *worker) got(from, to time.Time) []arrival {
+	w.t.Helper()
+	if !w.quiet {
+		w.behave(manner{Keep: true}) // what it has reported before comes first
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(w.arrivals), func(a arrival) bool { return a.at.Before(from) || !a.at.Before(to) })
