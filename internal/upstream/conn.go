@@ -38,14 +38,18 @@ type conn struct {
 	attempt  balance.Attempt    // of the exchange that uses it
 	broke    *exchange.Reason   // why that broke off
 	response time.Duration      // until the answer's head has to be here
-	head     wire.ResponseHead
-	idle     time.Duration
-	vec      net.Buffers
-	vecs     [2][]byte
-	pump     pump
-	talk     talk
-	quiet    bool // what look saw
-	look     func(fd uintptr)
+
+	// Of an answer that streams: when the last piece of it was given to the client, since
+	// the exchange's Now, and how long the client has taken for all before.
+	given, away time.Duration
+	head        wire.ResponseHead
+	idle        time.Duration
+	vec         net.Buffers
+	vecs        [2][]byte
+	pump        pump
+	talk        talk
+	quiet       bool // what look saw
+	look        func(fd uintptr)
 }
 
 func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
@@ -209,7 +213,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.broke = exchange.UpstreamTimeout
 		return 0, c.broke
 	}
-	n, err := c.body.Read(p)
+	n, err := c.read(p)
 	c.timer.Stop()
 	if err == nil || err == io.EOF {
 		return n, err // Close puts the connection back
@@ -218,38 +222,61 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, c.broke
 }
 
+// read notes who has had the time: the client between two reads, or the service
+// within them.
+func (c *conn) read(p []byte) (int, error) {
+	asked := c.x.Elapsed()
+	if c.given > 0 {
+		c.away += asked - c.given
+	}
+	n, err := c.body.Read(p)
+	c.given = c.x.Elapsed()
+	return n, err
+}
+
 // Ready tells whether a part of the answer is in memory already.
 func (c *conn) Ready() bool { return c.r.Buffered() > 0 }
 
 // Close implements exchange.Source: the exchange has done with the answer.
 func (c *conn) Close() error {
-	x, k, why := c.x, c.visit, c.ending()
-	c.visit, c.broke = visit{}, nil
+	x, k := c.x, c.visit
+	why, excused := c.ending()
+	c.visit, c.broke, c.given, c.away = visit{}, nil, 0, 0
 	if c.body.Done() {
 		c.finish()
 	} else {
 		c.abandon()
 	}
 	if k.s != nil {
+		k.excused = k.excused || excused
 		k.settle(x, why, x.Elapsed(), true)
 	}
 	return nil
 }
 
-// longStream is how long an answer has to last before a client that leaves says
-// that all was well: event streams end in no other way.
-const longStream = 10 * time.Second
+const (
+	// longStream is how long an answer has to last before a client that leaves says
+	// that all was well: event streams end in no other way.
+	longStream = 10 * time.Second
+	// slowClient is how much of the time a client may take for an answer before it is
+	// its fault if the service does not wait any longer.
+	slowClient = 100 * time.Millisecond
+)
 
 // ending says why the answer's body has ended early, nil when it did not, or when
-// the client has had enough of a long one.
-func (c *conn) ending() *exchange.Reason {
+// the client has had enough of a long one that was still coming. excused tells that
+// a service which cut it off has waited for the client.
+func (c *conn) ending() (why *exchange.Reason, excused bool) {
+	head := c.visit.done
 	switch {
+	case c.broke == exchange.UpstreamReset:
+		return c.broke, c.away > slowClient && c.away > (c.given-head)/2
 	case c.broke != nil:
-		return c.broke
-	case c.body.Done() || c.visit.s != nil && c.x.Elapsed()-c.visit.done > longStream:
-		return nil
+		return c.broke, false
+	case c.body.Done() || c.visit.s != nil && c.given-head > longStream:
+		return nil, false
 	}
-	return exchange.ClientGone
+	return exchange.ClientGone, false
 }
 
 // finish ends a message that was read to its end. The connection goes back to
@@ -290,6 +317,9 @@ func (c *conn) fail(out outcome) outcome {
 // failed turns an error of the socket into an outcome.
 func (c *conn) failed(err error) outcome {
 	out := outcome{reason: c.reason(err), detail: err.Error()}
+	if _, all := c.pump.uploaded(); !all && out.reason == exchange.UpstreamReset {
+		out.excused = true
+	}
 	if out.reason == exchange.UpstreamReset && c.reused {
 		out.unsent = wroteNothing(err)
 		out.dead = c.r.Buffered() == 0

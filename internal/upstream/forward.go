@@ -11,7 +11,8 @@ import (
 )
 
 // mostReplays bounds how often a request meets connections that have died:
-// even a fresh one may be handed out that was used before.
+// even a fresh one may be handed out that was used before. One that the service
+// may have seen is replayed once only: it could be what the service dies of.
 const mostReplays = 2
 
 // visit is one request as its service sees it: what it holds until its outcome
@@ -29,6 +30,9 @@ type visit struct {
 
 	t       *target // of the present try
 	attempt balance.Attempt
+	excused bool // a failure need not be the service's
+	muted   bool // how long the answer took says nothing: it came before the request's end
+	held    bool // a place among the requests in flight
 	tried   [maxTried]*balance.Node
 	ntried  int
 	retries int
@@ -65,6 +69,9 @@ func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 	}
 	if out.reason == nil && x.ResponseBody.Streams() {
 		c.visit = k // settled by its Close
+		if k.counted {
+			s.breaker.Loosen(k.ticket, x.Now.Add(k.done))
+		}
 		return nil
 	}
 	k.settle(x, out.reason, k.done, false)
@@ -77,17 +84,20 @@ func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 // admit lets the request in, past the bound of requests in flight and the breaker,
 // or says why not.
 func (s *Service) admit(x *exchange.Exchange, k *visit) *exchange.Reason {
-	if s.limiter != nil {
-		if v := s.limiter.Acquire(x, x.Urgent); v != shed.Granted {
-			return s.refuseBusy(x, v)
-		}
+	if r := k.enter(x); r != nil {
+		return r
 	}
 	k.began = x.Elapsed()
 	k.now = x.Now.Add(k.began)
 	if s.breaker == nil {
 		return nil
 	}
-	if k.ticket, k.counted = s.breaker.Admit(k.now); k.counted {
+	if x.RequestBody.Streams() {
+		k.ticket, k.counted = s.breaker.AdmitLoose(k.now)
+	} else {
+		k.ticket, k.counted = s.breaker.Admit(k.now)
+	}
+	if k.counted {
 		return nil
 	}
 	if s.observes {
@@ -95,9 +105,7 @@ func (s *Service) admit(x *exchange.Exchange, k *visit) *exchange.Reason {
 		x.Observe()
 		return nil
 	}
-	if s.limiter != nil {
-		s.limiter.Release(0, shed.Ignored)
-	}
+	k.leave(0, shed.Ignored)
 	return s.refuseOpen(x)
 }
 
@@ -134,16 +142,16 @@ func whole(d time.Duration) int {
 // repeated. The connection is the one that brought the answer; it is no longer
 // ours when all of that is here.
 func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
-	if s.budget != nil {
-		s.budget.Request(k.now)
-	}
+	s.budget.Request(k.now)
 	k.sent, k.done = k.began, k.began
 	for fresh := false; ; {
-		if k.t = s.pick(x, k); k.t == nil {
-			return nil, s.noTarget(x)
+		if !fresh { // else it is the same one again
+			if k.t = s.pick(x, k); k.t == nil {
+				return nil, s.noTarget(x)
+			}
 		}
 		c, out := s.ask(x, k, fresh)
-		k.done = x.Elapsed()
+		k.done, k.excused = x.Elapsed(), out.excused
 		if out.reason == nil && !s.rules.retries.hasStatus(x.Status) {
 			return c, out
 		}
@@ -152,8 +160,8 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 			if !again {
 				return c, out
 			}
-			if !k.give(x, out, pause) {
-				return nil, outcome{reason: x.Aborted()}
+			if r := k.give(x, out, pause); r != nil {
+				return nil, outcome{reason: r}
 			}
 		}
 		k.sent = x.Elapsed()
@@ -172,6 +180,9 @@ func (s *Service) ask(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcom
 	if out.reason != nil {
 		return nil, out
 	}
+	if at, all := c.pump.uploaded(); at > 0 || !all {
+		k.sent, k.muted = max(k.sent, at), !all
+	}
 	return c, c.accept(x)
 }
 
@@ -187,13 +198,19 @@ func (t *target) try(x *exchange.Exchange, k *visit, fresh bool, h *hedger) (*co
 		k.attempt.End()
 		return nil, out
 	}
-	c.attempt = k.attempt
-	if per := time.Duration(t.service.conf.Retries.TryTimeout); per > 0 {
-		left = min(left, per)
-	}
-	c.response = left
+	c.attempt, c.response = k.attempt, t.service.patience(x, k, left)
 	h.sends(c)
 	return c, c.roundTrip(x)
+}
+
+// patience is how long the answer to this try may take, of what is left: less than all
+// of it where another try could follow.
+func (s *Service) patience(x *exchange.Exchange, k *visit, left time.Duration) time.Duration {
+	per := time.Duration(s.conf.Retries.TryTimeout)
+	if per == 0 || per >= left || k.retries >= s.conf.Retries.Most || k.ticket.Probe() || !s.rules.retries.faults[timeoutFault] || !repeatable(x, outcome{}) {
+		return left
+	}
+	return per
 }
 
 // replay tells whether the request died on a connection that had been idle, and
@@ -203,6 +220,9 @@ func (k *visit) replay(x *exchange.Exchange, out outcome) bool {
 		return false
 	}
 	k.replays++
+	if !out.unsent {
+		k.replays = mostReplays
+	}
 	return true
 }
 
@@ -271,11 +291,11 @@ func (s *Service) pause(x *exchange.Exchange, k *visit, out outcome) (time.Durat
 }
 
 // give gives a try up: it is a failure of its target, its answer is thrown
-// away, and the pause begins. It returns false when the exchange was given up
-// meanwhile.
-func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) bool {
+// away, and the pause begins, in which the request is not with the service. It returns
+// why the request can't go on, or nil.
+func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) *exchange.Reason {
 	now, o := x.Now.Add(k.done), balance.Ignored
-	if k.s.rules.failures.has(out.reason, x.Status, false) {
+	if !out.excused && k.s.rules.failures.has(out.reason, x.Status, false) {
 		o = balance.Failed
 	}
 	k.s.balancer.Record(k.attempt, o, 0, now)
@@ -288,7 +308,35 @@ func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) boo
 		x.ResponseTrailer.Reset()
 		x.Status = 0
 	}
-	return pause == 0 || wait(x, pause)
+	if pause == 0 {
+		return nil
+	}
+	k.leave(0, shed.Ignored)
+	if !wait(x, pause) {
+		return x.Aborted()
+	}
+	return k.enter(x)
+}
+
+// enter takes a place among the requests in flight, or says why there is none.
+func (k *visit) enter(x *exchange.Exchange) *exchange.Reason {
+	l := k.s.limiter
+	if l == nil {
+		return nil
+	}
+	if v := l.Acquire(x, x.Urgent); v != shed.Granted {
+		return k.s.refuseBusy(x, v)
+	}
+	k.held = true
+	return nil
+}
+
+// leave gives the place back, and tells how long the answer took.
+func (k *visit) leave(took time.Duration, o shed.Outcome) {
+	if k.held {
+		k.held = false
+		k.s.limiter.Release(took, o)
+	}
 }
 
 // avoid notes a target that further tries should not go to.
@@ -310,23 +358,31 @@ func wait(x *exchange.Exchange, d time.Duration) bool {
 }
 
 // settle tells everybody who counts how the request has ended, and gives back
-// what it held. late tells that the answer's head had come.
+// what it held. A failure that may be the client's is nobody's, and so is how long an answer
+// took that came before the request's end. late tells that the answer's head had come.
 func (k *visit) settle(x *exchange.Exchange, r *exchange.Reason, end time.Duration, late bool) {
 	s, now := k.s, x.Now.Add(end)
 	took := k.done - k.sent // to the answer's head, as the caller saw it
 	its := took - k.lag     // as the target did
 	s.stats.record(r, x.Status, now)
-	if r == nil || late {
+	o := s.judge(r, x.Status, late)
+	if k.excused && o == breaker.Failure {
+		o = breaker.Ignored
+	}
+	switch {
+	case k.muted:
+		took, its = 0, 0
+	case r == nil || late:
 		s.latency.Record(took, now)
 		k.t.latency.Record(its, now)
 	}
-	o := s.judge(r, x.Status, late)
 	if k.t != nil {
 		s.balancer.Record(k.attempt, toBalancer(o), its, now)
 	}
-	if s.limiter != nil {
-		s.limiter.Release(took, toLimiter(o, r))
+	if k.muted {
+		k.leave(0, shed.Ignored)
 	}
+	k.leave(took, toLimiter(o, r))
 	if k.counted {
 		s.breaker.Record(k.ticket, o, took, now)
 	}

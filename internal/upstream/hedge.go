@@ -9,6 +9,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/upstream/balance"
 	"yett/internal/upstream/latency"
+	"yett/internal/upstream/shed"
 )
 
 const (
@@ -230,7 +231,9 @@ func (h *hedger) overtake(x *exchange.Exchange, k *visit, out outcome, status in
 	end := x.Elapsed()
 	now, took := x.Now.Add(end), end-k.sent
 	o := h.s.overtaken(out, status, beaten)
-	h.s.balancer.Record(k.attempt, o, took, now)
+	if !out.pending {
+		h.s.balancer.Record(k.attempt, o, took, now)
+	}
 	if o == balance.OK || o == balance.Late {
 		k.t.latency.Record(took, now)
 	}
@@ -245,8 +248,8 @@ func (h *hedger) overtake(x *exchange.Exchange, k *visit, out outcome, status in
 // One that was sent and had to be given up would have taken longer than that. Its time counts as if
 // it had ended then, because else a target that is slow would be judged by its quick answers only.
 // It is no success: a target that hangs must not look well between two failures. One that could not
-// even connect while another target answered has failed to connect. One that waited for a
-// connection of ours says nothing. The second try, when it loses, says nothing either: it had less
+// even connect says nothing as yet: see dialBeside. Neither does one that waited for a
+// connection of ours. The second try, when it loses, says nothing either: it had less
 // time than the first, and too short a time would make its target look quick.
 func (s *Service) overtaken(out outcome, status int, beaten bool) balance.Outcome {
 	if beaten && out.reason == exchange.UpstreamTimeout {
@@ -273,6 +276,9 @@ func (h *hedger) fire() {
 	if !h.begin() {
 		return
 	}
+	if l := h.s.limiter; l != nil {
+		defer l.Release(0, shed.Ignored) // one of the two tries is over then
+	}
 	for fresh := false; ; {
 		c, out := h.k.t.try(h.y, &h.k, fresh, nil)
 		if fresh = h.k.replay(h.y, out); !fresh {
@@ -294,7 +300,7 @@ func (h *hedger) begin() bool {
 	sent := h.x.Elapsed()
 	now := h.x.Now.Add(sent)
 	t := h.s.another(h.x, h.first, now)
-	if t == nil || !h.s.budget.Take(now) {
+	if t == nil || !h.s.room(now) {
 		return false
 	}
 	h.s.stats.hedges.Add(1)
@@ -303,6 +309,21 @@ func (h *hedger) begin() bool {
 	h.k = visit{s: h.s, t: t, began: h.began, sent: sent}
 	h.unwatch = context.AfterFunc(h.x.Context(), h.giveUp)
 	return true
+}
+
+// room tells whether one more try may be sent: there is a place among the requests in
+// flight, for which it does not wait, and the budget has some left.
+func (s *Service) room(now time.Time) bool {
+	if s.limiter != nil && !s.limiter.Try() {
+		return false
+	}
+	if s.budget.Take(now) {
+		return true
+	}
+	if s.limiter != nil {
+		s.limiter.Release(0, shed.Ignored)
+	}
+	return false
 }
 
 // another returns another target for a request, nil for none: there is no other, or a

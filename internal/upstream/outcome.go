@@ -17,6 +17,12 @@ type outcome struct {
 	// unsent tells that the service can't have seen the request, dead that a
 	// reused connection ended before the first byte of the answer.
 	unsent, dead bool
+	// excused tells that a service which hung up has waited for the client's body, so
+	// that it is not known whose failure that is.
+	excused bool
+	// pending tells that the try was given up while its connection was being made, which
+	// goes on: what comes of it is told to the balancer then.
+	pending bool
 }
 
 // fault is a kind of failure of a service, as breaker.failures and retries.on

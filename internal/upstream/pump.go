@@ -17,7 +17,8 @@ type pump struct {
 	running atomic.Bool
 	taken   atomic.Bool // the body was read to its end
 	started bool
-	sent    bool // the body went out to its end; valid after done
+	sent    bool         // the body went out to its end; valid after done
+	sentAt  atomic.Int64 // when it did, in nanoseconds since the exchange's Now; 0 before
 	reason  atomic.Pointer[exchange.Reason]
 	done    chan struct{}
 	timer   sweep.Timer // guards a write that the service does not take
@@ -46,6 +47,16 @@ func (p *pump) early() bool {
 	return false
 }
 
+// uploaded tells when the request was complete, since the exchange's Now: 0 when it
+// was from the start. It returns false while the client still sends.
+func (p *pump) uploaded() (time.Duration, bool) {
+	if !p.started {
+		return 0, true
+	}
+	at := p.sentAt.Load()
+	return time.Duration(at), at != 0 || p.taken.Load()
+}
+
 // failure returns why the client's body could not be read, or nil.
 func (p *pump) failure() *exchange.Reason { return p.reason.Load() }
 
@@ -53,6 +64,7 @@ func (p *pump) start(c *conn, x *exchange.Exchange, chunked bool) {
 	p.started, p.sent, p.c = true, false, c
 	p.reason.Store(nil)
 	p.taken.Store(false)
+	p.sentAt.Store(0)
 	p.awaited = true
 	p.running.Store(true)
 	go c.copyBody(x, chunked)
@@ -101,6 +113,7 @@ func (c *conn) copyBody(x *exchange.Exchange, chunked bool) {
 	switch {
 	case readErr == io.EOF && writeErr == nil:
 		p.sent = true
+		p.sentAt.Store(int64(x.Elapsed()))
 		p.await(c.response)
 	case readErr != nil && readErr != io.EOF:
 		p.reason.Store(exchange.BodyReason(readErr))

@@ -207,18 +207,76 @@ func (t *target) get(x *exchange.Exchange, h *hedger, fresh bool, left time.Dura
 	if c != nil {
 		return c, outcome{}
 	}
-	c, out := t.dial(ctx, x, left)
-	if c == nil {
-		t.pool.unreserve()
+	patience := min(left, time.Duration(t.service.conf.Timeouts.Connect))
+	if h != nil {
+		return t.dialBeside(ctx, x, patience)
 	}
-	return c, out
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	nc, err := t.dial(ctx)
+	if err != nil {
+		t.pool.unreserve()
+		return nil, dialFailed(x, err)
+	}
+	return nc, outcome{}
+}
+
+// dialBeside is dial for a try that may be given up because a second one was faster:
+// the connection comes to stand all the same, for others, and if it does not, it is
+// known of the target. Else one that takes long to connect to would never have any.
+func (t *target) dialBeside(ctx context.Context, x *exchange.Exchange, patience time.Duration) (*conn, outcome) {
+	own, cancel := context.WithTimeout(t.ctx, patience)
+	var handed atomic.Bool // by one side to the other
+	var c *conn
+	var err error
+	done := make(chan struct{})
+	began := time.Now()
+	attempt := t.node.Begin() // of its own, because the try's ends when that is given up
+	attempt.End()             // and it is no request in flight
+	go func() {
+		defer cancel()
+		c, err = t.dial(own)
+		if handed.CompareAndSwap(false, true) {
+			close(done)
+			return
+		}
+		t.keep(c, err, attempt, time.Since(began))
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		why := exchange.ConnectFailed
+		if r := x.Aborted(); r != nil {
+			why = r
+			cancel()
+		}
+		if handed.CompareAndSwap(false, true) {
+			return nil, outcome{reason: why, detail: "given up", unsent: true, pending: true}
+		}
+		<-done // at the same moment
+	}
+	if err != nil {
+		t.pool.unreserve()
+		return nil, dialFailed(x, err)
+	}
+	return c, outcome{}
+}
+
+// keep takes a connection for which nobody waits any more, or why there is none.
+func (t *target) keep(c *conn, err error, attempt balance.Attempt, took time.Duration) {
+	if err == nil {
+		t.pool.put(c)
+		return
+	}
+	t.pool.unreserve()
+	if t.service.rules.failures.faults[connectFault] && !errors.Is(err, context.Canceled) {
+		t.service.balancer.Record(attempt, balance.Failed, took, time.Now())
+	}
 }
 
 // dial opens a connection to one of the addresses, the next one when it
-// fails, all within the connect timeout and what is left.
-func (t *target) dial(ctx context.Context, x *exchange.Exchange, left time.Duration) (*conn, outcome) {
-	ctx, cancel := context.WithTimeout(ctx, min(left, time.Duration(t.service.conf.Timeouts.Connect)))
-	defer cancel()
+// fails, all within the context.
+func (t *target) dial(ctx context.Context) (*conn, error) {
 	addrs := t.addrs.Load()
 	var failure error
 	first := int(t.turn.Add(1))
@@ -226,7 +284,7 @@ func (t *target) dial(ctx context.Context, x *exchange.Exchange, left time.Durat
 		a := (*addrs)[(first+i)%len(*addrs)]
 		nc, err := t.reach(ctx, a, len(*addrs)-i)
 		if err == nil {
-			return newConn(t, nc, a), outcome{}
+			return newConn(t, nc, a), nil
 		}
 		failure = err
 		if ctx.Err() != nil {
@@ -236,7 +294,7 @@ func (t *target) dial(ctx context.Context, x *exchange.Exchange, left time.Durat
 	if t.again != nil && ctx.Err() != context.Canceled { // else it is the client who failed, or it was given up
 		t.again()
 	}
-	return nil, dialFailed(x, failure)
+	return nil, failure
 }
 
 // reach is connect with an even share of the time that is left, so that an

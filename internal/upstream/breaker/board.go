@@ -335,9 +335,9 @@ func (br *Breaker) followHold(n *notice, cause string, now time.Time) {
 func (br *Breaker) followTrip(n *notice, cause string, now time.Time) {
 	s := &br.settings
 	left := min(within(n.until-now.UnixMilli()), s.OpenMost)
-	pause := min(max(within(n.until-n.at), s.OpenFor), s.OpenMost)
+	pause := min(max(unlengthened(within(n.until-n.at)), s.OpenFor), s.OpenMost)
 	if br.state != Open {
-		br.open(cause, pause, left, now)
+		br.open(cause, pause, unlengthened(left), now) // which has its part of chance already
 		return
 	}
 	if ends := now.Add(left); ends.Sub(br.until) > br.pause/5 {
@@ -345,6 +345,10 @@ func (br *Breaker) followTrip(n *notice, cause string, now time.Time) {
 		br.setNext(ends)
 	}
 }
+
+// unlengthened is what becomes the pause again when it is lengthened by all that chance
+// may add.
+func unlengthened(pause time.Duration) time.Duration { return pause / 6 * 5 }
 
 // Share follows a store, and tells it what happens, until Close. A Board shares one
 // store: what is called after the first Share, or after Close, does nothing.

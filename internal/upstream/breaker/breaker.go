@@ -52,6 +52,7 @@ type Breaker struct {
 type probe struct {
 	number uint64
 	at     int64
+	loose  bool // see AdmitLoose
 }
 
 const (
@@ -98,17 +99,29 @@ func (b *Breaker) Admit(now time.Time) (Ticket, bool) {
 	if w&(stateBits|endsBit) == uint64(Closed) {
 		return Ticket{generation: w >> generationAt}, true
 	}
-	return b.admitSlow(w, now)
+	return b.admitSlow(w, false, now)
+}
+
+// AdmitLoose is Admit for a request of which its client says how long it is under way,
+// such as a long upload. Half-open, such requests have as many places of their own as
+// probes have, for a second each: their clients must not keep others from finding out how
+// the service is. Their outcomes count as those of other probes.
+func (b *Breaker) AdmitLoose(now time.Time) (Ticket, bool) {
+	w := b.word.Load()
+	if w&(stateBits|endsBit) == uint64(Closed) {
+		return Ticket{generation: w >> generationAt}, true
+	}
+	return b.admitSlow(w, true, now)
 }
 
 // admitSlow is Admit for whatever is not closed. While the pause lasts it takes no lock.
-func (b *Breaker) admitSlow(w uint64, now time.Time) (Ticket, bool) {
+func (b *Breaker) admitSlow(w uint64, loose bool, now time.Time) (Ticket, bool) {
 	if w&stateBits == uint64(Open) && b.ns(now) < b.next.Load() {
 		return Ticket{}, false
 	}
 	b.mu.Lock()
 	defer b.unlock()
-	if !b.readyLocked(now) {
+	if !b.readyLocked(now) && !(loose && b.state == HalfOpen && b.hasLoosePlace(b.ns(now))) {
 		return Ticket{}, false
 	}
 	switch b.state {
@@ -116,10 +129,62 @@ func (b *Breaker) admitSlow(w uint64, now time.Time) (Ticket, bool) {
 		return Ticket{generation: b.generation}, true
 	case Open:
 		b.halfOpen(now)
+	case HalfOpen:
+		if loose && !b.hasLoosePlace(b.ns(now)) {
+			return Ticket{}, false
+		}
 	}
 	b.lastProbe++
-	b.probes = append(b.probes, probe{b.lastProbe, b.ns(now)})
-	return Ticket{b.generation, b.lastProbe}, true
+	b.probes = append(b.probes, probe{number: b.lastProbe, at: b.ns(now)})
+	t := Ticket{b.generation, b.lastProbe}
+	if loose {
+		b.loosen(t, b.ns(now))
+	}
+	return t, true
+}
+
+// looseTime is how long a loose probe keeps its place.
+const looseTime = time.Second
+
+// Loosen makes a probe one that AdmitLoose has let through, if there is a place: the head
+// of its answer is there, and how long the rest takes depends on its client. For what is
+// no probe it does nothing.
+func (b *Breaker) Loosen(t Ticket, now time.Time) {
+	if t.probe == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	if t.generation == b.generation {
+		b.loosen(t, b.ns(now))
+	}
+}
+
+func (b *Breaker) loosen(t Ticket, at int64) {
+	room := b.hasLoosePlace(at)
+	for i := range b.probes {
+		if p := &b.probes[i]; p.number == t.probe && !p.loose {
+			p.loose = room // otherwise its place is another one's after the same time
+			p.at = at - max(0, int64(b.settings.ProbeTime-looseTime))
+		}
+	}
+}
+
+// hasLoosePlace is hasPlace for AdmitLoose.
+func (b *Breaker) hasLoosePlace(at int64) bool {
+	b.expire(at)
+	n := 0
+	for i := range b.probes {
+		if b.probes[i].loose {
+			n++
+		}
+	}
+	return n < b.settings.Probes
+}
+
+// expire takes the places of probes that have told nothing for too long.
+func (b *Breaker) expire(at int64) {
+	b.probes = slices.DeleteFunc(b.probes, func(p probe) bool { return at-p.at >= int64(b.settings.ProbeTime) })
 }
 
 // Ready tells whether Admit might let a request through now. It takes no probe's place.
@@ -152,13 +217,18 @@ func (b *Breaker) readyLocked(now time.Time) bool {
 func (b *Breaker) hasPlace(at int64) bool {
 	s := &b.settings
 	free := func() bool {
-		out := len(b.probes)
+		out := 0
+		for i := range b.probes {
+			if !b.probes[i].loose {
+				out++
+			}
+		}
 		return out < s.Probes && out+b.successes < max(s.Probes, s.Successes)
 	}
 	if free() {
 		return true
 	}
-	b.probes = slices.DeleteFunc(b.probes, func(p probe) bool { return at-p.at >= int64(s.ProbeTime) })
+	b.expire(at)
 	return free()
 }
 

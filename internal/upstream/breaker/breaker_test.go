@@ -602,3 +602,61 @@ func TestTexts(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Probes whose clients say how long they are under way have places of their own, for a
+// second: they keep nobody from finding out how the service is.
+func TestLooseProbes(t *testing.T) {
+	d := newDesk(t, Settings{ConsecutiveFailures: 1, OpenFor: 30 * time.Second, OpenMost: 30 * time.Second, Probes: 2, Successes: 2})
+	loose := func(want bool) Ticket {
+		t.Helper()
+		got, ok := d.AdmitLoose(d.now)
+		if ok != want {
+			t.Fatalf("a loose probe: %v, want %v", ok, want)
+		}
+		return got
+	}
+	d.does("f")
+	loose(false)
+	d.sleep(30 * time.Second)
+	first := loose(true)
+	loose(true)
+	loose(false)
+	one, two := d.admit(), d.admit()
+	d.refuses()
+	d.Loosen(one, d.now) // there is no place, so it keeps its own for a second
+	d.refuses()
+	d.sleep(time.Second - 1)
+	d.refuses()
+	loose(false)
+	d.sleep(1)
+	late := loose(true) // those before have had their second
+	d.Loosen(two, d.now)
+	d.admit()
+	d.admit()
+	d.refuses()
+	d.end(first, Success, 0) // late, and still counted
+	d.end(late, Success, 0)
+	if d.state() != Closed {
+		t.Errorf("%+v", d.Status(d.now))
+	}
+	d.Loosen(two, d.now)
+	d.Loosen(Ticket{}, d.now)
+	if _, ok := d.AdmitLoose(d.now); !ok {
+		t.Error("refused while closed")
+	}
+}
+
+// A loose probe that fails opens it, as any other.
+func TestLooseProbeFails(t *testing.T) {
+	d := newDesk(t, Settings{ConsecutiveFailures: 1, OpenFor: time.Second, OpenMost: time.Second, Probes: 1, Successes: 1})
+	d.does("f")
+	d.sleep(time.Second)
+	probe, ok := d.AdmitLoose(d.now)
+	if !ok || d.state() != HalfOpen {
+		t.Fatalf("%v, %+v", ok, d.Status(d.now))
+	}
+	d.end(probe, Failure, 0)
+	if d.state() != Open {
+		t.Errorf("%+v", d.Status(d.now))
+	}
+}

@@ -107,6 +107,19 @@ func (l *Limiter) Acquire(c Client, urgent bool) Verdict {
 	return l.wait(c, urgent)
 }
 
+// Try asks for a place, and waits for none. Release has to follow if there is one.
+func (l *Limiter) Try() bool {
+	for {
+		word := l.word.Load()
+		if word+1 > l.limit.Load() {
+			return false
+		}
+		if l.word.CompareAndSwap(word, word+1) {
+			return true
+		}
+	}
+}
+
 // Release gives a place back, and tells how long the service took, from the request to the
 // head of its answer.
 func (l *Limiter) Release(took time.Duration, o Outcome) {

@@ -358,3 +358,18 @@ func BenchmarkQueue(b *testing.B) {
 		}
 	})
 }
+
+// Try takes a place only when there is one, and never waits.
+func TestTry(t *testing.T) {
+	l := mustNew(t, Settings{Max: 2, Queue: 1, QueueTime: time.Hour})
+	if !l.Try() || !l.Try() || l.Try() {
+		t.Fatal("there are two places")
+	}
+	if st := l.State(); st.InFlight != 2 || st.Queued != 0 || st.Refused != 0 {
+		t.Errorf("%+v", st)
+	}
+	l.Release(0, Ignored)
+	if !l.Try() {
+		t.Error("a place was given back")
+	}
+}
