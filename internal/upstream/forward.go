@@ -33,6 +33,7 @@ type visit struct {
 	excused bool // a failure need not be the service's
 	muted   bool // how long the answer took says nothing: it came before the request's end
 	held    bool // a place among the requests in flight
+	failed  bool // a try has, and another one was to follow
 	tried   [maxTried]*balance.Node
 	ntried  int
 	retries int
@@ -198,6 +199,9 @@ func (t *target) try(x *exchange.Exchange, k *visit, fresh bool, h *hedger) (*co
 		k.attempt.End()
 		return nil, out
 	}
+	if k.retries > 0 { // to connect has taken its time too
+		left = max(t.service.responseTimeout(x)-(x.Elapsed()-k.began), time.Millisecond)
+	}
 	c.attempt, c.response = k.attempt, t.service.patience(x, k, left)
 	h.sends(c)
 	return c, c.roundTrip(x)
@@ -296,7 +300,7 @@ func (s *Service) pause(x *exchange.Exchange, k *visit, out outcome) (time.Durat
 func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) *exchange.Reason {
 	now, o := x.Now.Add(k.done), balance.Ignored
 	if !out.excused && k.s.rules.failures.has(out.reason, x.Status, false) {
-		o = balance.Failed
+		o, k.failed = balance.Failed, true
 	}
 	k.s.balancer.Record(k.attempt, o, 0, now)
 	k.avoid(k.t)
@@ -362,12 +366,15 @@ func wait(x *exchange.Exchange, d time.Duration) bool {
 // took that came before the request's end. late tells that the answer's head had come.
 func (k *visit) settle(x *exchange.Exchange, r *exchange.Reason, end time.Duration, late bool) {
 	s, now := k.s, x.Now.Add(end)
-	took := k.done - k.sent // to the answer's head, as the caller saw it
-	its := took - k.lag     // as the target did
+	took := k.done - k.sent // of the last try and its hedge, to the answer's head
+	its := took - k.lag     // of the target that answered
 	s.stats.record(r, x.Status, now)
 	o := s.judge(r, x.Status, late)
-	if k.excused && o == breaker.Failure {
+	switch {
+	case k.excused && o == breaker.Failure:
 		o = breaker.Ignored
+	case k.failed && r == exchange.ServiceOverloaded: // there was no place for the next try
+		o = breaker.Failure
 	}
 	switch {
 	case k.muted:

@@ -391,3 +391,32 @@ func TestPausesHoldNoPlace(t *testing.T) {
 	}
 	(<-c).whole()
 }
+
+// A request that found no place for its next try is a failure of the service: its first try was.
+func TestNoPlaceForTheNextTry(t *testing.T) {
+	hold := make(chan struct{})
+	var asked atomic.Int32
+	f := service(t, origin(t, func(p *peer) {
+		for head := p.head(); head != ""; head = p.head() {
+			if strings.HasPrefix(head, "GET /busy") {
+				p.send(strings.Replace(busy, "Content", "Retry-After: 1\nContent", 1))
+				continue
+			}
+			asked.Add(1)
+			<-hold
+			p.send(ok)
+		}
+	}), standard, func(s *setup) {
+		s.conf.Retries.On = config.StringList{"503"}
+		s.conf.Concurrency = config.Concurrency{Max: 1, QueueTime: ms(100), Least: 1}
+		s.conf.Breaker.ConsecutiveFailures = 1
+	})
+	first := f.begin(f.exchange("GET", "/busy"))
+	eventually(t, "it pauses", func() bool { return f.Stats().Retries == 1 && f.Stats().InFlight == 0 })
+	second := f.begin(f.exchange("GET", "/"))
+	eventually(t, "the place is taken", func() bool { return asked.Load() == 1 })
+	f.want(receive(t, first).whole(), "service_overloaded")
+	f.want(f.state(), "OPEN")
+	close(hold)
+	f.want(receive(t, second).whole(), "200 ok")
+}
