@@ -59,6 +59,11 @@ func TestServicesText(t *testing.T) {
 	if got := servicesText(&page); got != servicesShown {
 		t.Errorf("got\n%s\nwant\n%s", got, servicesShown)
 	}
+	page.Services[3].Panic = true
+	const panics = "                          too few targets are well: all are used (panic)\n"
+	if got := servicesText(&page); got != servicesShown+panics {
+		t.Errorf("got\n%s\nwant at the end\n%s", got, panics)
+	}
 	page = admin.ServicesPage{Services: page.Services[:1], Mirrors: []admin.MirrorPage{{Route: "orders", Service: "next\x1b", Sent: 10, Failed: 2, LeftOut: 3, Unfit: 4, InFlight: 1}}}
 	if got, want := servicesText(&page), "copies of orders for next\uFFFD: 10 sent, 2 of them failed, 1 in flight; 3 left out because too many were, 4 can't be copied\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got\n%s\nwant at its end\n%s", got, want)
@@ -102,6 +107,9 @@ func TestServicesWords(t *testing.T) {
 		{admin.TargetPage{State: "ejected", Cause: "slow", Until: gone}, "ejected: slow"},
 		{admin.TargetPage{State: "down", Checked: gone}, "down; checked 1s ago"},
 		{admin.TargetPage{State: "down", Cause: "c"}, "down: c"},
+		{admin.TargetPage{State: "down", Cause: "c", Note: "n"}, "down: c; n"},
+		{admin.TargetPage{State: "up", Note: "n"}, "n"},
+		{admin.TargetPage{State: "unknown", Cause: "can't be looked up: no such host"}, "can't be looked up: no such host"},
 	} {
 		if got := words.targetWords(&tt.target); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.target, got, tt.want)
