@@ -110,7 +110,7 @@ func (p Process) setBreaker(ctx context.Context, f *breakerFlags, file string) (
 		return "", err
 	}
 	if len(told.Services) != 1 || told.Services[0].Breaker == nil {
-		return "", fmt.Errorf("it is not certain that anything was changed: %s gives no answer of a gateway", page.url)
+		return "", fmt.Errorf("it is not certain that anything was changed: %w", page.noAnswer())
 	}
 	return breakerText(&told.Services[0], told.Store, page.url, time.Now()), nil
 }

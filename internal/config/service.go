@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -245,8 +246,10 @@ func (s *Share) UnmarshalText(text []byte) error {
 	switch {
 	case err != nil || strings.ContainsAny(number, "+-xXpPiInN"):
 		return errors.New("write a number and a percent sign, such as 5%")
+	case !percent && v > 0 && v <= 1:
+		return fmt.Errorf("write %s (or %s%% if you mean that)", Share(v), number)
 	case !percent:
-		return errors.New("write it with a percent sign: " + number + "%")
+		return errors.New("write " + number + "%")
 	}
 	*s = Share(v / 100)
 	return nil
