@@ -142,9 +142,9 @@ func followers(b *admin.BreakerPage, store *admin.StorePage) string {
 	case !b.Shared || store == nil:
 		return ""
 	case store.Name == memory.Name:
-		return " alone, though it is shared: there is no store that others have too"
+		return " alone (it is shared, but there is no store that others have too)"
 	case store.State == admin.StoreLost:
-		return " alone: its store is lost, and others follow when it is back"
+		return " alone (its store is lost; others follow when it is back)"
 	}
 	return " and all that share its store"
 }

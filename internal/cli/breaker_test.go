@@ -120,8 +120,8 @@ func TestBreakerFollowers(t *testing.T) {
 		want   string
 	}{
 		{true, &admin.StorePage{Name: "redis", State: admin.StoreConnected}, "by the gateway at URL and all that share its store: "},
-		{true, &admin.StorePage{Name: "redis", State: admin.StoreLost}, "by the gateway at URL alone: its store is lost, and others follow when it is back: "},
-		{true, &admin.StorePage{Name: "memory", State: admin.StoreConnected}, "by the gateway at URL alone, though it is shared: there is no store that others have too: "},
+		{true, &admin.StorePage{Name: "redis", State: admin.StoreLost}, "by the gateway at URL alone (its store is lost; others follow when it is back): "},
+		{true, &admin.StorePage{Name: "memory", State: admin.StoreConnected}, "by the gateway at URL alone (it is shared, but there is no store that others have too): "},
 		{true, nil, "by the gateway at URL: "},
 		{false, &admin.StorePage{Name: "redis", State: admin.StoreLost}, "by the gateway at URL: "},
 	} {
