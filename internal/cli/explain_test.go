@@ -142,7 +142,9 @@ services:
     hedge: {after: 20ms, percentile: 95}
     concurrency: {max: 200}
     breaker: {mode: observe, failure_ratio: 0%}
+  other: {targets: ["http://127.0.0.1:3"], breaker: {mode: off}}
 routes:
+  - {name: other, path: /other, auth: none, service: other}
   - {name: one, path: "/app/{id}", auth: none, service: app}
   - {name: all, path: "/all", auth: none, service: app}
   - {name: app, path: "/hi", auth: none, policies: {respond: {text: hello}}}
@@ -157,6 +159,7 @@ routes:
 		{[]string{"/app/7"}, breaker + same + "which this request has; sticky by the cookie s, which this request does not have\n"},
 		{[]string{"/all", "-H", "Cookie: a=b; s=secret"}, breaker + same + "of which this request has nothing, so by least_requests; sticky by the cookie s, which this request has\n"},
 		{[]string{"/all", "-H", "X-Tenant: secret"}, breaker + same + "which this request has; sticky by"},
+		{[]string{"/other"}, "guards     no breaker\n"},
 		{[]string{"/hi"}, ""},
 		{[]string{"/nowhere"}, ""},
 	} {
