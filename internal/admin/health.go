@@ -66,7 +66,7 @@ type healthPage struct {
 	Uptime       int64                  `json:"uptime"`
 	Timestamp    string                 `json:"timestamp"`
 	Dependencies map[string]string      `json:"dependencies"`
-	Store        *storePage             `json:"store,omitempty"`
+	Store        *StorePage             `json:"store,omitempty"`
 	Services     map[string]servicePage `json:"services,omitempty"`
 	Issuers      map[string]issuerPage  `json:"issuers,omitempty"`
 	Limits       *limitCounts           `json:"limits,omitempty"`
@@ -82,6 +82,7 @@ type healthPage struct {
 type servicePage struct {
 	Targets []string `json:"targets"`
 	ServiceFigures
+	Panic        bool         `json:"panic,omitempty"`
 	TargetStates []TargetPage `json:"targetStates"`
 }
 
@@ -94,16 +95,23 @@ type circuitPage struct {
 	LastSuccessTime *string `json:"lastSuccessTime"`
 }
 
-type storePage struct {
-	Name  string `json:"name"`
-	State string `json:"state"` // connected or lost
+// StorePage tells how shared state is.
+type StorePage struct {
+	Name  string `json:"name"`  // such as memory
+	State string `json:"state"` // StoreConnected or StoreLost
 	Since string `json:"since"`
 }
 
-func showStore(s StoreState) storePage {
-	p := storePage{Name: s.Name, State: "connected", Since: stamp(s.Since)}
+// What a store can be.
+const (
+	StoreConnected = "connected"
+	StoreLost      = "lost"
+)
+
+func showStore(s StoreState) StorePage {
+	p := StorePage{Name: s.Name, State: StoreConnected, Since: stamp(s.Since)}
 	if s.Lost {
-		p.State = "lost"
+		p.State = StoreLost
 	}
 	return p
 }
@@ -180,12 +188,13 @@ func (s *breakerSummary) add(b *BreakerPage) {
 	}
 }
 
-// verdict is the page's status, in words and as a number.
-func (s *breakerSummary) verdict() (word string, status int) {
+// verdict is the page's status, in words and as a number. A gateway that sheds serves less
+// than it should, and to take it away would leave more to the others.
+func (s *breakerSummary) verdict(sheds bool) (word string, status int) {
 	switch {
 	case s.Open > 0:
 		return "degraded", http.StatusServiceUnavailable
-	case s.HalfOpen > 0:
+	case s.HalfOpen > 0 || sheds:
 		return "warning", http.StatusOK
 	}
 	return "healthy", http.StatusOK
@@ -216,17 +225,18 @@ func (h *Health) Ready(x *exchange.Exchange) {
 
 // Detailed answers with what is known about each service and its breaker, how the keys of
 // issuers are, what limits have let pass, and what has been refused. It answers 503 while a
-// breaker is open.
+// breaker is open, and warns while one is half open or the gateway has too much to do.
 func (h *Health) Detailed(x *exchange.Exchange) {
 	services, circuits, sum := showHealth(h.State.Services())
-	word, status := sum.verdict()
+	load := h.State.Overload()
+	word, status := sum.verdict(load.Share > 0)
 	p, store := h.page(word), showStore(h.State.Store())
 	p.Store = &store
 	p.Services, p.Breakers, p.Summary = services, circuits, sum
 	p.Issuers = showKeys(h.State.Keys())
 	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Limits = showLimits(h.State.Limits())
-	p.Overload = showOverload(h.State.Overload())
+	p.Overload = showOverload(load)
 	reply(x, status, p)
 }
 
@@ -256,7 +266,7 @@ func showHealth(all []Service) (map[string]servicePage, map[string]circuitPage, 
 	for _, s := range all {
 		st := s.Stats()
 		services[s.Name()] = servicePage{
-			Targets: append([]string{}, s.Targets()...), ServiceFigures: figures(&st), TargetStates: showTargets(st.Targets),
+			Targets: append([]string{}, s.Targets()...), ServiceFigures: figures(&st), Panic: st.Panics, TargetStates: showTargets(st.Targets),
 		}
 		if st.Breaker != nil {
 			c := showCircuit(&st)

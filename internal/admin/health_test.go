@@ -283,4 +283,21 @@ func TestOverloadIsShown(t *testing.T) {
 	if !reflect.DeepEqual(page["overload"], want) {
 		t.Errorf("got %v, want %v", page["overload"], want)
 	}
+	// It is a warning while requests are refused, and no more than that; an open breaker is.
+	for _, tt := range []struct {
+		share  float64
+		state  string
+		code   int
+		status string
+	}{{0.3, stateClosed, 200, "warning"}, {0.001, stateClosed, 200, "warning"}, {0, stateClosed, 200, "healthy"}, {0.3, stateHalfOpen, 200, "warning"}, {0.3, stateOpen, 503, "degraded"}} {
+		s.load.Share, s.services = tt.share, []Service{with("s", tt.state, "enforce")}
+		if code, page := ask(t, health(s).Detailed); code != tt.code || page["status"] != tt.status {
+			t.Errorf("%+v: %d %v", tt, code, page["status"])
+		}
+		for name, p := range map[string]func(*exchange.Exchange){"live": health(s).Live, "ready": health(s).Ready} {
+			if code, page := ask(t, p); code != 200 || page["status"] == "warning" {
+				t.Errorf("%s: %d %v", name, code, page["status"])
+			}
+		}
+	}
 }

@@ -31,7 +31,7 @@ type revocationsPage struct {
 	Entries map[revocation.Kind]int `json:"entries"`
 	// Pending is how many entries the store does not have yet.
 	Pending int       `json:"pending"`
-	Store   storePage `json:"store"`
+	Store   StorePage `json:"store"`
 }
 
 type revokedPage struct {

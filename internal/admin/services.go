@@ -59,6 +59,9 @@ type Services struct {
 type ServicesPage struct {
 	// Timestamp is the moment at which all of it was so, by the gateway's clock.
 	Timestamp string `json:"timestamp"`
+	// Store is what breakers that are shared are shared by. With the one in memory, or while
+	// it is lost, each node goes on alone.
+	Store *StorePage `json:"store,omitempty"`
 	// Services are those of the configuration, in its order.
 	Services []ServicePage `json:"services"`
 	// Mirrors are the routes whose requests are copied. It is left out where there are none.
@@ -83,6 +86,8 @@ type ServicePage struct {
 	// Breaker is null where there is none.
 	Breaker *BreakerPage `json:"breaker"`
 	ServiceFigures
+	// Panic tells that too few targets are well, so that all are used.
+	Panic   bool         `json:"panic,omitempty"`
 	Targets []TargetPage `json:"targets"`
 }
 
@@ -144,10 +149,12 @@ func (b *BreakerPage) Observes() bool { return b.Mode == "observe" }
 // TargetPage is one target.
 type TargetPage struct {
 	Name  string `json:"name"`
-	State string `json:"state"` // up, down, ejected, warming or draining
-	// Cause says why it is down or ejected, Until when an ejection ends.
-	Cause    string `json:"cause,omitempty"`
-	Until    string `json:"until,omitempty"`
+	State string `json:"state"` // up, down, ejected, warming, draining or unknown
+	// Cause says why it is down, ejected or unknown, Until when an ejection ends.
+	Cause string `json:"cause,omitempty"`
+	Until string `json:"until,omitempty"`
+	// Note says that its name could not be looked up the last time.
+	Note     string `json:"note,omitempty"`
 	Weight   int    `json:"weight"`
 	InFlight int    `json:"inFlight"`
 	Failures int    `json:"failures"` // in a row
@@ -184,7 +191,7 @@ func (s *Services) show(x *exchange.Exchange) {
 		services = []Service{one}
 		mirrors = slices.DeleteFunc(mirrors, func(m MirrorPage) bool { return m.Service != name })
 	}
-	page := showServices(services)
+	page := s.page(services)
 	page.Mirrors = mirrors
 	reply(x, http.StatusOK, page)
 }
@@ -237,7 +244,7 @@ func (s *Services) change(x *exchange.Exchange) {
 		return
 	}
 	s.tell(x, asked, until)
-	reply(x, http.StatusOK, showServices([]Service{one}))
+	reply(x, http.StatusOK, s.page([]Service{one}))
 }
 
 func refuseHold(x *exchange.Exchange, err error) {
@@ -288,21 +295,23 @@ func ReadHoldTime(to, text string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// tell writes one line for each change into the log.
+// tell writes one line for each act into the log, whether or not it has changed anything. It
+// is a warning: whoever looks for why a service is not called has to find it.
 func (s *Services) tell(x *exchange.Exchange, asked hold, until time.Time) {
 	attrs := append(by(x), "service", asked.service, "breaker", asked.to)
 	if !until.IsZero() {
 		attrs = append(attrs, "until", until.UTC())
 	}
-	s.Log.Info("breaker set by hand", attrs...)
+	s.Log.Warn("breaker set by hand", attrs...)
 }
 
-func showServices(services []Service) ServicesPage {
-	page := ServicesPage{Timestamp: stamp(time.Now()), Services: []ServicePage{}}
-	for _, s := range services {
-		st := s.Stats()
+func (s *Services) page(services []Service) ServicesPage {
+	store := showStore(s.State.Store())
+	page := ServicesPage{Timestamp: stamp(time.Now()), Store: &store, Services: []ServicePage{}}
+	for _, one := range services {
+		st := one.Stats()
 		page.Services = append(page.Services, ServicePage{
-			Name: s.Name(), Breaker: showBreaker(st.Breaker), ServiceFigures: figures(&st), Targets: showTargets(st.Targets),
+			Name: one.Name(), Breaker: showBreaker(st.Breaker), ServiceFigures: figures(&st), Panic: st.Panics, Targets: showTargets(st.Targets),
 		})
 	}
 	return page
@@ -351,7 +360,7 @@ func showTargets(targets []upstream.TargetStats) []TargetPage {
 	for i := range targets {
 		t := &targets[i]
 		pages = append(pages, TargetPage{
-			Name: t.Name, State: t.State, Cause: t.Cause, Until: stamp(t.Until), Weight: t.Weight, InFlight: t.InFlight,
+			Name: t.Name, State: t.State, Cause: t.Cause, Until: stamp(t.Until), Note: t.Note, Weight: t.Weight, InFlight: t.InFlight,
 			Failures: t.Failures, Latency: latency(t.P50, t.P99, t.Recent), Checked: stamp(t.Checked),
 		})
 	}

@@ -228,6 +228,35 @@ func TestServicesAreShown(t *testing.T) {
 	}
 }
 
+// Panic is shown where it is, and so is what is known of names and of the store.
+func TestPanicIsShown(t *testing.T) {
+	f := &fake{name: "s", stats: upstream.Stats{Panics: true, Targets: []upstream.TargetStats{
+		{Name: "a.test:80", State: "unknown", Cause: "can't be looked up: no such host", Weight: 1},
+		{Name: "b.test:80", State: "up", Note: "a look-up of its name has failed: i/o timeout", Weight: 1},
+	}}}
+	const targets = `[{"name": "a.test:80", "state": "unknown", "cause": "can't be looked up: no such host", "weight": 1, "inFlight": 0, "failures": 0, "recent": 0},
+		{"name": "b.test:80", "state": "up", "note": "a look-up of its name has failed: i/o timeout", "weight": 1, "inFlight": 0, "failures": 0, "recent": 0}]`
+	_, page := ask(t, health(&state{ready: true, services: []Service{f}}).Detailed)
+	one := page["services"].(map[string]any)["s"].(map[string]any)
+	sameJSON(t, one["panic"], "true")
+	sameJSON(t, one["targetStates"], targets)
+	s, _ := servicesOf(f)
+	s.State.(*state).store = StoreState{Name: "redis", Lost: true, Since: some}
+	_, page = ask(t, func(x *exchange.Exchange) { x.Method = "GET"; s.Serve(x) })
+	one = page["services"].([]any)[0].(map[string]any)
+	sameJSON(t, one["panic"], "true")
+	sameJSON(t, one["targets"], targets)
+	sameJSON(t, page["store"], `{"name": "redis", "state": "lost", "since": "`+someISO+`"}`)
+	x := s.request("POST", "service=s&breaker=open", asJSON)
+	if x.Reason != exchange.NoBreaker {
+		t.Errorf("%v", x.Reason)
+	}
+	f.stats.Breaker = &upstream.BreakerStats{State: stateClosed}
+	if page := pageOf[ServicesPage](t, s.request("POST", "service=s&breaker=open", asJSON)); page.Store == nil || page.Store.State != StoreLost {
+		t.Errorf("the answer to a change: %+v", page.Store)
+	}
+}
+
 const asJSON = "application/json"
 
 // What is not understood changes nothing. Neither log nor answer repeat what may be a
@@ -350,11 +379,11 @@ func TestBreakerIsSet(t *testing.T) {
 			t.Errorf("%s: until %v", tt.query, f.until)
 		}
 		var line struct {
-			Msg, By, Service, Breaker string
-			RequestID                 string `json:"request_id"`
-			Until                     *time.Time
+			Msg, By, Service, Breaker, Level string
+			RequestID                        string `json:"request_id"`
+			Until                            *time.Time
 		}
-		if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Msg != "breaker set by hand" || line.By != "the-admin" || line.RequestID != "the-request" ||
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Msg != "breaker set by hand" || line.Level != "WARN" || line.By != "the-admin" || line.RequestID != "the-request" ||
 			line.Service != "tickets" || line.Breaker != tt.to || (line.Until == nil) != (tt.held == 0) {
 			t.Errorf("%s: %v, the log says %s", tt.query, err, log)
 		}

@@ -57,6 +57,7 @@ type Walker struct {
 	here      *memory.Store // holds nothing: the meter only looks
 	meter     *meter.Meter
 	shared    store.Store // nil unless ShowStore has opened it
+	guards    []string    // of the service that the last request would go to
 }
 
 // NewWalker loads and compiles a configuration as Check does. Close has to
@@ -143,15 +144,20 @@ func (w *Walker) Walk(r Request) (*gateway.Walk, error) {
 	if err != nil {
 		return nil, err
 	}
-	core := &walkCore{gateway: w.gateway}
+	core := &walkCore{gateway: w.gateway, services: w.snap.Services()}
 	engine := http1.New(l.Listener, http1.Deps{Core: core, Buffers: &w.buffers, Exchanges: &w.exchanges, Sweeper: w.sweeper, Log: w.log})
 	conn := &memoryConn{in: bytes.NewReader(r.bytes(l)), local: localAddr(l), peer: net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.Peer, somePort))}
 	engine.ServeConn(conn, l.TLS != nil)
 	if core.walk == nil {
 		return nil, errors.New("the engine has read no request")
 	}
+	w.guards = core.guards
 	return core.walk, nil
 }
+
+// Guards says in words what guards the service that the request of the last Walk would go to,
+// as upstream.Service does, and nothing where it would go to none.
+func (w *Walker) Guards() []string { return w.guards }
 
 // somePort is what clients call from: which one makes no difference.
 const somePort = 50000
@@ -229,15 +235,23 @@ func localAddr(l snapshot.Listener) net.Addr {
 
 // walkCore is what the engine takes for the gateway.
 type walkCore struct {
-	gateway *gateway.Gateway
-	walk    *gateway.Walk // of the first request
+	gateway  *gateway.Gateway
+	services []*upstream.Service
+	walk     *gateway.Walk // of the first request
+	guards   []string
 }
 
 // Serve implements engine.Core.
 func (c *walkCore) Serve(x *exchange.Exchange) {
 	walk := c.gateway.Walk(x)
-	if c.walk == nil {
-		c.walk = walk
+	if c.walk != nil {
+		return
+	}
+	c.walk = walk
+	for _, s := range c.services {
+		if walk.Sent != nil && walk.Refusal == nil && s.Name() == walk.Answers.Name {
+			c.guards = s.Guards(x)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"yett/internal/admin"
+	"yett/internal/store/memory"
 )
 
 // breakerFlags are the words of the command line.
@@ -109,19 +110,16 @@ func (p Process) setBreaker(ctx context.Context, f *breakerFlags, file string) (
 		return "", err
 	}
 	if len(told.Services) != 1 || told.Services[0].Breaker == nil {
-		return "", fmt.Errorf("it is not certain that anything was changed: %s gives no answer of a gateway", page.url)
+		return "", fmt.Errorf("it is not certain that anything was changed: %w", page.noAnswer())
 	}
-	return breakerText(&told.Services[0], page.url, time.Now()), nil
+	return breakerText(&told.Services[0], told.Store, page.url, time.Now()), nil
 }
 
 // breakerText says in a sentence or two what is the case now, by the gateway at that
 // address.
-func breakerText(s *admin.ServicePage, at string, now time.Time) string {
+func breakerText(s *admin.ServicePage, store *admin.StorePage, at string, now time.Time) string {
 	b := s.Breaker
-	who := "by the gateway at " + at
-	if b.Shared {
-		who += " and all that share its store"
-	}
+	who := "by the gateway at " + at + followers(b, store)
 	if b.Held == "" {
 		return fmt.Sprintf("the breaker of %s is %s and goes by itself again, %s", s.Name, strings.ToLower(breakerState(b)), who)
 	}
@@ -135,6 +133,20 @@ func breakerText(s *admin.ServicePage, at string, now time.Time) string {
 		text += "requests are sent to it, whatever fails."
 	}
 	return text + fmt.Sprintf(" `yett breaker reset %s` ends it.", quote(s.Name))
+}
+
+// followers says who does the same as the gateway that was asked. store is nil where the
+// gateway is an older one, which does not tell.
+func followers(b *admin.BreakerPage, store *admin.StorePage) string {
+	switch {
+	case !b.Shared || store == nil:
+		return ""
+	case store.Name == memory.Name:
+		return " alone (it is shared, but there is no store that others have too)"
+	case store.State == admin.StoreLost:
+		return " alone (its store is lost; others follow when it is back)"
+	}
+	return " and all that share its store"
 }
 
 // heldUntil shows a time as people's clocks do, with the day when it is another one.

@@ -46,15 +46,17 @@ func (s *switchable) SetBreaker(to string, until time.Time, _ string) bool {
 type serving struct {
 	admin.State
 	services []admin.Service
+	store    admin.StoreState
 }
 
 func (s serving) Services() []admin.Service   { return s.services }
+func (s serving) Store() admin.StoreState     { return s.store }
 func (s serving) Mirrors() []admin.MirrorPage { return nil }
 
 // servicesServer serves the page itself, without a gateway around it.
 func servicesServer(t *testing.T, services ...admin.Service) *httptest.Server {
 	t.Helper()
-	page := &admin.Services{State: serving{services: services}, Log: slog.New(slog.DiscardHandler)}
+	page := &admin.Services{State: serving{services: services, store: admin.StoreState{Name: "redis"}}, Log: slog.New(slog.DiscardHandler)}
 	var pool exchange.Pool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -107,6 +109,26 @@ func TestBreakerAtThePage(t *testing.T) {
 	}
 	if got := call(t, nil, "services", "ticket", "--url", server.URL); got.code != exitFail || !strings.Contains(got.stderr, `nothing can be shown: `+server.URL+`: there is no service "ticket", did you mean "tickets"?`) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Others follow only where there is a store that is not lost.
+func TestBreakerFollowers(t *testing.T) {
+	for _, tt := range []struct {
+		shared bool
+		store  *admin.StorePage
+		want   string
+	}{
+		{true, &admin.StorePage{Name: "redis", State: admin.StoreConnected}, "by the gateway at URL and all that share its store: "},
+		{true, &admin.StorePage{Name: "redis", State: admin.StoreLost}, "by the gateway at URL alone (its store is lost; others follow when it is back): "},
+		{true, &admin.StorePage{Name: "memory", State: admin.StoreConnected}, "by the gateway at URL alone (it is shared, but there is no store that others have too): "},
+		{true, nil, "by the gateway at URL: "},
+		{false, &admin.StorePage{Name: "redis", State: admin.StoreLost}, "by the gateway at URL: "},
+	} {
+		s := &admin.ServicePage{Name: "app", Breaker: &admin.BreakerPage{State: "OPEN", Held: "open", Shared: tt.shared}}
+		if got := breakerText(s, tt.store, "URL", time.Now()); !strings.HasPrefix(got, "app is held open, "+tt.want+"every") {
+			t.Errorf("%+v: %q", tt, got)
+		}
 	}
 }
 

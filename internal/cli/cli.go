@@ -83,7 +83,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 	}
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
 		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
-	root.SetFlagErrorFunc(misuse)
+	root.SetFlagErrorFunc(misusedFlag)
 	strict(root)
 	return root
 }
@@ -105,6 +105,17 @@ type usage struct {
 
 func misuse(cmd *cobra.Command, err error) error {
 	return usage{error: err, help: fmt.Sprintf("Run '%s --help' to see how it is used.", cmd.CommandPath())}
+}
+
+// misusedFlag is what a flag that can't be read means. One that is behind a misspelt verb is
+// taken for a flag of the command above, and the verb is what is wrong.
+func misusedFlag(cmd *cobra.Command, err error) error {
+	if cmd.HasAvailableSubCommands() {
+		if wrong := knownVerb(cmd, cmd.Flags().Args()); wrong != nil {
+			err = wrong
+		}
+	}
+	return misuse(cmd, err)
 }
 
 // knownVerb is the check of a command that has others below it: a word that is

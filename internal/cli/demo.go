@@ -30,7 +30,8 @@ ends with Ctrl-C. Nothing is kept.
   AUTH_PORT, CRM_PORT, TICKETS_PORT    ports of the services
   JWT_SECRET                           key of their tokens; a new one when unset
   DEMO_PASSWORD                        password of the users
-  REDIS_HOST                           where state is kept, in memory when unset`,
+  REDIS_HOST                           where state is kept, in memory when unset
+  LOG_LEVEL                            debug, info, warn or error; warn when unset`,
 		Example: `  yett demo
   PORT=8080 yett demo
   yett demo --config examples/psa/yett.yaml`,
@@ -90,7 +91,7 @@ func (p Process) startPlatform() (platform *services.Platform, stop func() error
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg.Log = slog.New(slog.NewJSONHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	cfg.Log = slog.New(slog.NewJSONHandler(p.Stderr, &slog.HandlerOptions{Level: p.demoLevel()}))
 	ctx, cancel := context.WithCancel(context.Background())
 	platform, err = services.Run(ctx, cfg)
 	if err != nil {
@@ -103,9 +104,19 @@ func (p Process) startPlatform() (platform *services.Platform, stop func() error
 	return platform, func() error { cancel(); return platform.Wait() }, nil
 }
 
+// demoLevel is the least level of what the services log. That of LOG_LEVEL is checked with the
+// gateway's configuration.
+func (p Process) demoLevel() slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(p.getenv("LOG_LEVEL"))); err != nil {
+		return slog.LevelWarn
+	}
+	return l
+}
+
 // demoOptions are those of the gateway: the services are where they really
 // are, and the gateway's own log says no more than what is wrong, because the
-// commands to try are to be read.
+// commands to try are to be read, unless LOG_LEVEL says otherwise.
 func (p Process) demoOptions(file string, platform *services.Platform) app.Options {
 	o := p.options(file)
 	if file == "" {
@@ -118,7 +129,7 @@ func (p Process) demoOptions(file string, platform *services.Platform) app.Optio
 			"TICKETS_SERVICE_URL": "http://" + platform.TicketsAddr,
 		}),
 		p.Env,
-		config.MapEnv(map[string]string{"LOG_LEVEL": "warn"}))
+		config.MapEnv(map[string]string{"LOG_LEVEL": "warn"})) // the first that has one wins
 	o.Waiting = func(grace time.Duration) {
 		fmt.Fprintf(p.Stderr, "stopping: requests still run, at most %s; Ctrl-C again ends at once\n", config.Duration(grace))
 	}

@@ -114,6 +114,8 @@ type explanation struct {
 	// As says who the made-up caller is.
 	As    string   `json:"as,omitempty"`
 	Notes []string `json:"notes,omitempty"`
+	// Guards says what guards the service that answers, as it is configured.
+	Guards []string `json:"guards,omitempty"`
 	*gateway.Walk
 }
 
@@ -154,6 +156,7 @@ func (q *question) ask(ctx context.Context, o app.Options, method, url string) (
 	if e.Walk, err = w.Walk(access.WithToken(request, raw)); err != nil {
 		return nil, err
 	}
+	e.Guards = w.Guards()
 	e.note(w, url, q.listener)
 	e.noteLimits(w, lost)
 	return e, nil

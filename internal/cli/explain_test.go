@@ -62,6 +62,8 @@ route      one: any method, /app/{id}, auth none
            not all, /**: one is more specific
 caller     nobody whom the gateway knows
 answers    service app at 127.0.0.1:1, 127.0.0.1:2
+guards     breaker (enforce): opens after 5 failures in a row, or when 50% of 20 requests or more within 10s have failed, for 30s
+           1 further try for connect, reset, within 20% of the requests or 3 a second; balanced by least_requests
 is sent    GET /app/7?token=***&x=1 HTTP/1.1
            Host: 127.0.0.1:1
            X-Forwarded-For: 203.0.113.7, 10.0.0.2, 10.0.0.1
@@ -120,9 +122,53 @@ func TestExplainJSON(t *testing.T) {
 	if err := d.Decode(&e); err != nil {
 		t.Fatal(err, got)
 	}
+	if got := strings.Join(e.Guards, "; "); !strings.HasPrefix(got, "breaker (enforce): ") || !strings.HasSuffix(got, "balanced by least_requests") {
+		t.Errorf("guards: %q", e.Guards)
+	}
 	if e.Config != name || e.Route.Name != "one" || e.Sent.Line != "GET /app/7 HTTP/1.1" || e.Answers.Name != "app" || e.Request.Listener != "public" ||
 		len(e.Notes) != 1 || !strings.Contains(e.Notes[0], "https") {
 		t.Errorf("%+v", e)
+	}
+}
+
+// What guards the service is said with regard to the request, and only of a service.
+func TestExplainGuards(t *testing.T) {
+	name := file(t, `
+listeners: [{address: "127.0.0.1:3000"}]
+services:
+  app:
+    targets: ["http://127.0.0.1:1", "http://127.0.0.1:2"]
+    balance: {algorithm: hash, hash: [header.X-Tenant, path.id], sticky: {cookie: s, secret: 0123456789abcdef}}
+    hedge: {after: 20ms, percentile: 95}
+    concurrency: {max: 200}
+    breaker: {mode: observe, failure_ratio: 0%}
+  other: {targets: ["http://127.0.0.1:3"], breaker: {mode: off}}
+routes:
+  - {name: other, path: /other, auth: none, service: other}
+  - {name: one, path: "/app/{id}", auth: none, service: app}
+  - {name: all, path: "/all", auth: none, service: app}
+  - {name: app, path: "/hi", auth: none, policies: {respond: {text: hello}}}
+`)
+	const breaker = "guards     breaker (observe): opens after 5 failures in a row, for 30s\n"
+	const same = "           1 further try for connect, reset, within 20% of the requests or 3 a second; GET and HEAD hedged when later than 95 of 100 answers, and 20ms at least; " +
+		"at most 200 in flight, 100 wait for up to 100ms; balanced by hash of header.X-Tenant, path.id, "
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"/app/7"}, breaker + same + "which this request has; sticky by the cookie s, which this request does not have\n"},
+		{[]string{"/all", "-H", "Cookie: a=b; s=secret"}, breaker + same + "of which this request has nothing, so by least_requests; sticky by the cookie s, which this request has\n"},
+		{[]string{"/all", "-H", "X-Tenant: secret"}, breaker + same + "which this request has; sticky by"},
+		{[]string{"/other"}, "guards     no breaker\n"},
+		{[]string{"/hi"}, ""},
+		{[]string{"/nowhere"}, ""},
+	} {
+		got := call(t, nil, append([]string{"explain", "-c", name, "GET"}, tt.args...)...)
+		_, guards, _ := strings.Cut(got.stdout, "guards ")
+		guards, _, _ = strings.Cut(guards, "is sent")
+		if !strings.Contains(got.stdout, tt.want) || tt.want == "" && guards != "" || strings.Contains(guards, "secret") {
+			t.Errorf("%q: got\n%s%s\nwant\n%s", tt.args, got.stdout, got.stderr, tt.want)
+		}
 	}
 }
 

@@ -51,13 +51,19 @@ mirror     any method to crm-copy: 100%
 is sent    GET /beta HTTP/1.1
 `},
 	} {
-		tt.want = strings.ReplaceAll(tt.want, "NEXT", ofNext)
+		tt.want = strings.ReplaceAll(strings.Replace(tt.want, "\nsplit ", guardsText+"split ", 1), "NEXT", ofNext)
 		got := call(t, nil, "explain", "-c", name, tt.method, strings.ReplaceAll(tt.url, "NEXT", ofNext))
 		if got.code != exitOK || !strings.Contains(got.stdout, tt.want) {
 			t.Errorf("%s %s: got\n%s%s\nwant in it\n%s", tt.method, tt.url, got.stdout, got.stderr, tt.want)
 		}
 	}
 }
+
+// guardsText is what guards services without a word about it.
+const guardsText = `
+guards     breaker (enforce): opens after 5 failures in a row, or when 50% of 20 requests or more within 10s have failed, for 30s
+           1 further try for connect, reset, within 20% of the requests or 3 a second; balanced by least_requests
+`
 
 // ofNext is a value of the path whose callers get crm-next: the hash is the same everywhere.
 const ofNext = "33"

@@ -162,6 +162,11 @@ func (e *explanation) printAnswers(p *sheet) {
 	} else {
 		p.line("%s at %s", a, strings.Join(a.Targets, ", "))
 	}
+	if len(e.Guards) > 0 { // the breaker, and all else
+		p.under("guards")
+		p.line("%s", e.Guards[0])
+		p.line("%s", strings.Join(e.Guards[1:], "; "))
+	}
 	e.printSplit(p)
 	e.printMirror(p)
 	if e.Sent == nil {

@@ -23,6 +23,7 @@ type gatewayPage struct {
 	probe
 	endpoint string
 	tls      *tls.Config // nil to verify certificates as everybody does
+	flag     bool        // the address is that of --url
 }
 
 // pageFlags are the flags of verbs that ask a page.
@@ -47,7 +48,7 @@ func (f *pageFlags) token(p Process) {
 
 // named is the page of --url.
 func (f *pageFlags) named(endpoint string) gatewayPage {
-	return gatewayPage{probe: probe{url: f.url}, endpoint: endpoint}
+	return gatewayPage{probe: probe{url: f.url}, endpoint: endpoint, flag: true}
 }
 
 // findPage finds a page of a gateway with that configuration, on this machine. why says
@@ -157,7 +158,25 @@ func (g gatewayPage) refusedBy(status int, answer []byte, hadToken bool) error {
 	case status == http.StatusForbidden:
 		return fmt.Errorf("%s; the access token has to be of a caller whom the route's policy rbac lets pass", why)
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
-		return fmt.Errorf("%s; there is no endpoint %s", why, g.endpoint)
+		return fmt.Errorf("%s; there is no endpoint %s%s", why, g.endpoint, g.whichURL())
 	}
 	return fmt.Errorf("%s: %s", why, printable(told.Error.Message))
+}
+
+// noAnswer says that whoever answers is not the page.
+func (g gatewayPage) noAnswer() error {
+	return fmt.Errorf("%s gives no answer of a gateway%s", g.url, g.whichURL())
+}
+
+// whichURL says what --url has to be, if the page was named by it: often it is the gateway's
+// address, without the path.
+func (g gatewayPage) whichURL() string {
+	if !g.flag {
+		return ""
+	}
+	page := url.URL{Scheme: "http", Host: "localhost:3000", Path: "/internal/" + g.endpoint}
+	if u, err := url.Parse(g.url); err == nil && u.Host != "" && u.Path != page.Path {
+		page.Scheme, page.Host = u.Scheme, u.Host
+	}
+	return fmt.Sprintf("; --url is the address of the page itself, the path of the route that has the endpoint %s included, such as %s", g.endpoint, page.String())
 }

@@ -134,7 +134,7 @@ func (f *limitsFlags) ask(ctx context.Context, page gatewayPage) (string, error)
 	}
 	var told admin.LimitsPage
 	if err := json.Unmarshal(answer, &told); err != nil || told.Store.State == "" {
-		return "", fmt.Errorf("%s: %s gives no answer of a gateway", nothing, page.url)
+		return "", fmt.Errorf("%s: %w", nothing, page.noAnswer())
 	}
 	if f.json {
 		return indented(answer, f.watch)

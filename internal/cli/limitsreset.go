@@ -154,7 +154,7 @@ func (f *limitsFlags) askToReset(ctx context.Context, page gatewayPage, key stri
 	}
 	var told admin.ForgottenPage
 	if err := json.Unmarshal(answer, &told); err != nil || told.Store == "" || len(told.Forgotten) == 0 {
-		return "", fmt.Errorf("%s: %s gives no answer of a gateway", maybeNotAll, page.url)
+		return "", fmt.Errorf("%s: %w", maybeNotAll, page.noAnswer())
 	}
 	what := described(told.Forgotten)
 	switch told.Store {

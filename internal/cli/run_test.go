@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -49,6 +50,25 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{"gateway   http://localhost:", `"password":"it'\''s a \"secret\""}'`, "Ctrl-C stops everything"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("no %q in\n%s", want, stdout.String())
+		}
+	}
+}
+
+// The demo logs no more than what is wrong, unless it is told to.
+func TestDemoLogLevel(t *testing.T) {
+	for level, says := range map[string]bool{"info": true, "warn": false, "error": false} {
+		var stdout, stderr output
+		code := Main(cancelled(t), Process{
+			Args: []string{"demo"}, Stdout: &stdout, Stderr: &stderr,
+			Env: config.MapEnv(env{"PORT": "0", "AUTH_PORT": "0", "CRM_PORT": "0", "TICKETS_PORT": "0", "LOG_LEVEL": level}),
+		})
+		if said := strings.Contains(stderr.String(), `"msg":"listening"`); code != exitOK || said != says {
+			t.Errorf("%s: exit code %d, %q", level, code, stderr.String())
+		}
+	}
+	for level, want := range map[string]slog.Level{"": slog.LevelWarn, "loud": slog.LevelWarn, "debug": slog.LevelDebug, "error": slog.LevelError} {
+		if got := (Process{Env: config.MapEnv(env{"LOG_LEVEL": level})}).demoLevel(); got != want {
+			t.Errorf("%q: %v", level, got)
 		}
 	}
 }

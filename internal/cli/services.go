@@ -148,7 +148,7 @@ func (g gatewayPage) askServices(ctx context.Context, r pageRequest, means conse
 	}
 	told := new(admin.ServicesPage)
 	if err := json.Unmarshal(answer, told); err != nil || told.Services == nil {
-		return nil, nil, fmt.Errorf("%s: %s gives no answer of a gateway", means.unsure, g.url)
+		return nil, nil, fmt.Errorf("%s: %w", means.unsure, g.noAnswer())
 	}
 	return told, answer, nil
 }

@@ -59,6 +59,11 @@ func TestServicesText(t *testing.T) {
 	if got := servicesText(&page); got != servicesShown {
 		t.Errorf("got\n%s\nwant\n%s", got, servicesShown)
 	}
+	page.Services[3].Panic = true
+	const panics = "                          too few targets are well: all are used (panic)\n"
+	if got := servicesText(&page); got != servicesShown+panics {
+		t.Errorf("got\n%s\nwant at the end\n%s", got, panics)
+	}
 	page = admin.ServicesPage{Services: page.Services[:1], Mirrors: []admin.MirrorPage{{Route: "orders", Service: "next\x1b", Sent: 10, Failed: 2, LeftOut: 3, Unfit: 4, InFlight: 1}}}
 	if got, want := servicesText(&page), "copies of orders for next\uFFFD: 10 sent, 2 of them failed, 1 in flight; 3 left out because too many were, 4 can't be copied\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got\n%s\nwant at its end\n%s", got, want)
@@ -102,6 +107,9 @@ func TestServicesWords(t *testing.T) {
 		{admin.TargetPage{State: "ejected", Cause: "slow", Until: gone}, "ejected: slow"},
 		{admin.TargetPage{State: "down", Checked: gone}, "down; checked 1s ago"},
 		{admin.TargetPage{State: "down", Cause: "c"}, "down: c"},
+		{admin.TargetPage{State: "down", Cause: "c", Note: "n"}, "down: c; n"},
+		{admin.TargetPage{State: "up", Note: "n"}, "n"},
+		{admin.TargetPage{State: "unknown", Cause: "can't be looked up: no such host"}, "can't be looked up: no such host"},
 	} {
 		if got := words.targetWords(&tt.target); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.target, got, tt.want)
@@ -171,6 +179,30 @@ func TestServicesAtTheGateway(t *testing.T) {
 	}
 }
 
+// Whoever names the gateway instead of its page learns that, with an example at that gateway.
+func TestServicesAtAnotherURL(t *testing.T) {
+	for _, tt := range []struct {
+		path, answer string
+		status       int
+		args         []string
+		want         string
+	}{
+		{"", "<html>", 200, []string{"services"}, "yett: nothing can be shown: URL gives no answer of a gateway; --url is the address of the page itself, the path of the route that has the endpoint services included, such as URL/internal/services\n"},
+		{"/", `{}`, 404, []string{"services"}, "yett: nothing can be shown: URL/ answers 404 ; there is no endpoint services; --url is the address of the page itself, the path of the route that has the endpoint services included, such as URL/internal/services\n"},
+		{"/health", `{"status":"healthy"}`, 200, []string{"services"}, "such as URL/internal/services\n"},
+		{"/internal/services", `{}`, 404, []string{"services"}, "such as http://localhost:3000/internal/services\n"},
+		{"", `ok`, 200, []string{"breaker", "open", "app"}, "yett: it is not certain that anything was changed: URL gives no answer of a gateway; --url is the address of the page itself, the path of the route that has the endpoint services included, such as URL/internal/services\n"},
+		{"", `ok`, 200, []string{"limits"}, "has the endpoint limits included, such as URL/internal/limits\n"},
+	} {
+		server, _ := gatewayStub(t, tt.status, tt.answer)
+		server.Start()
+		got := call(t, nil, append(tt.args, "--url", server.URL+tt.path)...)
+		if want := strings.ReplaceAll(tt.want, "URL", server.URL); got.code != exitFail || !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("%q at %q: %+v, want %q", tt.args, tt.path, got, want)
+		}
+	}
+}
+
 func TestServicesJSON(t *testing.T) {
 	server, asked := gatewayStub(t, 200, servicesAnswer)
 	server.Start()
@@ -230,6 +262,12 @@ func TestServicesMisused(t *testing.T) {
 		{[]string{"services", "-c", file(t, small)}, exitFail, "only a running gateway knows how its services are, and no route of the gateway has the endpoint services for GET; add one with auth: required and a policy rbac, or name"},
 		{[]string{"services", "-c", file(t, wrong)}, exitFail, "1 problem; nobody was asked"},
 		{[]string{"breaker", "opne", "tickets"}, exitUsage, `did you mean "open"?`},
+		{[]string{"breaker", "opn", "tickets", "--url", "http://x/y"}, exitUsage, `yett: there is no command "opn"; did you mean "open"?`},
+		{[]string{"breaker", "opn", "tickets", "--for=10m"}, exitUsage, `yett: there is no command "opn"; did you mean "open"?`},
+		{[]string{"limits", "rest", "--bearer", "b"}, exitUsage, `yett: there is no command "rest"; did you mean "reset"?`},
+		{[]string{"servces", "--url", "http://x/y"}, exitUsage, `yett: there is no command "servces"; did you mean "services"?`},
+		{[]string{"breaker", "--nope"}, exitUsage, "yett: unknown flag: --nope"},
+		{[]string{"breaker", "open", "tickets", "--nope"}, exitUsage, "yett: unknown flag: --nope"},
 		{[]string{"breaker", "open"}, exitUsage, "name the service, as yett services shows it"},
 		{[]string{"breaker", "open", ""}, exitUsage, "name the service"},
 		{[]string{"breaker", "open", "auth", "tickets"}, exitUsage, "one breaker is switched at a time"},

@@ -81,6 +81,9 @@ func (t *servicesTable) service(s *admin.ServicePage) {
 	if words := t.breakerWords(s.Breaker); words != "" {
 		t.rows = append(t.rows, []string{"", words})
 	}
+	if s.Panic {
+		t.rows = append(t.rows, []string{"", "too few targets are well: all are used (panic)"})
+	}
 }
 
 func (t *servicesTable) target(p *admin.TargetPage) {
@@ -172,8 +175,16 @@ func (t *servicesTable) breakerStory(b *admin.BreakerPage) string {
 	return inARow(b.Failures)
 }
 
-// targetWords says why a target is not used, and until when.
+// targetWords says why a target is not used, and until when, and whether its name is in doubt.
 func (t *servicesTable) targetWords(p *admin.TargetPage) string {
+	words := t.targetStory(p)
+	if words == "" || p.Note == "" {
+		return words + p.Note
+	}
+	return words + "; " + p.Note
+}
+
+func (t *servicesTable) targetStory(p *admin.TargetPage) string {
 	switch p.State {
 	case "ejected":
 		return withCause("ejected"+t.left(p.Until), p.Cause)
@@ -183,6 +194,8 @@ func (t *servicesTable) targetWords(p *admin.TargetPage) string {
 			text += "; checked " + rounded(ago) + " ago"
 		}
 		return text
+	case "unknown":
+		return p.Cause
 	case "warming":
 		return "gets a growing share since its return"
 	case "draining":
@@ -293,7 +306,7 @@ func paintState(state string) string {
 	switch state {
 	case "OPEN", "down", "ejected":
 		return red + state + normal
-	case "HALF OPEN", "warming", "draining":
+	case "HALF OPEN", "warming", "draining", "unknown":
 		return yellow + state + normal
 	}
 	return state

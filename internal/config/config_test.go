@@ -344,3 +344,20 @@ func TestMinimal(t *testing.T) {
 		t.Error("the example does not fit on a line")
 	}
 }
+
+// Tools that write YAML 1.1 quote on and off, which are booleans there: that is the same.
+func TestQuotedOnAndOff(t *testing.T) {
+	c, err := Parse("yett.yaml", []byte(`
+listeners: [{address: ":0"}]
+policies: {cors: "off"}
+services:
+  a: {targets: ["http://a:1"], breaker: {"mode": "off"}, "retries": {"on": ["connect"]}}
+routes: [{name: a, path: /, auth: none, service: a}]
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := c.Services.Get("a"); a.Breaker.Mode != "off" || len(a.Retries.On) != 1 || a.Retries.On[0] != "connect" {
+		t.Errorf("%+v", a)
+	}
+}

@@ -92,14 +92,14 @@ func (d *decoder) plain(e *element, path string, v reflect.Value, r rules) {
 
 func (d *decoder) structure(e *element, path string, v reflect.Value) {
 	if e.kind != mapping {
-		d.mismatch(e, path, "a mapping", "")
+		d.mismatch(e, path, "a mapping", offHint(e, v.Type()))
 		return
 	}
 	fields := fieldsOf(v.Type())
 	for _, f := range e.fields {
 		i := slices.IndexFunc(fields, func(info fieldInfo) bool { return info.name == f.name })
 		if i < 0 {
-			d.add(f.at, path, fmt.Sprintf("unknown key %q", clip(f.name)), problem.DidYouMean(f.name, names(fields)))
+			d.add(f.at, path, fmt.Sprintf("unknown key %q", clip(f.name)), keyHint(f.name, names(fields)))
 			continue
 		}
 		d.field(f.value, join(path, f.name), v.Field(fields[i].index), fields[i])
@@ -109,6 +109,47 @@ func (d *decoder) structure(e *element, path string, v reflect.Value) {
 			d.add(place{}, path, fmt.Sprintf("missing key %q%s", info.name, gist(info)), missingHint(info))
 		}
 	}
+}
+
+// offHint helps where something is switched off as a policy is, and has a mode for that.
+func offHint(e *element, t reflect.Type) string {
+	if e.kind != word || e.secret != "" || e.text != "off" && e.text != "false" {
+		return ""
+	}
+	for _, f := range fieldsOf(t) {
+		if f.name == "mode" && slices.Contains(f.rules.enum, "off") {
+			return "write {mode: off}"
+		}
+	}
+	return ""
+}
+
+// otherWords are what other gateways call some keys, where no slip of the keyboard leads to
+// ours.
+var otherWords = map[string][]string{
+	"retry":             {"retries"},
+	"hedging":           {"hedge"},
+	"circuit_breaker":   {"breaker"},
+	"circuit_breakers":  {"breaker", "concurrency"}, // for some they are bounds of requests
+	"health_check":      {"health"},
+	"health_checks":     {"health"},
+	"outlier_detection": {"ejection"},
+	"load_balancing":    {"balance"},
+	"max_requests":      {"concurrency"},
+}
+
+// keyHint says what may be meant by a key that is unknown among these.
+func keyHint(name string, known []string) string {
+	var meant []string
+	for _, key := range otherWords[name] {
+		if slices.Contains(known, key) {
+			meant = append(meant, strconv.Quote(key))
+		}
+	}
+	if len(meant) > 0 {
+		return "did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return problem.DidYouMean(name, known)
 }
 
 // field decodes one key of a struct; a required one must not be empty.

@@ -26,6 +26,8 @@ are errors, and all of them are reported at once, with file, line and column.
   so that a value can't add structure. Variables come from the environment, and from a file ` + "`.env`" + ` beside the configuration
   where the environment does not have them.
 - Anchors (` + "`&name`), aliases (`*name`) and merge keys (`<<: *name`)" + ` work. Tags, several documents and tab characters do not.
+- **on and off** are plain words here (` + "`retries.on`, `mode: off`" + `), and booleans for tools that write YAML 1.1: have those quote them, as in
+  ` + "`\"on\": [connect]` and `mode: \"off\"`" + `.
 - What is written for a list or a mapping of names replaces its default; sections are laid over theirs key by key.
 `
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ type ServiceTLS struct {
 // ServiceTimeouts bounds how long a service may take.
 type ServiceTimeouts struct {
 	Connect  Duration `yaml:"connect" min:"1ms" doc:"To connect, TLS included; 504 beyond."`
-	Response Duration `yaml:"response" min:"1ms" doc:"From the end of the request to the answer's head, further tries included; 504 beyond."`
+	Response Duration `yaml:"response" min:"1ms" doc:"From the end of the request to the answer's head, further tries included; 504 beyond. Deadlines are looked at 20 times a second: never early, and up to 100ms late."`
 	Idle     Duration `yaml:"idle" min:"1ms" doc:"Longest pause within an answer's body or while the service does not read the request. Event streams need more than their heartbeat."`
 	Queue    Duration `yaml:"queue" min:"0s" doc:"How long a request may wait for a free connection; 503 beyond."`
 }
@@ -134,7 +135,7 @@ func (e *Ejection) SetDefaults() {
 type Retries struct {
 	Most        int        `yaml:"most" min:"0" max:"8" doc:"Further tries of a request; 0 for none. Another target than those that failed is taken where there is one."`
 	On          StringList `yaml:"on" doc:"What is tried again: connect, reset (the connection ended before the answer), timeout, malformed, and statuses such as 503 or 502-504."`
-	TryTimeout  Duration   `yaml:"try_timeout" min:"0s" max:"1h" doc:"How long one try may take, within timeouts.response for all; 0s leaves it all to the first. Useful with on: timeout."`
+	TryTimeout  Duration   `yaml:"try_timeout" min:"0s" max:"1h" doc:"How long one try may take, within timeouts.response for all; 0s leaves it all to the first. Never early, and up to 100ms late. Useful with on: timeout."`
 	Backoff     Duration   `yaml:"backoff" min:"0s" max:"1m" doc:"Longest pause before the first further try, twice as long before each next; how much of it is left to chance. Where no connection could be made and another target is there, the first one comes at once."`
 	BackoffMost Duration   `yaml:"backoff_most" min:"0s" max:"5m" doc:"Longest pause; backoff, if that is longer. A Retry-After of the service is waited for when it is not longer than that, and else its answer goes to the client."`
 	Budget      Share      `yaml:"budget" min:"0%" max:"100%" doc:"Tries that are added, as a share of the requests of the last ten seconds. When it is used up, a failure is a failure."`
@@ -227,7 +228,7 @@ func (m *Mirror) SetDefaults() { m.Share, m.Max = 1, 100 }
 // Overload says when the gateway itself has too much to do.
 type Overload struct {
 	Memory   Size     `yaml:"memory" doc:"Memory of the process beyond which a growing share of the requests is refused with 503; 0 for no bound. Leave it room: 80 % of what the machine or container grants."`
-	RunQueue Duration `yaml:"run_queue" min:"0s" max:"1m" doc:"How long work may wait for a processor, typically, before a growing share of the requests is refused with 503; 0s for no bound. Routes with priority: high, and the gateway's own pages, are served as long as anything is."`
+	RunQueue Duration `yaml:"run_queue" min:"0s" max:"1m" doc:"How long the gateway's own work (goroutines) may wait for one of its processors, typically, before a growing share of the requests is refused with 503; 0s for no bound. Other processes on the machine hardly show in it. Routes with priority: high, and the gateway's own pages, are served as long as anything is."`
 }
 
 // Share is a part of a whole, written as 20%. It is kept as 0.2.
@@ -245,8 +246,10 @@ func (s *Share) UnmarshalText(text []byte) error {
 	switch {
 	case err != nil || strings.ContainsAny(number, "+-xXpPiInN"):
 		return errors.New("write a number and a percent sign, such as 5%")
+	case !percent && v > 0 && v <= 1:
+		return fmt.Errorf("write %s (or %s%% if you mean that)", Share(v), number)
 	case !percent:
-		return errors.New("write it with a percent sign: " + number + "%")
+		return errors.New("write " + number + "%")
 	}
 	*s = Share(v / 100)
 	return nil

@@ -4,8 +4,9 @@
 // Two things are watched, ten times a second:
 //
 //   - memory: what the runtime has from the system and has not given back, as GOMEMLIMIT counts it.
-//   - run queue: how long goroutines that could run wait for a processor, of which nine in ten waited
-//     less. That is what a processor without time left looks like from inside, whoever took it.
+//   - run queue: how long goroutines that could run wait for one of the process's own processors
+//     (GOMAXPROCS), of which nine in ten waited less. That is the gateway's own queue: what other
+//     processes take of the machine hardly shows here.
 //
 // Both move a share of refusals (see controller): up while the value is beyond its bound, at most to 95 %,
 // and down when it is not. So a gateway that does a tenth too much refuses about a tenth, and one that can do hardly anything still

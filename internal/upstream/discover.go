@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"yett/internal/exchange"
@@ -27,6 +28,7 @@ type source struct {
 	spots   []spot // none while nothing is known
 	asked   bool   // the first look-up has ended
 	failing bool
+	why     string // the last look-up has failed; "" unless failing
 	again   func() // looks now; nil for an IP address
 }
 
@@ -138,7 +140,7 @@ func (s *Service) learn(src *source, spots []spot) {
 func (s *Service) missed(src *source, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	src.asked = true
+	src.asked, src.why = true, last(strings.ReplaceAll(err.Error(), "\n", "; "))
 	s.looked()
 	if src.failing || s.ctx.Err() != nil {
 		return
@@ -156,10 +158,43 @@ func (s *Service) recovered(src *source) {
 	if !src.failing || s.ctx.Err() != nil {
 		return
 	}
-	src.failing = false
+	src.failing, src.why = false, ""
 	if s.deps.Log != nil {
 		s.deps.Log.Info("a target can be looked up again", "service", s.name, "target", src.String())
 	}
+}
+
+// unknown is the state of a name of which nothing is known.
+const unknown = "unknown"
+
+// unsure returns a row for each name of which nothing is known, and by place what is to be
+// said about targets whose name can't be looked up any more.
+func (s *Service) unsure() (rows []TargetStats, notes map[place]string) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for _, src := range s.sources {
+		switch {
+		case len(src.spots) == 0:
+			rows = append(rows, TargetStats{Name: src.String(), State: unknown, Cause: src.doubt(), Weight: src.weight})
+		case src.failing:
+			if notes == nil {
+				notes = make(map[place]string)
+			}
+			for _, p := range src.spots {
+				notes[p.place] = "a look-up of its name has failed: " + src.why
+			}
+		}
+	}
+	return rows, notes
+}
+
+// doubt says why nothing is known of a name. Which server was asked is no business of those
+// who see it.
+func (src *source) doubt() string {
+	if src.why == "" {
+		return "not looked up yet"
+	}
+	return "can't be looked up: " + src.why
 }
 
 // looked ends the wait for the first targets once there is one, or all names have

@@ -3,7 +3,7 @@ package upstream
 import (
 	"context"
 	"log/slog"
-	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +37,10 @@ func (s *stats) record(r *exchange.Reason, status int, now time.Time) {
 
 // Stats is what is known about a service at one moment.
 type Stats struct {
+	// Targets has a row too for each name of the configuration of which nothing is known.
 	Targets []TargetStats
+	// Panics tells that so few targets are well that all are used.
+	Panics bool
 	// Breaker is nil where the service has none.
 	Breaker *BreakerStats
 	// Requests are those that were sent, or would have been; Failures those that came to
@@ -63,11 +66,15 @@ type Stats struct {
 // TargetStats is what is known about one target.
 type TargetStats struct {
 	Name string
-	// State is up, down (by checks), ejected, warming (after its return), or draining.
+	// State is up, down (by checks), ejected, warming (after its return), draining, or
+	// unknown: a name that could not be looked up yet.
 	State string
-	// Cause says why it is down or ejected, Until when an ejection ends.
-	Cause    string
-	Until    time.Time
+	// Cause says why it is down, ejected or unknown, Until when an ejection ends.
+	Cause string
+	Until time.Time
+	// Note says that its name could not be looked up the last time, so that what was known
+	// is kept; else "".
+	Note     string
 	Weight   int
 	InFlight int
 	Failures int // in a row
@@ -106,11 +113,11 @@ func (s *Service) Stats() Stats {
 	if r := s.stats.lastReason.Load(); r != nil {
 		out.LastReason = r.Name
 	}
-	set := s.tidy()
-	for _, t := range slices.Concat(set.list, set.draining) {
-		out.Targets = append(out.Targets, t.stats(now))
-		out.InFlight += t.node.InFlight()
+	out.Targets = s.targetStats(now)
+	for i := range out.Targets {
+		out.InFlight += out.Targets[i].InFlight
 	}
+	out.Panics = s.balancer.Panics(now)
 	if s.limiter != nil {
 		st := s.limiter.State()
 		out.InFlight, out.Waiting, out.Limit = st.InFlight, st.Queued, st.Limit
@@ -119,6 +126,23 @@ func (s *Service) Stats() Stats {
 		out.Breaker = s.breakerStats(now)
 	}
 	return out
+}
+
+// targetStats returns those that requests go to, in the order of the configuration, then
+// the names of which nothing is known, then what drains.
+func (s *Service) targetStats(now time.Time) (all []TargetStats) {
+	set := s.tidy()
+	unknown, notes := s.unsure()
+	for _, t := range set.list {
+		st := t.stats(now)
+		st.Note = notes[t.place]
+		all = append(all, st)
+	}
+	all = append(all, unknown...)
+	for _, t := range set.draining {
+		all = append(all, t.stats(now))
+	}
+	return all
 }
 
 func (t *target) stats(now time.Time) TargetStats {
@@ -153,8 +177,9 @@ func moment(ns int64) time.Time {
 
 // SetBreaker holds the service's breaker open ("open") or closed ("close"),
 // until that time or, when it is zero, until it is told otherwise, or lets it go
-// by itself again ("reset"). by is who wants it, for the log. It returns false
-// where the service has no breaker.
+// by itself again ("reset"). by is who wants it, for the cause that people see, and for
+// the logs of other nodes; here the caller logs what was done. It returns false where
+// the service has no breaker.
 func (s *Service) SetBreaker(to string, until time.Time, by string) bool {
 	if s.breaker == nil {
 		return false
@@ -170,9 +195,12 @@ func (s *Service) SetBreaker(to string, until time.Time, by string) bool {
 	return true
 }
 
-// breakerChanged logs a transition of the breaker.
+// breakerChanged logs a transition of the breaker. What was done by hand here is logged by
+// who called SetBreaker, who knows more, and when nothing has changed by it too; what was done
+// so on another node is as urgent as an open breaker.
 func (s *Service) breakerChanged(c breaker.Change) {
-	if s.deps.Log == nil {
+	here, byHand := handWork(c.Cause)
+	if s.deps.Log == nil || here {
 		return
 	}
 	args := []any{"service", s.name, "from", c.From.String(), "to", c.To.String(), "cause", c.Cause, "failures", c.Failures}
@@ -180,16 +208,31 @@ func (s *Service) breakerChanged(c breaker.Change) {
 		args = append(args, "until", c.Until.UTC())
 	}
 	level := slog.LevelInfo
-	if c.To == breaker.Open {
+	if c.To == breaker.Open || byHand {
 		level = slog.LevelWarn
 	}
 	s.deps.Log.Log(context.Background(), level, "circuit breaker", args...)
 }
 
-// targetChanged logs a transition of a target. That it is none any more is logged
-// with the others that are gone.
+// handWork tells by the cause of a transition whether it was made by hand, and whether that
+// was on this node.
+func handWork(cause string) (here, byHand bool) {
+	const by = " by hand"
+	verb, _, byHand := strings.Cut(cause, by)
+	return byHand && !strings.Contains(verb, " "), byHand
+}
+
+// targetChanged logs a transition of a target, or the begin and the end of a panic. That a
+// target is none any more is logged with the others that are gone.
 func (s *Service) targetChanged(c balance.Change) {
-	if s.deps.Log == nil || c.To == balance.Draining {
+	switch {
+	case s.deps.Log == nil || c.To == balance.Draining:
+		return
+	case c.To == balance.Panic:
+		s.deps.Log.Warn("panic: too few targets are well, so all are used", "service", s.name, "cause", c.Cause)
+		return
+	case c.From == balance.Panic:
+		s.deps.Log.Info("the panic is over: enough targets are well", "service", s.name, "cause", c.Cause)
 		return
 	}
 	args := []any{"service", s.name, "target", c.Node, "from", c.From, "to", c.To, "cause", c.Cause}

@@ -26,14 +26,16 @@ type Balancer struct {
 	ring    *ring // for Hash
 	pending []Change
 	telling bool
+
+	panicTold bool
 }
 
 // never is later than all ticks.
 const never = math.MaxInt64
 
 // New returns a Balancer without targets. changed is called for each change of a target's
-// state, one at a time and without locks, by whoever noticed: it may ask the Balancer, and
-// should not take long. It may be nil.
+// state, and when a panic begins or ends, one at a time and without locks, by whoever noticed:
+// it may ask the Balancer, and should not take long. It may be nil.
 func New(set Settings, changed func(Change)) *Balancer {
 	b := &Balancer{set: set, start: time.Now(), changed: changed}
 	b.view.Store(&view{until: never})
@@ -218,5 +220,7 @@ func (b *Balancer) refresh(t int64) {
 	for _, n := range b.nodes {
 		b.note(n)
 	}
-	b.view.Store(newView(&b.set, b.nodes, b.ring, t))
+	v := newView(&b.set, b.nodes, b.ring, t)
+	b.view.Store(v)
+	b.notePanic(v.panics, t)
 }

@@ -173,6 +173,27 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A panic is told when it begins and when it ends, once, and behind what has led to it.
+func TestPanicIsTold(t *testing.T) {
+	w := newWorld(t, Settings{Panic: 0.6, EjectFailures: 1, EjectFor: time.Second, MostOut: 1}, same(3))
+	w.told()
+	w.SetHealthy(w.nodes[0], false, "503", w.now)
+	w.told("1: up to down: 503")
+	w.fails(w.nodes[1], 1)
+	w.told("2: up to ejected: 1 failures in a row", "all: calm to panic: targets that are well: 1 of 3")
+	w.SetHealthy(w.nodes[2], false, "503", w.now)
+	w.told("3: up to down: 503") // it goes on
+	w.SetHealthy(w.nodes[2], true, "200", w.now)
+	w.told("3: down to up: 200")
+	w.after(time.Second)
+	w.pick() // the ejection has ended by time
+	w.told("2: ejected to up: the ejection has ended", "all: panic to calm: targets that are well: 2 of 3")
+	w.SetHealthy(w.nodes[2], false, "503", w.now)
+	w.changes = nil
+	w.Update(w.nodes[1:2]) // those that were down are no targets any more
+	w.told("1: down to draining: no longer a target", "3: down to draining: no longer a target", "all: panic to calm: targets that are well: 1 of 1")
+}
+
 // Those that drain are used in no need, and count for nothing.
 func TestPanicLeavesDrainingOut(t *testing.T) {
 	w := newWorld(t, Settings{Panic: 0.5}, same(4))

@@ -80,7 +80,11 @@ func (w *world) told(want ...string) {
 		return
 	}
 	for i, c := range got {
-		if s := fmt.Sprintf("%s: %s to %s: %s", c.Node[len("10.0.0."):len("10.0.0.")+1], c.From, c.To, c.Cause); s != want[i] {
+		who := "all"
+		if c.Node != "" {
+			who = c.Node[len("10.0.0.") : len("10.0.0.")+1]
+		}
+		if s := fmt.Sprintf("%s: %s to %s: %s", who, c.From, c.To, c.Cause); s != want[i] {
 			w.t.Errorf("told %q, want %q", s, want[i])
 		}
 	}

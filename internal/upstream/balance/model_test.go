@@ -358,6 +358,9 @@ func (m *model) compare() {
 	if got := m.b.Panics(time.Now()); got != panics {
 		m.t.Errorf("panics %v, want %v", got, panics)
 	}
+	if told := m.told[""] == Panic; told != panics {
+		m.t.Errorf("told that it panics: %v, want %v", told, panics)
+	}
 	for _, x := range m.targets {
 		s := m.b.State(x.node, time.Now())
 		want := x.state(m.set.SlowStart)
