@@ -36,17 +36,20 @@ func says(word string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(word)) }
 }
 
-// shared makes a Gateway with services main and next, and the routes that follow.
-func shared(t testing.TB, main, next, routes string) *gate {
+// shared makes a Gateway with services main and next, and the routes that follow. What else
+// main is to have comes last.
+func shared(t testing.TB, main, next, routes string, more ...string) *gate {
 	t.Helper()
 	sweeper := sweep.New()
 	t.Cleanup(sweeper.Close)
 	g := &gate{t: t, sweeper: sweeper}
 	conf, err := config.Parse("yett.yaml", []byte(fmt.Sprintf(`
 listeners: [{address: "127.0.0.1:0"}]
-services: {main: {targets: [%q]}, next: {targets: [%q], host: client}}
+services:
+  main: {%s}
+  next: {targets: [%q], host: client}
 routes:
-%s`, main, next, routes)), nil)
+%s`, strings.Join(append([]string{fmt.Sprintf("targets: [%q]", main)}, more...), ", "), next, routes)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +164,45 @@ func TestMirrorOfBrokenBody(t *testing.T) {
 		if a.status != 400 || a.reason != "truncated_body" || a.record.Service != "main" || a.record.Attempts != 0 {
 			t.Errorf("%q: %+v", mirror, a)
 		}
+	}
+}
+
+// What the breaker or the bound of the service refuses is not copied.
+func TestMirrorOfWhatIsRefused(t *testing.T) {
+	var copies atomic.Int32
+	next := server(t, func(http.ResponseWriter, *http.Request) { copies.Add(1) })
+	hold := make(chan struct{})
+	arrived := make(chan struct{}, 1)
+	main := server(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-hold
+	})
+	g := shared(t, main, next, `  - {name: app, path: /**, auth: none, service: main, mirror: {service: next}}`,
+		"breaker: {fallback: {status: 203}}, concurrency: {max: 1, queue: 0}")
+	m := g.Snapshot().Mirrors()[0]
+	x, served := g.request("POST", "/x"), make(chan struct{})
+	go func() {
+		defer close(served)
+		g.Serve(x)
+	}()
+	<-arrived
+	if a := g.serve(g.request("POST", "/x")); a.reason != "service_overloaded" || m.Stats().Sent != 0 {
+		t.Errorf("%+v, %+v", a, m.Stats())
+	}
+	close(hold)
+	<-served
+	if x.Status != 200 || m.Stats().Sent != 1 {
+		t.Errorf("%d, %+v", x.Status, m.Stats())
+	}
+	g.Done(x)
+	g.pool.Put(x)
+	g.Snapshot().Services()[0].SetBreaker("open", time.Time{}, "ann")
+	if a := g.serve(g.request("POST", "/x")); a.status != 203 || m.Stats().Sent != 1 {
+		t.Errorf("%+v, %+v", a, m.Stats())
+	}
+	m.Close()
+	if n := copies.Load(); n > 1 {
+		t.Errorf("%d copies", n)
 	}
 }
 
