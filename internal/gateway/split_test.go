@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/snapshot"
 	"yett/internal/sweep"
+	"yett/internal/telemetry"
 	"yett/internal/upstream"
 	"yett/internal/wire"
 )
@@ -308,5 +310,39 @@ func TestWalkMirror(t *testing.T) {
 	}
 	if called.Load() != 0 {
 		t.Error("the walk has called a service")
+	}
+}
+
+// The line in the access log says that a fallback has answered, and for whom.
+func TestFallbackIsLogged(t *testing.T) {
+	for more, want := range map[string]string{
+		"breaker: {fallback: {status: 203}}":    `"service":"main","status":203,"detail":"fallback: the breaker of main is open"`,
+		"breaker: {fallback: {service: next}}":  `"status":200,"detail":"fallback: the breaker of main is open"`,
+		"breaker: {fallback: {service: spare}}": `"service":"spare","status":503,"reason":"breaker_open",`,
+	} {
+		g := shared(t, server(t, says("main")), server(t, says("next")), "  - {name: app, path: /**, auth: none, service: main}\n  - {name: next, path: /next, auth: none, service: next}\n  - {name: spare, path: /spare, auth: none, service: spare}\n",
+			more+"}\n  spare: {targets: ['http://127.0.0.1:1']")
+		var out bytes.Buffer
+		log, err := telemetry.NewAccessLog(telemetry.ToStream(&out), telemetry.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.recorder = &telemetry.Logs{All: log}
+		for _, sv := range g.Snapshot().Services() {
+			if sv.Name() != "next" {
+				sv.SetBreaker("open", time.Time{}, "ann")
+			}
+		}
+		x := g.request("GET", "/x")
+		g.Serve(x)
+		_ = x.ResponseBody.Close()
+		g.Done(x)
+		g.pool.Put(x)
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s\n%swant %s", more, out.String(), want)
+		}
 	}
 }
