@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -202,7 +201,7 @@ func (m *Mirror) discard(c *exchange.Exchange) *exchange.Reason {
 func (m *Mirror) end(c *exchange.Exchange) {
 	if fault := recover(); fault != nil {
 		m.failed.Add(1)
-		m.log.Error("a fault in the gateway ended a copy", "service", m.to.name, "fault", fault, "stack", string(debug.Stack()))
+		reportFault(m.log, m.to.name, "a copy", fault)
 	}
 	_ = c.ResponseBody.Close()
 	m.mu.Lock()
