@@ -257,7 +257,18 @@ func (b *builder) hashes() {
 			values = append(values, pathValues(b.c.Routes[i].Path)...)
 		}
 		b.hash(e, values)
+		b.hashOfUser(e, routes)
 	}
+}
+
+// hashOfUser refuses a key that no request has: users whom no route knows.
+func (b *builder) hashOfUser(e config.Entry[config.Service], routes []int) {
+	public := func(i int) bool { return b.c.Routes[i].Auth == "none" }
+	if known := slices.ContainsFunc(routes, func(i int) bool { return !public(i) }); known || !slices.Equal(e.Value.Balance.Hash, []string{"user"}) {
+		return
+	}
+	b.fail("services."+e.Name+".balance.hash[0]", "write client, or auth: optional on a route",
+		"auth: none looks at no token, and all routes of the service have it, so nobody is a known user here")
 }
 
 // hash checks the key by which a service balances. values are those of paths, nil for any. It
