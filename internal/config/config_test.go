@@ -361,3 +361,34 @@ routes: [{name: a, path: /, auth: none, service: a}]
 		t.Errorf("%+v", a)
 	}
 }
+
+// What stands in a document for others too, or for another day, is there and yet was not
+// written for its place.
+func TestWrote(t *testing.T) {
+	c, err := Parse("yett.yaml", []byte(`
+listeners: [{address: ":0"}]
+services:
+  a: {targets: ["http://a:1", "${URL:-http://a:2}"], timeouts: &t {connect: 1s, idle: "${IDLE:-5}s"}}
+  b: {targets: ["http://b:1"], timeouts: *t}
+  c: {targets: ["http://b:1"], timeouts: {<<: *t, queue: 1s}}
+routes: [{name: a, path: /, auth: none, service: a}]
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string][2]bool{
+		"a": {true, true}, "a.targets[0]": {true, true}, "a.targets[1]": {true, false}, "a.targets[2]": {false, false},
+		"a.timeouts": {true, true}, "a.timeouts.connect": {true, true}, "a.timeouts.idle": {true, false}, "a.timeouts.queue": {false, false}, "a.health": {false, false},
+		"b.timeouts": {true, false}, "b.timeouts.connect": {true, false}, "b.timeouts.queue": {false, false},
+		"c.timeouts": {true, true}, "c.timeouts.connect": {true, false}, "c.timeouts.queue": {true, true},
+	} {
+		path = "services." + path
+		if got := [2]bool{c.Source.Has(path), c.Source.Wrote(path)}; got != want {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
+	}
+	var none *Source
+	if none.Has("name") || none.Wrote("name") {
+		t.Error("what was not read has nothing")
+	}
+}

@@ -34,6 +34,8 @@ type element struct {
 	// secret is the variable whose value is part of text. Such a text is never
 	// shown.
 	secret string
+	// variable tells that a ${VARIABLE} stands in the word, also one whose default is taken.
+	variable bool
 	// whole tells that the word was one ${VARIABLE} and nothing else.
 	whole bool
 
@@ -49,6 +51,9 @@ type field struct {
 	name  string
 	at    place
 	value *element
+	// shared tells that the value stands elsewhere: it is an alias, or the whole key came
+	// by a merge key.
+	shared bool
 }
 
 // seal computes size and height when all children are known.

@@ -81,7 +81,7 @@ type Balance struct {
 	LoadFactor float64    `yaml:"load_factor" min:"1.05" max:"100" doc:"With hash, how much more than its fair share of the requests in flight a target takes before the next one gets them."`
 	Sticky     *Sticky    `yaml:"sticky" doc:"A client keeps its target by a cookie. A target that can't be used is replaced, and the cookie with it."`
 	SlowStart  Duration   `yaml:"slow_start" min:"0s" max:"10m" doc:"A target that returns, or is new, gets a share that grows within this time from a tenth to all of its weight; 0s for all at once."`
-	Panic      Share      `yaml:"panic" min:"0%" max:"100%" doc:"When fewer than this share of the targets can be used, all are used as if they were well: a check that is wrong must not take a service down. 0% never does."`
+	Panic      Share      `yaml:"panic" min:"0%" max:"100%" doc:"When fewer than this share of the targets can be used, all are used as if they were well: a check that is wrong must not take a service down. 0% uses the others only when none is left."`
 }
 
 // SetDefaults picks by two random choices.
@@ -156,7 +156,7 @@ type Hedge struct {
 // Breaker says when a service is not called any more.
 type Breaker struct {
 	Mode                string     `yaml:"mode" enum:"enforce,observe,off" doc:"enforce answers 503 at once while it is open; observe only logs, counts and shows; off has no breaker."`
-	Failures            StringList `yaml:"failures" doc:"What is a failure: connect, timeout, reset, malformed, truncated (the answer broke off), and statuses such as 500-599. Statuses of 400 to 499 can't be, and a client that leaves never is one."`
+	Failures            StringList `yaml:"failures" doc:"What is a failure: connect, timeout, reset, malformed, truncated (the answer broke off), and statuses such as 502-504. Those of 400 to 499 can't be, 501 and 505 are not by default, and a client that leaves never is one."`
 	ConsecutiveFailures int        `yaml:"consecutive_failures" min:"0" max:"1000000" doc:"Opens after that many failures in a row; 0 never for that."`
 	FailureRatio        Share      `yaml:"failure_ratio" min:"0%" max:"100%" doc:"Opens when that share of the requests within window has failed; 0% never for that. Answers from 400 to 499 count on neither side."`
 	SlowCall            Duration   `yaml:"slow_call" min:"0s" max:"1h" doc:"An answer whose head takes longer is slow; 0s: none is."`
@@ -171,10 +171,11 @@ type Breaker struct {
 	Fallback            *Fallback  `yaml:"fallback" doc:"What answers while it is open, instead of 503."`
 }
 
-// SetDefaults opens after five failures in a row, or when half of all fails.
+// SetDefaults opens after five failures in a row, or when half of all fails. 501 and 505 are
+// about the request alone: a client with a strange method must not open it for others.
 func (b *Breaker) SetDefaults() {
 	*b = Breaker{
-		Mode: "enforce", Failures: StringList{"connect", "timeout", "reset", "malformed", "truncated", "500-599"},
+		Mode: "enforce", Failures: StringList{"connect", "timeout", "reset", "malformed", "truncated", "500", "502-504", "506-599"},
 		ConsecutiveFailures: 5, FailureRatio: 0.5, SlowRatio: 0.5, Window: seconds(10), MinRequests: 20,
 		OpenFor: seconds(30), OpenMost: seconds(300), Probes: 2, Successes: 2,
 	}

@@ -14,18 +14,21 @@ type Source struct {
 	name   string
 	values map[string]place
 	keys   map[string]place
+	fixed  map[string]bool // of keys and items, see Wrote
 }
 
 // newSource walks the document. A word has its own place; a mapping, a list or
 // nothing has that of its key, which is what an operator looks for.
 func newSource(name string, root *element) *Source {
-	s := &Source{name: name, values: make(map[string]place), keys: make(map[string]place)}
-	s.add("", root, root.at)
+	s := &Source{name: name, values: make(map[string]place), keys: make(map[string]place), fixed: make(map[string]bool)}
+	s.add("", root, root.at, true)
 	return s
 }
 
-func (s *Source) add(path string, e *element, at place) {
+// add notes an element and all below. own tells that it stands where the path says.
+func (s *Source) add(path string, e *element, at place, own bool) {
 	s.values[path] = at
+	s.fixed[path] = own && !e.variable
 	for _, f := range e.fields {
 		below := join(path, f.name)
 		s.keys[below] = f.at
@@ -33,12 +36,26 @@ func (s *Source) add(path string, e *element, at place) {
 		if f.value.kind == word {
 			at = f.value.at
 		}
-		s.add(below, f.value, at)
+		s.add(below, f.value, at, own && !f.shared)
 	}
 	for i, item := range e.items {
-		s.add(index(path, i), item, item.at)
+		s.add(index(path, i), item, item.at, own)
 	}
 }
+
+// Has tells whether a key or an item of a list stands in the document, in whatever way.
+func (s *Source) Has(path string) bool {
+	if s == nil {
+		return false
+	}
+	_, ok := s.values[path]
+	return ok
+}
+
+// Wrote tells whether it stands there for this place alone, as a fixed value. What comes by an
+// alias or a merge key may be meant for others, and what comes by a variable for another
+// day: neither is a mistake when it has no effect here.
+func (s *Source) Wrote(path string) bool { return s != nil && s.fixed[path] }
 
 // Name returns the name of the file.
 func (s *Source) Name() string {

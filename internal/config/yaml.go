@@ -190,7 +190,8 @@ func (r *reader) mapping(nodes []*ast.MappingValueNode, at place, path string) *
 			merged = append(merged, r.merge(n.Value, path)...)
 			continue
 		}
-		e.fields = append(e.fields, field{name: name, at: keyAt, value: r.read(n.Value, join(path, name))})
+		_, shared := n.Value.(*ast.AliasNode)
+		e.fields = append(e.fields, field{name: name, at: keyAt, value: r.read(n.Value, join(path, name)), shared: shared})
 	}
 	addMerged(e, merged)
 	return r.limit(e, path)
@@ -250,7 +251,7 @@ func addMerged(e *element, merged []*element) {
 	for _, m := range merged {
 		for _, f := range m.fields {
 			if !have[f.name] {
-				have[f.name] = true
+				have[f.name], f.shared = true, true
 				e.fields = append(e.fields, f)
 			}
 		}
@@ -297,6 +298,7 @@ func nameOf(n ast.Node) string {
 func (r *reader) word(text string, at place, path string, quoted bool) *element {
 	e := &element{kind: word, at: at, text: text, quoted: quoted}
 	if strings.Contains(text, "${") {
+		e.variable = true
 		x := expand(text, r.env)
 		if text, ok := r.keyless.standIn(path, x); ok {
 			e.text, e.secret, e.quoted = text, x.unset[0], false

@@ -174,7 +174,8 @@ type Exchange struct {
 	Copy bool
 
 	// Status is the answer's status. Reason is set when the gateway answered
-	// by itself or cut the exchange, Detail adds words for the log only.
+	// by itself or cut the exchange, Detail adds words for the log only, also where
+	// a fallback has answered and there is no Reason.
 	Status int
 	Reason *Reason
 	Detail string

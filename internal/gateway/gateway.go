@@ -122,19 +122,18 @@ func (g *Gateway) answer(x *exchange.Exchange, s *snapshot.Snapshot, r *snapshot
 	}
 }
 
-// forward calls the service, which a walk only pretends to do. A mirror gets its copy first:
-// nobody waits for what becomes of that.
+// forward calls the service, which a walk only pretends to do. A mirror gets its copy when
+// that is known to have been asked, and all that was sent is still here: what is refused, as
+// by a breaker that is open, is not copied. Nobody waits for what becomes of the copy.
 func forward(x *exchange.Exchange, r *snapshot.Route, to *upstream.Service, w *walker) *exchange.Reason {
 	if w != nil {
 		return w.sent(x, r, to)
 	}
+	reason := to.Forward(x)
 	if r.Mirror != nil {
-		if err := r.Mirror.Copy(x, to); err != nil {
-			x.Service = to.Name() // as Forward would have it
-			return exchange.BodyReason(err)
-		}
+		r.Mirror.Copy(x)
 	}
-	return to.Forward(x)
+	return reason
 }
 
 // guard turns a fault in the gateway into an answer, with the policies' headers

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/snapshot"
 	"yett/internal/sweep"
+	"yett/internal/telemetry"
 	"yett/internal/upstream"
 	"yett/internal/wire"
 )
@@ -36,17 +38,20 @@ func says(word string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(word)) }
 }
 
-// shared makes a Gateway with services main and next, and the routes that follow.
-func shared(t testing.TB, main, next, routes string) *gate {
+// shared makes a Gateway with services main and next, and the routes that follow. What else
+// main is to have comes last.
+func shared(t testing.TB, main, next, routes string, more ...string) *gate {
 	t.Helper()
 	sweeper := sweep.New()
 	t.Cleanup(sweeper.Close)
 	g := &gate{t: t, sweeper: sweeper}
 	conf, err := config.Parse("yett.yaml", []byte(fmt.Sprintf(`
 listeners: [{address: "127.0.0.1:0"}]
-services: {main: {targets: [%q]}, next: {targets: [%q], host: client}}
+services:
+  main: {%s}
+  next: {targets: [%q], host: client}
 routes:
-%s`, main, next, routes)), nil)
+%s`, strings.Join(append([]string{fmt.Sprintf("targets: [%q]", main)}, more...), ", "), next, routes)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +169,45 @@ func TestMirrorOfBrokenBody(t *testing.T) {
 	}
 }
 
+// What the breaker or the bound of the service refuses is not copied.
+func TestMirrorOfWhatIsRefused(t *testing.T) {
+	var copies atomic.Int32
+	next := server(t, func(http.ResponseWriter, *http.Request) { copies.Add(1) })
+	hold := make(chan struct{})
+	arrived := make(chan struct{}, 1)
+	main := server(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-hold
+	})
+	g := shared(t, main, next, `  - {name: app, path: /**, auth: none, service: main, mirror: {service: next}}`,
+		"breaker: {fallback: {status: 203}}, concurrency: {max: 1, queue: 0}")
+	m := g.Snapshot().Mirrors()[0]
+	x, served := g.request("POST", "/x"), make(chan struct{})
+	go func() {
+		defer close(served)
+		g.Serve(x)
+	}()
+	<-arrived
+	if a := g.serve(g.request("POST", "/x")); a.reason != "service_overloaded" || m.Stats().Sent != 0 {
+		t.Errorf("%+v, %+v", a, m.Stats())
+	}
+	close(hold)
+	<-served
+	if x.Status != 200 || m.Stats().Sent != 1 {
+		t.Errorf("%d, %+v", x.Status, m.Stats())
+	}
+	g.Done(x)
+	g.pool.Put(x)
+	g.Snapshot().Services()[0].SetBreaker("open", time.Time{}, "ann")
+	if a := g.serve(g.request("POST", "/x")); a.status != 203 || m.Stats().Sent != 1 {
+		t.Errorf("%+v, %+v", a, m.Stats())
+	}
+	m.Close()
+	if n := copies.Load(); n > 1 {
+		t.Errorf("%d copies", n)
+	}
+}
+
 // breaking is a body that breaks off, and can't be asked twice why.
 type breaking struct{ asked bool }
 
@@ -266,5 +310,39 @@ func TestWalkMirror(t *testing.T) {
 	}
 	if called.Load() != 0 {
 		t.Error("the walk has called a service")
+	}
+}
+
+// The line in the access log says that a fallback has answered, and for whom.
+func TestFallbackIsLogged(t *testing.T) {
+	for more, want := range map[string]string{
+		"breaker: {fallback: {status: 203}}":    `"service":"main","status":203,"detail":"fallback: the breaker of main is open"`,
+		"breaker: {fallback: {service: next}}":  `"status":200,"detail":"fallback: the breaker of main is open"`,
+		"breaker: {fallback: {service: spare}}": `"service":"spare","status":503,"reason":"breaker_open",`,
+	} {
+		g := shared(t, server(t, says("main")), server(t, says("next")), "  - {name: app, path: /**, auth: none, service: main}\n  - {name: next, path: /next, auth: none, service: next}\n  - {name: spare, path: /spare, auth: none, service: spare}\n",
+			more+"}\n  spare: {targets: ['http://127.0.0.1:1']")
+		var out bytes.Buffer
+		log, err := telemetry.NewAccessLog(telemetry.ToStream(&out), telemetry.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.recorder = &telemetry.Logs{All: log}
+		for _, sv := range g.Snapshot().Services() {
+			if sv.Name() != "next" {
+				sv.SetBreaker("open", time.Time{}, "ann")
+			}
+		}
+		x := g.request("GET", "/x")
+		g.Serve(x)
+		_ = x.ResponseBody.Close()
+		g.Done(x)
+		g.pool.Put(x)
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s\n%swant %s", more, out.String(), want)
+		}
 	}
 }

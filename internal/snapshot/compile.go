@@ -82,6 +82,16 @@ func (b *builder) logs() {
 	}
 }
 
+// leastMemory is what a gateway that has nothing to do needs. A lower bound would refuse
+// requests for ever.
+const leastMemory = 16 * config.MB
+
+func (b *builder) overload() {
+	if m := b.c.Overload.Memory; m > 0 && m < leastMemory {
+		b.fail("overload.memory", fmt.Sprintf("write %s or more: 80 %% of what the machine or the container grants", leastMemory), "%s is less than the gateway needs to do nothing", m)
+	}
+}
+
 // policies builds the policies of every route.
 func (b *builder) policies() {
 	for _, e := range b.c.Policies {

@@ -9,7 +9,6 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/exchange"
-	"yett/internal/policy"
 	"yett/internal/problem"
 )
 
@@ -86,7 +85,7 @@ func (b *builder) identityHeaders() {
 	for i, name := range b.c.IdentityHeaders {
 		at := "identity_headers[" + strconv.Itoa(i) + "]"
 		var problems problem.List
-		if policy.CheckFieldName(&problems, at, name) && exchange.KeyOf(name) != exchange.KeyOther {
+		if config.CheckFieldName(&problems, at, name) && exchange.KeyOf(name) != exchange.KeyOther {
 			problems.Addf(at, "name a field that only your services read", "%s has a meaning of its own", name)
 		}
 		b.problems = append(b.problems, b.c.Source.Locate(problems)...)

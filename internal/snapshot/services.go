@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"reflect"
+	"slices"
 
 	"yett/internal/config"
 	"yett/internal/upstream"
@@ -16,7 +17,7 @@ func (b *builder) services() {
 	for _, e := range b.c.Services {
 		at := "services." + e.Name
 		before := len(b.problems)
-		for _, p := range upstream.Check(&e.Value) {
+		for _, p := range slices.Concat(upstream.Check(&e.Value), upstream.Futile(&e.Value, b.around(at, e))) {
 			b.fail(at+"."+p.Path, p.Hint, "%s", p.What)
 		}
 		b.checkHost(at+".host", e.Value.Host)
@@ -28,6 +29,21 @@ func (b *builder) services() {
 		}
 		b.byName[e.Name] = b.service(at, e, ca)
 	}
+}
+
+// around is what else is written about a service.
+func (b *builder) around(at string, e config.Entry[config.Service]) upstream.Around {
+	a := upstream.Around{
+		Has:      func(path string) bool { return b.c.Source.Has(at + "." + path) },
+		Wrote:    func(path string) bool { return b.c.Source.Wrote(at + "." + path) },
+		Response: e.Value.Timeouts.Response,
+	}
+	for _, i := range b.reaching(e.Name) {
+		if own := b.c.Routes[i].Timeouts.Response; own != nil {
+			a.Response = max(a.Response, *own)
+		}
+	}
+	return a
 }
 
 func (b *builder) service(at string, e config.Entry[config.Service], ca *x509.CertPool) *upstream.Service {

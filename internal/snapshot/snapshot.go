@@ -95,6 +95,7 @@ type Route struct {
 func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error) {
 	b := newBuilder(c, deps, previous)
 	b.logs()
+	b.overload()
 	b.listeners()
 	b.store()
 	b.identityHeaders()

@@ -113,12 +113,53 @@ func (b *builder) mirror(at string, r config.Route, out *Route) {
 		return
 	}
 	sv, _ := b.known(at+".service", r.Mirror.Service)
-	if sv == nil {
+	if sv == nil || b.standsIn(at+".service", r) {
 		return
 	}
 	if out.Mirror = b.keptMirror(r, sv); out.Mirror == nil {
 		out.Mirror = upstream.NewMirror(sv, *r.Mirror, b.deps.Log)
 	}
+}
+
+// standsIn refuses copies to a service that answers for one of the route while the breaker of
+// that is open: it would do some requests twice.
+func (b *builder) standsIn(at string, r config.Route) bool {
+	for _, from := range b.served(&r) {
+		if from == r.Mirror.Service { // a split may: what it sends there is not copied
+			continue
+		}
+		if last := b.fallsBackTo(from, r.Mirror.Service); last != "" {
+			b.fail(at, fmt.Sprintf("name another one, or let %s fall back to another one", last),
+				"%s answers while the breaker of %s is open, so it can't get copies of what goes there", r.Mirror.Service, last)
+			return true
+		}
+	}
+	return false
+}
+
+// fallsBackTo follows the fallbacks of a service up to another one, and returns the last
+// before that, "" when they do not lead there.
+func (b *builder) fallsBackTo(from, to string) string {
+	for range b.c.Services { // or it is a circle
+		next := b.fallback(from)
+		if next == to || next == "" {
+			break
+		}
+		from = next
+	}
+	if b.fallback(from) != to {
+		return ""
+	}
+	return from
+}
+
+// fallback names the service that answers for another one, "" for none.
+func (b *builder) fallback(name string) string {
+	conf, ok := b.c.Services.Get(name)
+	if !ok || conf.Breaker.Fallback == nil {
+		return ""
+	}
+	return conf.Breaker.Fallback.Service
 }
 
 // mirrorMethods refuses methods that the route does not have: nothing would be copied.
@@ -189,11 +230,9 @@ func (b *builder) circle(from string) []string {
 	names := b.c.Services.Names()
 	path := []string{from}
 	for at := from; len(path) <= len(names); {
-		conf, ok := b.c.Services.Get(at)
-		if !ok || conf.Breaker.Fallback == nil || conf.Breaker.Fallback.Service == "" {
+		if at = b.fallback(at); at == "" {
 			return nil
 		}
-		at = conf.Breaker.Fallback.Service
 		path = append(path, at)
 		switch {
 		case at == from:
@@ -218,7 +257,18 @@ func (b *builder) hashes() {
 			values = append(values, pathValues(b.c.Routes[i].Path)...)
 		}
 		b.hash(e, values)
+		b.hashOfUser(e, routes)
 	}
+}
+
+// hashOfUser refuses a key that no request has: users whom no route knows.
+func (b *builder) hashOfUser(e config.Entry[config.Service], routes []int) {
+	public := func(i int) bool { return b.c.Routes[i].Auth == "none" }
+	if known := slices.ContainsFunc(routes, func(i int) bool { return !public(i) }); known || !slices.Equal(e.Value.Balance.Hash, []string{"user"}) {
+		return
+	}
+	b.fail("services."+e.Name+".balance.hash[0]", "write client, or auth: optional on a route",
+		"auth: none looks at no token, and all routes of the service have it, so nobody is a known user here")
 }
 
 // hash checks the key by which a service balances. values are those of paths, nil for any. It
@@ -242,18 +292,20 @@ func (b *builder) reaching(name string) []int {
 	return out
 }
 
-// reached names the services that requests of a route may come to.
-func (b *builder) reached(r *config.Route) []string {
+// served names the services that a route sends its requests to.
+func (b *builder) served(r *config.Route) []string {
 	names := []string{r.Service}
 	if r.Split != nil {
 		names = append(names, r.Split.To.Names()...)
 	}
+	return names
+}
+
+// reached names the services that requests of a route may come to.
+func (b *builder) reached(r *config.Route) []string {
+	names := b.served(r)
 	for i := 0; i < len(names); i++ { // names grows: a fallback may have one of its own
-		conf, ok := b.c.Services.Get(names[i])
-		if !ok || conf.Breaker.Fallback == nil {
-			continue
-		}
-		if other := conf.Breaker.Fallback.Service; !slices.Contains(names, other) {
+		if other := b.fallback(names[i]); other != "" && !slices.Contains(names, other) {
 			names = append(names, other)
 		}
 	}

@@ -77,6 +77,33 @@ routes:
 	})
 }
 
+// Whoever answers while a breaker is open must not get copies of the same requests.
+func TestMirrorIsNoFallback(t *testing.T) {
+	const text = `
+listeners: [{address: ":0"}]
+services:
+  a: {targets: ["http://127.0.0.1:1"], breaker: {fallback: {service: b}}}
+  b: {targets: ["http://127.0.0.1:2"], breaker: {fallback: {service: c}}}
+  c: {targets: ["http://127.0.0.1:3"]}
+  d: {targets: ["http://127.0.0.1:4"], breaker: {fallback: {service: e}}}
+  e: {targets: ["http://127.0.0.1:5"], breaker: {fallback: {service: d}}}
+  f: {targets: ["http://127.0.0.1:6"], breaker: {fallback: {body: "{}"}}}
+routes:
+  - {name: direct, path: /a, auth: none, service: a, mirror: {service: b}}
+  - {name: behind, path: /b, auth: none, service: a, mirror: {service: c}}
+  - {name: split, path: /c, auth: none, service: f, split: {to: {b: 5%}}, mirror: {service: c}}
+  - {name: other, path: /d, auth: none, service: c, mirror: {service: a}}
+  - {name: itself, path: /e, auth: none, service: f, split: {to: {b: 5%}}, mirror: {service: b}}
+  - {name: circle, path: /f, auth: none, service: d, mirror: {service: c}}
+`
+	refused(t, text, []string{
+		`yett.yaml:7:70: services.d.breaker.fallback.service: services fall back in a circle`,
+		`yett.yaml:11:72: routes[0].mirror.service: b answers while the breaker of a is open, so it can't get copies of what goes there, name another one, or let a fall back to another one`,
+		`yett.yaml:12:72: routes[1].mirror.service: c answers while the breaker of b is open, so it can't get copies of what goes there, name another one, or let b fall back to another one`,
+		`yett.yaml:13:93: routes[2].mirror.service: c answers while the breaker of b is open`,
+	})
+}
+
 func TestFallbackProblems(t *testing.T) {
 	refused(t, `
 listeners: [{address: ":0"}]
@@ -224,7 +251,7 @@ routes:
 	d := deps(t)
 	first := compile(t, text, d, nil)
 	first.Start()
-	x := &exchange.Exchange{Method: "GET"}
+	x := &exchange.Exchange{Method: "GET", Service: "crm", Attempts: 1}
 	for _, tt := range []struct{ old, new, kept string }{
 		{"path: /a", "path: /aa", "true true"},
 		{"name: a", "name: aa", "false true"},
@@ -242,9 +269,7 @@ routes:
 	old := first.Mirrors()[1]
 	first.Retire(next)
 	for _, m := range []*upstream.Mirror{old.Mirror, next.Mirrors()[0].Mirror} {
-		if err := m.Copy(x, nil); err != nil {
-			t.Error(err)
-		}
+		m.Copy(x)
 	}
 	if old.Stats().LeftOut != 1 || next.Mirrors()[0].Stats().Sent != 1 {
 		t.Errorf("retired: %+v, kept: %+v", old.Stats(), next.Mirrors()[0].Stats())

@@ -27,8 +27,9 @@ type Record struct {
 	Route, Service, Target string
 	// Status is the answer's, 0 when the client left before there was one.
 	Status int
-	// Reason says why the gateway answered itself or cut the exchange, Detail
-	// adds words for the operator. Both are empty for what went well.
+	// Reason says why the gateway refused or cut the exchange, and is empty for
+	// what went well. Detail adds words for the operator; it stands alone where a
+	// fallback has answered.
 	Reason, Detail string
 	// Failed tells that the gateway or the service failed, not the client: a
 	// status of 500 or above, or an answer that broke off.

@@ -34,7 +34,8 @@ type checker struct {
 	conf    *config.Health
 	known   bool // a check has ended
 	down    bool
-	against int // checks in a row that say otherwise
+	against int   // checks in a row that say otherwise
+	conn    *conn // of the check under way, until the head of its answer is here
 }
 
 // run checks until ctx ends, one at a time.
@@ -49,11 +50,44 @@ func (c *checker) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		if cause, known := c.check(ctx); known {
-			c.note(cause)
-		}
+		c.once(ctx)
 		next := time.Duration((0.9 + 0.2*rand.Float64()) * float64(interval))
 		timer.Reset(next - time.Since(began))
+	}
+}
+
+// once makes one check and counts it. A fault in the gateway ends neither that nor the
+// checks to come.
+func (c *checker) once(ctx context.Context) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.t.service.report("what a health check has found", fault)
+		}
+	}()
+	if cause, known := c.contained(ctx); known {
+		c.note(cause)
+	}
+}
+
+// contained is check, but that a fault in the gateway is a check that has failed.
+func (c *checker) contained(ctx context.Context) (cause string, known bool) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.t.service.report("a health check", fault)
+			c.giveUp()
+			cause, known = "a fault in the gateway", true
+		}
+	}()
+	return c.check(ctx)
+}
+
+// giveUp closes the connection of a check in which a fault was. A second fault ends the
+// attempt.
+func (c *checker) giveUp() {
+	defer func() { _ = recover() }()
+	conn := c.conn
+	if c.conn = nil; conn != nil && conn.x != nil {
+		conn.abandon()
 	}
 }
 
@@ -97,17 +131,21 @@ func (c *checker) check(ctx context.Context) (cause string, known bool) {
 			x.Abort(exchange.ShuttingDown)
 		}
 	})
+	sound := false
 	defer func() {
 		if !unwatch() {
 			<-ended
 		}
-		s.exchanges.Put(x)
+		if sound { // else somebody may still hold it
+			s.exchanges.Put(x)
+		}
 	}()
 	out := c.ask(x)
 	late := out.reason == nil
 	if late {
 		out.reason = c.swallow(x)
 	}
+	sound = true
 	if out.reason == exchange.ShuttingDown || out.reason == exchange.PoolExhausted {
 		return "", false
 	}
@@ -144,9 +182,11 @@ func (c *checker) ask(x *exchange.Exchange) outcome {
 		conn, out := c.t.get(x, nil, replays > 0, timeout)
 		if out.reason == nil {
 			conn.attempt, conn.response = balance.Attempt{}, timeout
+			c.conn = conn
 			if out = conn.roundTrip(x); out.reason == nil {
 				out = conn.accept(x)
 			}
+			c.conn = nil
 		}
 		if out.reason == nil || replays == mostReplays || x.Aborted() != nil || !stale(x, out) {
 			return out

@@ -297,16 +297,62 @@ func TestFallback(t *testing.T) {
 	if x.Response.Get("X-Stale") != "yes" || x.Response.Get("Content-Type") != "text/plain" || x.RetryAfter != 0 {
 		t.Errorf("%v", x.Response.Fields())
 	}
+	f.want(x.Detail, "fallback: the breaker of app is open")
 	f.want(c.whole(), "203 old news")
+	if st := f.Stats(); st.Fallbacks != 1 || st.Refused != 1 {
+		t.Errorf("%+v", st)
+	}
 
 	other := service(t, origin(t, always(ok)))
 	f = service(t, unused(t), guarded(1), func(s *setup) { s.conf.Breaker.Fallback = &config.Fallback{Service: "other"} })
 	f.FallBackTo(other.Service)
 	f.want(f.get(), "connect_failed")
-	f.want(f.get(), "200 ok")
+	x = f.exchange("GET", "/")
+	c = f.forward(x)
+	f.want(x.Detail, "fallback: the breaker of app is open")
+	f.want(c.whole(), "200 ok")
 	if st := f.Stats(); st.Fallbacks != 1 || st.Requests != 1 || other.Stats().Requests != 1 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A fallback is counted where it has answered, and only there.
+func TestFallbackThatFails(t *testing.T) {
+	f, other := service(t, unused(t), guarded(1)), service(t, unused(t), guarded(2))
+	f.FallBackTo(other.Service)
+	f.want(f.get(), "connect_failed")
+	for _, want := range []string{"connect_failed", "connect_failed", "breaker_open"} {
+		x := f.exchange("GET", "/")
+		c := f.forward(x)
+		if strings.HasPrefix(x.Detail, "fallback") || (x.RetryAfter > 0) != (want == "breaker_open") {
+			t.Errorf("%s: %q, to come back in %d s", want, x.Detail, x.RetryAfter)
+		}
+		f.want(c.whole(), want)
+	}
+	if st := f.Stats(); st.Fallbacks != 0 || st.Refused != 3 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// What a fallback costs is the answer of an open breaker, and no memory.
+func TestFallbackAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	f := service(t, unused(t), guarded(1), func(s *setup) {
+		s.conf.Breaker.Fallback = &config.Fallback{Status: 200, ContentType: "text/plain", Body: "old news"}
+	})
+	f.want(f.get(), "connect_failed")
+	x := f.exchange("GET", "/")
+	if n := testing.AllocsPerRun(1000, func() {
+		if r := f.Forward(x); r != nil {
+			t.Error(r.Name)
+		}
+		x.Response.Reset()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	f.pool.Put(x)
 }
 
 // By hand it opens, closes and goes by itself again.

@@ -273,6 +273,7 @@ func statusOf(c *conn, out outcome) int {
 
 // fire is called by the timer, in a goroutine of its own: it is the second try.
 func (h *hedger) fire() {
+	defer h.contain()
 	if !h.begin() {
 		return
 	}
@@ -304,10 +305,10 @@ func (h *hedger) begin() bool {
 		return false
 	}
 	h.s.stats.hedges.Add(1)
-	h.state, h.done = onItsWay, make(chan struct{})
 	h.y = h.s.hedging.copy(h.x)
 	h.k = visit{s: h.s, t: t, began: h.began, sent: sent}
 	h.unwatch = context.AfterFunc(h.x.Context(), h.giveUp)
+	h.state, h.done = onItsWay, make(chan struct{}) // at the end: a fault before has sent nothing
 	return true
 }
 
@@ -391,4 +392,22 @@ func (h *hedger) loses() bool {
 	h.state = lost
 	close(h.done)
 	return h.over
+}
+
+// contain lets a fault in the second try cost that and nothing else: it has brought nothing.
+func (h *hedger) contain() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	h.s.report("a hedge", fault)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state != onItsWay {
+		return
+	}
+	y := h.s.hedging.copies.Get() // the other one is left to the garbage collector, as somebody may still hold it
+	y.Attempts, y.Sent = h.y.Attempts, h.y.Sent
+	h.y, h.state = y, lost
+	close(h.done)
 }

@@ -31,7 +31,8 @@ func newFallback(c *config.Fallback) *fallback {
 }
 
 // instead answers a request that was not let in, by the fallback where the
-// breaker is open and there is one.
+// breaker is open and there is one. The access log tells such an answer from others by its
+// detail; where services fall back one after the other, that is about the first.
 func (s *Service) instead(x *exchange.Exchange, r *exchange.Reason) *exchange.Reason {
 	if r != exchange.BreakerOpen || x.Copy {
 		return r
@@ -40,16 +41,20 @@ func (s *Service) instead(x *exchange.Exchange, r *exchange.Reason) *exchange.Re
 	if other == nil && f == nil {
 		return r
 	}
-	s.stats.fallbacks.Add(1)
 	x.RetryAfter = 0
 	if other != nil {
 		other.SetHost(x)
-		return other.Forward(x)
+		if r := other.Forward(x); r != nil {
+			return r
+		}
+	} else {
+		x.Status = f.status
+		for _, field := range f.fields {
+			x.Response.Add(field.Name, field.Value)
+		}
+		x.ResponseBody.SetBytes(f.body)
 	}
-	x.Status = f.status
-	for _, field := range f.fields {
-		x.Response.Add(field.Name, field.Value)
-	}
-	x.ResponseBody.SetBytes(f.body)
+	s.stats.fallbacks.Add(1)
+	x.Detail = s.insteadOf
 	return nil
 }

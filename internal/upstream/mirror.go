@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -124,28 +123,21 @@ func unfit(x *exchange.Exchange) string {
 	return ""
 }
 
-// Copy sends a copy of a request that is ready to go to another service, if it is drawn and
-// can be copied. It waits for nothing but the request's own body, which it gathers as Forward
-// does; the error is why that could not be read.
-func (m *Mirror) Copy(x *exchange.Exchange, to *Service) error {
-	if m.off || rand.Uint64() > m.draw || to == m.to || !m.copies(x.Method) {
-		return nil
+// Copy sends a copy of a request that Forward has just dealt with, if it is drawn and can be
+// copied. One that reached no target, because a breaker was open or there was no place, has
+// no copy, and neither has one that the mirror's own service had at last. It waits for nothing.
+func (m *Mirror) Copy(x *exchange.Exchange) {
+	if m.off || rand.Uint64() > m.draw || x.Attempts == 0 || x.Service == m.to.name || !m.copies(x.Method) {
+		return
 	}
-	if unfit(x) != "" {
+	if whole, ok := x.RequestBody.Whole(); !ok || len(whole) > mostCopied || unfit(x) != "" {
 		m.unfit.Add(1)
-		return nil
-	}
-	if err := x.RequestBody.Gather(); err != nil {
-		return err
-	}
-	if whole, ok := x.RequestBody.Whole(); !ok || len(whole) > mostCopied {
-		m.unfit.Add(1)
-		return nil
+		return
 	}
 	c := m.begin()
 	if c == nil {
 		m.leftOut.Add(1)
-		return nil
+		return
 	}
 	x.CopyRequest(c)
 	c.Copy = true
@@ -153,7 +145,6 @@ func (m *Mirror) Copy(x *exchange.Exchange, to *Service) error {
 	c.Out.IdleTimeout = min(m.wait, time.Duration(m.to.conf.Timeouts.Idle))
 	m.sent.Add(1)
 	go m.run(c)
-	return nil
 }
 
 // begin takes a place and returns the exchange for it, nil when there is none.
@@ -210,7 +201,7 @@ func (m *Mirror) discard(c *exchange.Exchange) *exchange.Reason {
 func (m *Mirror) end(c *exchange.Exchange) {
 	if fault := recover(); fault != nil {
 		m.failed.Add(1)
-		m.log.Error("a fault in the gateway ended a copy", "service", m.to.name, "fault", fault, "stack", string(debug.Stack()))
+		reportFault(m.log, m.to.name, "a copy", fault)
 	}
 	_ = c.ResponseBody.Close()
 	m.mu.Lock()

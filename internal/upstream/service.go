@@ -56,14 +56,16 @@ type Service struct {
 	breaker  *breaker.Breaker // nil for none
 	observes bool             // the breaker only does
 	fallback *fallback        // nil for none
-	standby  standby
-	hedging  *hedging // nil for none
-	started  sync.Once
-	changing sync.Mutex // of the targets
-	running  bool       // guarded by changing
-	sources  []*source
-	first    chan struct{} // closed when there are targets, or names were looked up in vain
-	found    sync.Once     // closes first
+	// insteadOf is what the log says of a request that a fallback has answered.
+	insteadOf string
+	standby   standby
+	hedging   *hedging // nil for none
+	started   sync.Once
+	changing  sync.Mutex // of the targets
+	running   bool       // guarded by changing
+	sources   []*source
+	first     chan struct{} // closed when there are targets, or names were looked up in vain
+	found     sync.Once     // closes first
 	// exchanges are those of checks.
 	exchanges exchange.Pool
 	stats     stats
@@ -105,7 +107,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 		s.breaker, s.observes = breaker.New(breakerSettings(&conf.Breaker), s.breakerChanged), m == "observe"
 	}
 	s.keyer, _ = CompileKey(conf.Balance.Hash, nil)
-	s.fallback = newFallback(conf.Breaker.Fallback)
+	s.fallback, s.insteadOf = newFallback(conf.Breaker.Fallback), "fallback: the breaker of "+name+" is open"
 	return s, s.prepare()
 }
 

@@ -2,11 +2,15 @@ package upstream
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"yett/internal/config"
+	"yett/internal/exchange"
 	"yett/internal/problem"
 	"yett/internal/upstream/balance"
 	"yett/internal/upstream/breaker"
@@ -34,6 +38,7 @@ func Check(c *config.Service) problem.List {
 	checkBalance(c, &problems)
 	checkHealth(c, &problems)
 	checkHedge(c, &problems)
+	checkFallback(c.Breaker.Fallback, &problems)
 	if k := &c.Concurrency; k.Adaptive && k.Max > 0 && k.Max < k.Least {
 		problems.Add("concurrency.max", "is less than least", fmt.Sprintf("write at least %d, or a lower least", k.Least))
 	}
@@ -48,11 +53,21 @@ func checkTargets(c *config.Service, problems *problem.List) {
 		switch {
 		case err != nil:
 			problems.Add(at, err.Error(), "write http://host:port or https://host:port, or srv+http://name for SRV records")
-		case seen[a]:
+		case seen[folded(a)]:
 			problems.Add(at, "is there already", "write weight=2 behind the other one, if it is to get more than others")
 		}
-		seen[a] = true
+		seen[folded(a)] = true
 	}
+}
+
+// folded is an address without what makes no difference: the case of a name, and how an
+// IP address is written.
+func folded(a Address) Address {
+	a.Host = strings.ToLower(a.Host)
+	if ip, err := netip.ParseAddr(a.Host); err == nil {
+		a.Host = ip.Unmap().String()
+	}
+	return a
 }
 
 func checkBalance(c *config.Service, problems *problem.List) {
@@ -72,10 +87,14 @@ func checkBalance(c *config.Service, problems *problem.List) {
 	if !token(b.Sticky.Cookie) {
 		problems.Add("balance.sticky.cookie", fmt.Sprintf("%q can't be the name of a cookie", b.Sticky.Cookie), "use letters, digits, - and _")
 	}
-	if !strings.HasPrefix(b.Sticky.Path, "/") || strings.ContainsAny(b.Sticky.Path, "; ,\"\\") {
-		problems.Add("balance.sticky.path", fmt.Sprintf("%q is no path of a cookie", b.Sticky.Path), "write / or a path that begins with it")
+	if !strings.HasPrefix(b.Sticky.Path, "/") || strings.ContainsFunc(b.Sticky.Path, notInCookie) {
+		problems.Add("balance.sticky.path", fmt.Sprintf("%q is no path of a cookie", b.Sticky.Path), `write / or a path that begins with it, of ASCII without blanks and ; , " \`)
 	}
 }
+
+// notInCookie tells what can't stand in the attribute of a cookie (RFC 6265 section 4.1.1),
+// nor what some browsers take for the end of one.
+func notInCookie(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`;,"\`, c) }
 
 // token tells whether the text can be a name in HTTP (RFC 9110 section 5.6.2),
 // with the special characters that nobody needs left out.
@@ -107,6 +126,26 @@ func checkHealth(c *config.Service, problems *problem.List) {
 	}
 }
 
+// checkFallback refuses a fixed answer that could not be sent.
+func checkFallback(f *config.Fallback, problems *problem.List) {
+	if f == nil || f.Service != "" {
+		return
+	}
+	if f.Body != "" && (f.Status == 204 || f.Status == 205 || f.Status == 304) {
+		problems.Addf("breaker.fallback.status", "leave body out, or choose another status", "an answer with status %d has no content", f.Status)
+	}
+	if !exchange.ValidValue(f.ContentType) {
+		problems.Addf("breaker.fallback.content_type", "control characters, and blanks at the ends, can't be sent (RFC 9110 section 5.5)", "%q can't be the value of a header", f.ContentType)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Headers)) {
+		at := "breaker.fallback.headers." + name
+		config.CheckField(problems, at, name, f.Headers[name])
+		if exchange.KeyOf(name) == exchange.KeyContentType {
+			problems.Add(at, "Content-Type can't stand here", "use content_type")
+		}
+	}
+}
+
 func checkHedge(c *config.Service, problems *problem.List) {
 	if h := &c.Hedge; (h.After > 0 || h.Percentile > 0) && c.Retries.Budget == 0 && c.Retries.Floor == 0 {
 		problems.Add("hedge", "is never used, because retries.budget and retries.floor are 0", "write a budget, such as 10%: it is for hedges too, also with retries.most: 0")
@@ -127,6 +166,10 @@ func compile(c *config.Service) (settings, problem.List) {
 		st, hint := config.ParseStatuses(text)
 		if hint != "" {
 			problems.Add(fmt.Sprintf("health.status[%d]", i), fmt.Sprintf("%q is no status and no range of them", text), hint)
+			continue
+		}
+		if st.To < 200 {
+			problems.Add(fmt.Sprintf("health.status[%d]", i), fmt.Sprintf("no check ends with %s: more of the answer follows behind that", text), "write statuses from 200 on")
 			continue
 		}
 		s.well = append(s.well, st)

@@ -158,13 +158,15 @@ func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
 // complete. A fault in the gateway costs this stream and no other; its exchange
 // is left to the garbage collector, as somebody may still hold it.
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) (complete bool) {
+	var s *stream
 	defer func() {
 		if fault := recover(); fault != nil {
 			e.deps.Log.Error("stream ended by a fault in the gateway", "fault", fault, "stack", string(debug.Stack()))
 			complete = false
+			s.giveUp()
 		}
 	}()
-	s := e.begin(w, r)
+	s = e.begin(w, r)
 	if reason := s.read(); reason != nil {
 		s.x.Refuse(reason)
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"yett/internal/exchange"
 	"yett/internal/wire"
@@ -526,6 +527,36 @@ func TestFaultCostsOneStream(t *testing.T) {
 	})
 	if resp, err := s.client.Get(s.url + "/fault"); err == nil {
 		t.Errorf("the client got %d", resp.StatusCode)
+	}
+	if resp, _ := s.do(t, "GET", "/", nil, nil); resp.StatusCode != 200 || s.Connections() != 1 {
+		t.Errorf("afterwards %d, %d connections", resp.StatusCode, s.Connections())
+	}
+}
+
+// A fault while the answer streams gives back what the service's answer holds.
+func TestFaultClosesTheAnswer(t *testing.T) {
+	closed := make(chan struct{})
+	s := start(t, false, listener(), func(x *exchange.Exchange) {
+		if x.RawPath != "/fault" {
+			return
+		}
+		x.ResponseBody.SetSource(&source{
+			read:   func([]byte) (int, error) { panic("a fault") },
+			closed: func() { close(closed); panic("another fault") },
+		}, 10)
+	})
+	resp, err := s.client.Get(s.url + "/fault")
+	if err == nil {
+		_, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+	}
+	if err == nil {
+		t.Error("the client takes the answer for complete")
+	}
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the answer was left open")
 	}
 	if resp, _ := s.do(t, "GET", "/", nil, nil); resp.StatusCode != 200 || s.Connections() != 1 {
 		t.Errorf("afterwards %d, %d connections", resp.StatusCode, s.Connections())

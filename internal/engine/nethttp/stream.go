@@ -52,6 +52,13 @@ func (s *stream) gone() {
 	}
 }
 
+// giveUp ends an answer in which a fault was, so that the service's connection and what else
+// the request holds come back. A second fault ends the attempt.
+func (s *stream) giveUp() {
+	defer func() { _ = recover() }()
+	_ = s.x.ResponseBody.Close() // s may be nil: begin had the fault
+}
+
 // release ends the exchange and all views of it.
 func (s *stream) release() {
 	s.unwatch()

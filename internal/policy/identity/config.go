@@ -7,7 +7,6 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/exchange"
-	"yett/internal/policy"
 	"yett/internal/problem"
 )
 
@@ -51,7 +50,7 @@ func (c Config) check(signs bool) problem.List {
 // are the names that are taken.
 func checkName(problems *problem.List, path, name string, before []string) {
 	switch {
-	case !policy.CheckFieldName(problems, path, name):
+	case !config.CheckFieldName(problems, path, name):
 	case hasMeaning(name):
 		problems.Addf(path, "name a field that only your services read", "%s has a meaning of its own", name)
 	case slices.Contains(before, exchange.FoldName(name)):

@@ -1,7 +1,7 @@
 package requestid
 
 import (
-	"yett/internal/policy"
+	"yett/internal/config"
 	"yett/internal/problem"
 )
 
@@ -17,6 +17,6 @@ func defaults() Config {
 
 func (c Config) check() problem.List {
 	var problems problem.List
-	policy.CheckFieldName(&problems, "header", c.Header)
+	config.CheckFieldName(&problems, "header", c.Header)
 	return problems
 }

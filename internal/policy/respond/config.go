@@ -111,7 +111,7 @@ type compiler struct {
 func (b *compiler) header(name, value string) header {
 	b.path = "headers." + name
 	k := exchange.KeyOf(name)
-	policy.CheckField(&b.problems, b.path, name, value)
+	config.CheckField(&b.problems, b.path, name, value)
 	if k == exchange.KeyContentType {
 		b.problems.Add(b.path, "Content-Type can't stand here", "use content_type")
 	}

@@ -6,7 +6,6 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/exchange"
-	"yett/internal/policy"
 	"yett/internal/problem"
 )
 
@@ -68,11 +67,11 @@ func field(name, value string) exchange.Field {
 func (c Config) check() problem.List {
 	var problems problem.List
 	for _, e := range c.Set {
-		policy.CheckField(&problems, "set."+e.Name, e.Name, e.Value)
+		config.CheckField(&problems, "set."+e.Name, e.Name, e.Value)
 	}
 	for i, name := range c.Remove {
 		path := fmt.Sprintf("remove[%d]", i)
-		policy.CheckFieldName(&problems, path, name)
+		config.CheckFieldName(&problems, path, name)
 		if at := find(c.sets(), name); at >= 0 {
 			problems.Add(path, fmt.Sprintf("%s is set and removed", name), "keep it in one of them; remove has X-Powered-By until it is written")
 		}

@@ -1,4 +1,4 @@
-package policy
+package config
 
 import (
 	"strings"
@@ -17,6 +17,7 @@ func TestCheckField(t *testing.T) {
 		{"X-A", " a", `headers: " a" can't be the value of a header`},
 		{"connection", "close", `headers: connection belongs to the connection or the framing`},
 		{"Transfer-Encoding", "chunked", `headers: Transfer-Encoding belongs to the connection or the framing`},
+		{"trailer", "X-Sum", `headers: trailer announces fields behind the body`},
 		{"Content-Length", "0", `headers: Content-Length belongs to the connection or the framing`},
 	}
 	for _, tt := range tests {
