@@ -44,7 +44,7 @@ func TestNoAllocation(t *testing.T) {
 // guarded gives the service all that guards one.
 func guarded(st *setup) {
 	s := &st.service
-	s.Targets = append(s.Targets, strings.Replace(s.Targets[0], "127.0.0.1", "[::ffff:127.0.0.1]", 1)) // the same one, under another name
+	s.Targets = append(s.Targets, strings.Replace(s.Targets[0], "127.0.0.1", "localhost", 1)) // the same one, under another name
 	s.Balance.SetDefaults()
 	s.Balance.Algorithm, s.Balance.Hash = "hash", config.StringList{"client", "header.User-Agent"}
 	s.Breaker.SetDefaults()
