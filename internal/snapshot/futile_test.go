@@ -97,6 +97,7 @@ func TestNotFutile(t *testing.T) {
 		{one, `breaker: {mode: "off", shared: "${YES}"}`},
 		{one, `breaker: {consecutive_failures: "${ZERO}", failure_ratio: 0%}`},
 		{one, `breaker: {slow_call: "${LONG}"}`},
+		{one, `breaker: {slow_call: 40s}, timeouts: {response: "${NONE:-5s}"}`},
 		{one, `retries: {on: "${NONE:-}", most: 2}`},
 		{one, `retries: {try_timeout: "${LONG}"}`},
 		{`"${URL}"`, `hedge: {after: 1s}`},
