@@ -35,6 +35,8 @@ func Futile(c *config.Service, around Around) problem.List {
 		c.Concurrency.Max == 0 && !c.Concurrency.Adaptive && !f.Has("concurrency.max") && !f.Has("concurrency.adaptive"), "concurrency.queue", "concurrency.queue_time")
 	f.without("means nothing without adaptive", "write adaptive: true, or remove it",
 		!c.Concurrency.Adaptive && !f.Has("concurrency.adaptive"), "concurrency.least")
+	f.without("means nothing without algorithm: hash", "write that, with balance.hash, or remove it",
+		f.c.Balance.Algorithm != "hash" && f.plain("balance.algorithm"), "balance.load_factor")
 	f.ejection()
 	return f.problems
 }

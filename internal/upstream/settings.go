@@ -38,6 +38,12 @@ func Check(c *config.Service) problem.List {
 	checkBalance(c, &problems)
 	checkHealth(c, &problems)
 	checkHedge(c, &problems)
+	if f := c.Ejection.SlowerThan; f > 0 && f <= 1 {
+		problems.Add("ejection.slower_than", fmt.Sprintf("a target that takes %v times as long as the others is not slow", f), "write more than 1, such as 3, or 0 for never")
+	}
+	if f := c.Breaker.Fallback; f != nil && f.Service == "" && f.Status == 200 && f.Body == "" && len(f.Headers) == 0 {
+		problems.Add("breaker.fallback", "answers 200 and nothing else, as if all were well", "write a body, a status, or the service that answers instead")
+	}
 	checkFallback(c.Breaker.Fallback, &problems)
 	if k := &c.Concurrency; k.Adaptive && k.Max > 0 && k.Max < k.Least {
 		problems.Add("concurrency.max", "is less than least", fmt.Sprintf("write at least %d, or a lower least", k.Least))
@@ -147,6 +153,9 @@ func checkFallback(f *config.Fallback, problems *problem.List) {
 }
 
 func checkHedge(c *config.Service, problems *problem.List) {
+	if p := c.Hedge.Percentile; p > 0 && p < 1 {
+		problems.Add("hedge.percentile", fmt.Sprintf("%v is less than one of a hundred, so nearly all would be sent twice", p), fmt.Sprintf("write %v, if you mean that", p*100))
+	}
 	if h := &c.Hedge; (h.After > 0 || h.Percentile > 0) && c.Retries.Budget == 0 && c.Retries.Floor == 0 {
 		problems.Add("hedge", "is never used, because retries.budget and retries.floor are 0", "write a budget, such as 10%: it is for hedges too, also with retries.most: 0")
 	}
