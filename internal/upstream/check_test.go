@@ -283,7 +283,7 @@ func TestCheckReadsLittle(t *testing.T) {
 					p.send(fmt.Sprintf("HTTP/1.1 200 OK\nContent-Length: 1\n\n%d", p.n))
 				}
 			}
-		}), checkedByHand)
+		}), checkedByHand, func(s *setup) { s.conf.Health.Timeout = ms(10_000) })
 		if cause, known := f.check(); cause != "" || !known {
 			t.Errorf("%q, %v", cause, known)
 		}

@@ -230,7 +230,9 @@ func (c *conn) read(p []byte) (int, error) {
 		c.away += asked - c.given
 	}
 	n, err := c.body.Read(p)
-	c.given = c.x.Elapsed()
+	if err == nil || err == io.EOF {
+		c.given = c.x.Elapsed()
+	}
 	return n, err
 }
 
@@ -254,29 +256,27 @@ func (c *conn) Close() error {
 	return nil
 }
 
-const (
-	// longStream is how long an answer has to last before a client that leaves says
-	// that all was well: event streams end in no other way.
-	longStream = 10 * time.Second
-	// slowClient is how much of the time a client may take for an answer before it is
-	// its fault if the service does not wait any longer.
-	slowClient = 100 * time.Millisecond
-)
+// longStream is how long an answer has to last before a client that leaves says
+// that all was well: event streams end in no other way.
+const longStream = 10 * time.Second
 
 // ending says why the answer's body has ended early, nil when it did not, or when
 // the client has had enough of a long one that was still coming. excused tells that
-// a service which cut it off has waited for the client.
+// a service which cut it off has waited for the client: see pump.slow.
 func (c *conn) ending() (why *exchange.Reason, excused bool) {
 	head := c.visit.done
 	switch {
-	case c.broke == exchange.UpstreamReset:
-		return c.broke, c.away > slowClient && c.away > (c.given-head)/2
-	case c.broke != nil:
-		return c.broke, false
-	case c.body.Done() || c.visit.s != nil && c.given-head > longStream:
+	case c.body.Done():
 		return nil, false
+	case c.x.Aborted() != nil || c.broke == nil:
+		if c.visit.s != nil && c.given-head > longStream {
+			return nil, false
+		}
+		return exchange.ClientGone, false
+	case c.broke == exchange.UpstreamReset:
+		return c.broke, c.away > c.t.service.patience && c.away > (c.x.Elapsed()-head)/2
 	}
-	return exchange.ClientGone, false
+	return c.broke, false
 }
 
 // finish ends a message that was read to its end. The connection goes back to
@@ -317,9 +317,7 @@ func (c *conn) fail(out outcome) outcome {
 // failed turns an error of the socket into an outcome.
 func (c *conn) failed(err error) outcome {
 	out := outcome{reason: c.reason(err), detail: err.Error()}
-	if _, all := c.pump.uploaded(); !all && out.reason == exchange.UpstreamReset {
-		out.excused = true
-	}
+	out.excused = out.reason == exchange.UpstreamReset && c.pump.slow(c.x.Elapsed(), c.t.service.patience)
 	if out.reason == exchange.UpstreamReset && c.reused {
 		out.unsent = wroteNothing(err)
 		out.dead = c.r.Buffered() == 0

@@ -60,6 +60,7 @@ func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 		return exchange.BodyReason(err)
 	}
 	k := visit{s: s}
+	defer k.leave(0, shed.Ignored) // should there be a fault
 	if r := s.admit(x, &k); r != nil {
 		return s.instead(x, r)
 	}
@@ -69,7 +70,7 @@ func (s *Service) Forward(x *exchange.Exchange) *exchange.Reason {
 		s.sticky.set(x, k.t)
 	}
 	if out.reason == nil && x.ResponseBody.Streams() {
-		c.visit = k // settled by its Close
+		c.visit, k.held = k, false // settled by its Close
 		if k.counted {
 			s.breaker.Loosen(k.ticket, x.Now.Add(k.done))
 		}
@@ -181,8 +182,8 @@ func (s *Service) ask(x *exchange.Exchange, k *visit, fresh bool) (*conn, outcom
 	if out.reason != nil {
 		return nil, out
 	}
-	if at, all := c.pump.uploaded(); at > 0 || !all {
-		k.sent, k.muted = max(k.sent, at), !all
+	if at, pumped := c.pump.uploaded(); pumped {
+		k.sent, k.muted = max(k.sent, at), at == 0
 	}
 	return c, c.accept(x)
 }
@@ -202,14 +203,14 @@ func (t *target) try(x *exchange.Exchange, k *visit, fresh bool, h *hedger) (*co
 	if k.retries > 0 { // to connect has taken its time too
 		left = max(t.service.responseTimeout(x)-(x.Elapsed()-k.began), time.Millisecond)
 	}
-	c.attempt, c.response = k.attempt, t.service.patience(x, k, left)
+	c.attempt, c.response = k.attempt, t.service.tryTime(x, k, left)
 	h.sends(c)
 	return c, c.roundTrip(x)
 }
 
-// patience is how long the answer to this try may take, of what is left: less than all
+// tryTime is how long the answer to this try may take, of what is left: less than all
 // of it where another try could follow.
-func (s *Service) patience(x *exchange.Exchange, k *visit, left time.Duration) time.Duration {
+func (s *Service) tryTime(x *exchange.Exchange, k *visit, left time.Duration) time.Duration {
 	per := time.Duration(s.conf.Retries.TryTimeout)
 	if per == 0 || per >= left || k.retries >= s.conf.Retries.Most || k.ticket.Probe() || !s.rules.retries.faults[timeoutFault] || !repeatable(x, outcome{}) {
 		return left
@@ -315,11 +316,17 @@ func (k *visit) give(x *exchange.Exchange, out outcome, pause time.Duration) *ex
 	if pause == 0 {
 		return nil
 	}
-	k.leave(0, shed.Ignored)
+	k.leave(0, toLimiter(breaker.Ignored, out.reason))
 	if !wait(x, pause) {
 		return x.Aborted()
 	}
-	return k.enter(x)
+	if r := k.enter(x); r != nil {
+		return r
+	}
+	if x.Elapsed()-k.began >= k.s.responseTimeout(x) { // it has waited for its place
+		return exchange.UpstreamTimeout
+	}
+	return nil
 }
 
 // enter takes a place among the requests in flight, or says why there is none.

@@ -195,7 +195,10 @@ func TestHalfOpenD21(t *testing.T) {
 	target := origin(t, func(p *peer) {
 		for p.head() != "" {
 			if heads.Add(1) > 1 {
-				<-hold
+				select {
+				case <-hold:
+				case <-p.over:
+				}
 				p.send(ok)
 			} else {
 				p.send(broken)
@@ -203,7 +206,7 @@ func TestHalfOpenD21(t *testing.T) {
 		}
 	})
 	f := service(t, target, guarded(1), func(s *setup) {
-		s.conf.Breaker.OpenFor, s.conf.Breaker.OpenMost = ms(50), ms(50)
+		s.conf.Breaker.OpenFor, s.conf.Breaker.OpenMost = ms(1500), ms(1500) // as long as probes keep their places
 		s.conf.Breaker.Probes, s.conf.Breaker.Successes = 3, 2
 	})
 	f.want(f.get(), "500 no")

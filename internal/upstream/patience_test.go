@@ -120,6 +120,7 @@ func TestSlowUploadIsNoFailure(t *testing.T) {
 		}
 	})
 	f := service(t, url, standard)
+	f.patience = 20 * time.Millisecond
 	for range 5 {
 		u := newUpload(io.EOF)
 		got := f.begin(f.post(u, -1))
@@ -140,6 +141,7 @@ func TestSlowReaderIsNoFailure(t *testing.T) {
 		io.WriteString(w, big)
 	})})
 	f := service(t, url, standard)
+	f.patience = 50 * time.Millisecond
 	for range 5 {
 		c := f.do("GET", "/")
 		if c.reason != nil {
@@ -419,4 +421,225 @@ func TestNoPlaceForTheNextTry(t *testing.T) {
 	f.want(f.state(), "OPEN")
 	close(hold)
 	f.want(receive(t, second).whole(), "200 ok")
+}
+
+// A request that connects to a target which drains is served, hedged or not.
+func TestTargetDrainsWhileConnecting(t *testing.T) {
+	for _, hedge := range []bool{false, true} {
+		roots := x509.NewCertPool()
+		var conns [2]atomic.Int32
+		serve := func(i int) string {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+			s.Config.ErrorLog = log.New(io.Discard, "", 0)
+			s.Listener = lateListener{s.Listener, 200 * time.Millisecond, &conns[i]}
+			s.StartTLS()
+			roots.AddCert(s.Certificate())
+			t.Cleanup(s.Close)
+			return s.URL
+		}
+		a, b := serve(0), serve(1)
+		f := service(t, a, standard, func(s *setup) {
+			s.conf.Targets = []string{a, b}
+			s.deps.TLS = &tls.Config{RootCAs: roots}
+			s.conf.Retries.Most = 0
+			if hedge {
+				s.conf.Hedge.After = ms(5000)
+			}
+		})
+		got := f.begin(f.exchange("POST", "/"))
+		if hedge {
+			got = f.begin(f.exchange("GET", "/"))
+		}
+		eventually(t, "it connects", func() bool { return conns[0].Load()+conns[1].Load() > 0 })
+		for _, tg := range f.set.Load().list { // as retarget does with those that are gone
+			tg.drain()
+		}
+		if s := receive(t, got).whole(); s != "200 ok" {
+			t.Errorf("hedge %v: a request that was connecting to a target that drains gets %q; breaker failures in a row %d", hedge, s, f.Stats().Breaker.Failures)
+		}
+	}
+}
+
+// A request that has waited for its place until all its time was over is not sent again.
+func TestNoTryWithoutTime(t *testing.T) {
+	hold := make(chan struct{})
+	var asked, busys atomic.Int32
+	f := service(t, origin(t, func(p *peer) {
+		for head := p.head(); head != ""; head = p.head() {
+			if strings.HasPrefix(head, "GET /busy") {
+				if busys.Add(1) > 1 {
+					time.Sleep(200 * time.Millisecond)
+				}
+				p.send(strings.Replace(busy, "Content", "Retry-After: 1\nContent", 1))
+				continue
+			}
+			asked.Add(1)
+			<-hold
+			p.send(ok)
+		}
+	}), standard, func(s *setup) {
+		s.conf.Retries.On = config.StringList{"503"}
+		s.conf.Timeouts.Response = ms(1300)
+		s.conf.Concurrency = config.Concurrency{Max: 1, Queue: 10, QueueTime: ms(1000), Least: 1}
+	})
+	began := time.Now()
+	first := f.begin(f.exchange("GET", "/busy"))
+	eventually(t, "it pauses", func() bool { return f.Stats().Retries == 1 && f.Stats().InFlight == 0 })
+	x := f.exchange("GET", "/")
+	x.Out.ResponseTimeout = 10 * time.Second
+	other := f.begin(x)
+	eventually(t, "the place is taken", func() bool { return asked.Load() == 1 })
+	time.AfterFunc(time.Until(began.Add(1900*time.Millisecond)), func() { close(hold) })
+	got := receive(t, first).whole()
+	st := f.Stats()
+	t.Logf("%s after %v (timeouts.response 1.3s), sent %d times; last reason %s, breaker failures %d", got, time.Since(began), busys.Load(), st.LastReason, st.Breaker.Failures)
+	if busys.Load() > 1 {
+		t.Errorf("sent again 0.6 s after all its time was over")
+	}
+	receive(t, other).whole()
+}
+
+// Answers that are cut off are failures, also when clients take their time as usual.
+func TestCutDownloadsAreFailures(t *testing.T) {
+	half := strings.Repeat("x", 1<<20)
+	url := origin(t, func(p *peer) {
+		p.head()
+		p.send(fmt.Sprintf("HTTP/1.1 200 OK\nContent-Length: %d\n\n", 2<<20) + half) // and closes
+	})
+	f := service(t, url, standard)
+	for range 10 {
+		c := f.do("GET", "/")
+		buf := make([]byte, 16<<10)
+		n, err := 0, error(nil)
+		for err == nil && c.reason == nil {
+			var m int
+			m, err = c.x.ResponseBody.Read(buf)
+			n += m
+			time.Sleep(4 * time.Millisecond)
+		}
+		if c.reason == nil {
+			t.Log(n, reasonOf(err), c.x.Elapsed())
+		}
+		c.end()
+	}
+	if st := f.Stats(); st.Breaker.State != "OPEN" {
+		t.Errorf("10 of 10 answers were cut off in their middle after 0.3 s, breaker %s, failures in a row of the target %d", st.Breaker.State, st.Targets[0].Failures)
+	}
+}
+
+// A client that leaves an event stream which was well for long is a sign of health.
+func TestLeftStreamIsASuccess(t *testing.T) {
+	var fail atomic.Bool
+	fail.Store(true)
+	url := httpServer(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fail.Load() {
+			w.WriteHeader(500)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: 1\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})})
+	f := service(t, url, standard, func(s *setup) { s.conf.Breaker.OpenFor, s.conf.Breaker.OpenMost = ms(50), ms(50) })
+	for range 5 {
+		f.get()
+	}
+	fail.Store(false)
+	eventually(t, "half open", func() bool { return f.ready(f.exchange("GET", "/")) })
+	for range 2 {
+		c := f.do("GET", "/")
+		if c.reason != nil {
+			t.Fatal(c.reason.Name)
+		}
+		c.x.Now = c.x.Now.Add(-15 * time.Second) // the stream is old
+		buf := make([]byte, 100)
+		if n, err := c.x.ResponseBody.Read(buf); n == 0 || err != nil { // given: 15 s after the head
+			t.Fatal(n, err)
+		}
+		time.AfterFunc(50*time.Millisecond, func() { c.x.Abort(exchange.ClientGone) })
+		_, err := c.x.ResponseBody.Read(buf) // as the engine does: blocked for the next event
+		t.Log(err)
+		c.end()
+	}
+	if st := f.Stats().Breaker; st.State != "CLOSED" {
+		t.Errorf("%s: two event streams of 15 s, whose last event has come, are no sign of health", st.State)
+	}
+}
+
+// A fault within Forward gives the place among the requests in flight back.
+func TestFaultKeepsNoPlace(t *testing.T) {
+	f := service(t, origin(t, always(ok)), standard, func(s *setup) {
+		s.conf.Concurrency = config.Concurrency{Max: 1, Least: 1}
+	})
+	x := f.exchange("GET", "/")
+	func() {
+		defer func() { _ = recover() }()
+		x.Out.Host = "h"
+		x.KeepRequestTrailer = nil
+		old := f.Service.balancer
+		f.Service.balancer = nil
+		defer func() { f.Service.balancer = old }()
+		f.Forward(x)
+	}()
+	t.Log(f.Stats().InFlight, f.get())
+}
+
+// servedAfter is what a request gets when something has happened to the service.
+func servedAfter(t *testing.T, hedge bool, end func(f *fixture)) string {
+	one, two := origin(t, always(ok)), origin(t, always(ok))
+	f := service(t, one, standard, func(s *setup) {
+		s.conf.Targets = []string{one, two}
+		s.conf.Retries.Most = 0
+		if hedge {
+			s.conf.Hedge.After = ms(5000)
+		}
+	})
+	end(f)
+	return f.get()
+}
+
+// Requests that still run when a service is closed are served, hedged or not.
+func TestHedgeAfterClose(t *testing.T) {
+	for _, hedge := range []bool{false, true} {
+		if got := servedAfter(t, hedge, func(f *fixture) { f.Service.Close() }); got != "200 ok" {
+			t.Errorf("hedge %v: after Close (a reload that replaces the service) a running request gets %q", hedge, got)
+		}
+	}
+}
+
+// fast is a body that comes as quickly as it is read.
+type fast struct{ left int }
+
+func (f *fast) Read(p []byte) (int, error) {
+	if f.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), f.left)
+	f.left -= n
+	return n, nil
+}
+func (f *fast) Close() error { return nil }
+
+// A service that resets uploads on receipt has failed.
+func TestResetUploadsAreFailures(t *testing.T) {
+	url := origin(t, func(p *peer) {
+		p.head()
+		p.SetLinger(0) // crashes at once
+	})
+	f := service(t, url, standard)
+	bad := 0
+	for range 40 {
+		x := f.exchange("POST", "/")
+		x.RequestBody.SetSource(&fast{left: 8 << 20}, 8<<20)
+		if got := f.forward(x).whole(); got == "upstream_reset" {
+			bad++
+		} else {
+			t.Log(got)
+		}
+	}
+	st := f.Stats()
+	if st.Breaker.State != "OPEN" && bad > 0 {
+		t.Errorf("%d of 40 uploads from memory were reset, breaker %s, failures in a row of the target %d", bad, st.Breaker.State, st.Targets[0].Failures)
+	}
 }

@@ -17,14 +17,18 @@ type pump struct {
 	running atomic.Bool
 	taken   atomic.Bool // the body was read to its end
 	started bool
-	sent    bool         // the body went out to its end; valid after done
-	sentAt  atomic.Int64 // when it did, in nanoseconds since the exchange's Now; 0 before
-	reason  atomic.Pointer[exchange.Reason]
-	done    chan struct{}
-	timer   sweep.Timer // guards a write that the service does not take
-	mu      sync.Mutex
-	awaited bool // the answer's head has not come
-	c       *conn
+	sent    bool // the body went out to its end; valid after done
+
+	// In nanoseconds since the exchange's Now: when sending began, when it ended (0
+	// before), and since when it waits for the client (0 when it does not). waited is
+	// for how long it has waited for the client before.
+	beganAt, sentAt, waitsSince, waited atomic.Int64
+	reason                              atomic.Pointer[exchange.Reason]
+	done                                chan struct{}
+	timer                               sweep.Timer // guards a write that the service does not take
+	mu                                  sync.Mutex
+	awaited                             bool // the answer's head has not come
+	c                                   *conn
 }
 
 // Expired implements sweep.Owner: the service does not read the request.
@@ -47,14 +51,24 @@ func (p *pump) early() bool {
 	return false
 }
 
-// uploaded tells when the request was complete, since the exchange's Now: 0 when it
-// was from the start. It returns false while the client still sends.
-func (p *pump) uploaded() (time.Duration, bool) {
-	if !p.started {
-		return 0, true
+// uploaded tells when the request was complete, since the exchange's Now: 0 while the
+// client still sends, or has just ended. It returns false for a request that was complete
+// from the start.
+func (p *pump) uploaded() (at time.Duration, pumped bool) {
+	return time.Duration(p.sentAt.Load()), p.started
+}
+
+// slow tells whether the client has taken most of the time so far for its body, and more
+// than a service may be expected to wait.
+func (p *pump) slow(now, patience time.Duration) bool {
+	if !p.started || p.sentAt.Load() != 0 {
+		return false
 	}
-	at := p.sentAt.Load()
-	return time.Duration(at), at != 0 || p.taken.Load()
+	waited := time.Duration(p.waited.Load())
+	if since := p.waitsSince.Load(); since != 0 {
+		waited += now - time.Duration(since)
+	}
+	return waited > patience && waited > (now-time.Duration(p.beganAt.Load()))/2
 }
 
 // failure returns why the client's body could not be read, or nil.
@@ -64,7 +78,10 @@ func (p *pump) start(c *conn, x *exchange.Exchange, chunked bool) {
 	p.started, p.sent, p.c = true, false, c
 	p.reason.Store(nil)
 	p.taken.Store(false)
+	p.beganAt.Store(int64(x.Elapsed()))
 	p.sentAt.Store(0)
+	p.waitsSince.Store(0)
+	p.waited.Store(0)
 	p.awaited = true
 	p.running.Store(true)
 	go c.copyBody(x, chunked)
@@ -135,7 +152,7 @@ func (c *conn) copyPieces(x *exchange.Exchange, chunked bool) (readErr, writeErr
 	buf := buffers.Get(wire.SmallBuffer)
 	defer func() { buf.Release() }()
 	for {
-		n, err := x.RequestBody.Read(buf.B[wire.ChunkHeadRoom : len(buf.B)-2])
+		n, err := c.pump.read(x, buf.B[wire.ChunkHeadRoom:len(buf.B)-2])
 		if err == nil && x.RequestBody.Size() >= 0 && x.RequestBody.BytesRead() >= x.RequestBody.Size() {
 			err = io.EOF
 		}
@@ -161,6 +178,16 @@ func (c *conn) copyPieces(x *exchange.Exchange, chunked bool) (readErr, writeErr
 			return err, nil
 		}
 	}
+}
+
+// read reads from the client, and notes for how long.
+func (p *pump) read(x *exchange.Exchange, b []byte) (int, error) {
+	since := x.Elapsed()
+	p.waitsSince.Store(int64(since))
+	n, err := x.RequestBody.Read(b)
+	p.waitsSince.Store(0)
+	p.waited.Add(int64(x.Elapsed() - since))
+	return n, err
 }
 
 // writePiece sends buf[room:room+n], as a chunk with its frame around it when

@@ -55,6 +55,7 @@ type Service struct {
 	limiter  *shed.Limiter    // nil for no bound
 	breaker  *breaker.Breaker // nil for none
 	observes bool             // the breaker only does
+	patience time.Duration    // that is expected of the service with slow clients
 	fallback *fallback        // nil for none
 	// insteadOf is what the log says of a request that a fallback has answered.
 	insteadOf string
@@ -87,6 +88,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 		ChunkLine:   1 << 10,
 		Trailer:     int(conf.Limits.Header),
 	}}
+	s.patience = slowClient
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.budget = retry.NewBudget(float64(conf.Retries.Budget), conf.Retries.Floor, budgetWindow)
 	s.balancer = balance.New(balanceSettings(&conf), s.targetChanged)
@@ -110,6 +112,10 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 	s.fallback, s.insteadOf = newFallback(conf.Breaker.Fallback), "fallback: the breaker of "+name+" is open"
 	return s, s.prepare()
 }
+
+// slowClient is how long a client may take, if that is also most of the time, before it is
+// its fault when the service does not wait any longer.
+const slowClient = 5 * time.Second
 
 // budgetWindow is how far back the budget of retries looks.
 const budgetWindow = 10 * time.Second

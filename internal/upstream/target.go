@@ -225,8 +225,8 @@ func (t *target) get(x *exchange.Exchange, h *hedger, fresh bool, left time.Dura
 // the connection comes to stand all the same, for others, and if it does not, it is
 // known of the target. Else one that takes long to connect to would never have any.
 func (t *target) dialBeside(ctx context.Context, x *exchange.Exchange, patience time.Duration) (*conn, outcome) {
-	own, cancel := context.WithTimeout(t.ctx, patience)
-	var handed atomic.Bool // by one side to the other
+	own, cancel := context.WithTimeout(context.Background(), patience)
+	var handed, alone atomic.Bool // over by one side to the other; nobody waits
 	var c *conn
 	var err error
 	done := make(chan struct{})
@@ -235,6 +235,11 @@ func (t *target) dialBeside(ctx context.Context, x *exchange.Exchange, patience 
 	attempt.End()             // and it is no request in flight
 	go func() {
 		defer cancel()
+		defer context.AfterFunc(t.ctx, func() {
+			if alone.Load() { // a request that waits is still served
+				cancel()
+			}
+		})()
 		c, err = t.dial(own)
 		if handed.CompareAndSwap(false, true) {
 			close(done)
@@ -251,6 +256,9 @@ func (t *target) dialBeside(ctx context.Context, x *exchange.Exchange, patience 
 			cancel()
 		}
 		if handed.CompareAndSwap(false, true) {
+			if alone.Store(true); t.ctx.Err() != nil {
+				cancel()
+			}
 			return nil, outcome{reason: why, detail: "given up", unsent: true, pending: true}
 		}
 		<-done // at the same moment

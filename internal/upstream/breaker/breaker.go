@@ -51,8 +51,9 @@ type Breaker struct {
 // probe is a request that was let through while half-open.
 type probe struct {
 	number uint64
-	at     int64
-	loose  bool // see AdmitLoose
+	at     int64 // when it began
+	frees  int64 // when its place is another one's
+	loose  bool  // see AdmitLoose
 }
 
 const (
@@ -104,8 +105,9 @@ func (b *Breaker) Admit(now time.Time) (Ticket, bool) {
 
 // AdmitLoose is Admit for a request of which its client says how long it is under way,
 // such as a long upload. Half-open, such requests have as many places of their own as
-// probes have, for a second each: their clients must not keep others from finding out how
-// the service is. Their outcomes count as those of other probes.
+// probes have, for a second each, up to four times as many that have told nothing: their
+// clients must not keep others from finding out how the service is. Their outcomes count
+// as those of other probes.
 func (b *Breaker) AdmitLoose(now time.Time) (Ticket, bool) {
 	w := b.word.Load()
 	if w&(stateBits|endsBit) == uint64(Closed) {
@@ -135,56 +137,59 @@ func (b *Breaker) admitSlow(w uint64, loose bool, now time.Time) (Ticket, bool) 
 		}
 	}
 	b.lastProbe++
-	b.probes = append(b.probes, probe{number: b.lastProbe, at: b.ns(now)})
-	t := Ticket{b.generation, b.lastProbe}
+	p := probe{number: b.lastProbe, at: b.ns(now), frees: b.ns(now) + int64(b.settings.ProbeTime), loose: loose}
 	if loose {
-		b.loosen(t, b.ns(now))
+		p.frees = p.at + int64(min(looseTime, b.settings.ProbeTime))
 	}
-	return t, true
+	b.probes = append(b.probes, p)
+	return Ticket{b.generation, b.lastProbe}, true
 }
 
 // looseTime is how long a loose probe keeps its place.
 const looseTime = time.Second
 
-// Loosen makes a probe one that AdmitLoose has let through, if there is a place: the head
-// of its answer is there, and how long the rest takes depends on its client. For what is
-// no probe it does nothing.
+// Loosen has a probe give its place to another one in a second: the head of its answer is
+// there, so that the service answers, and how long the rest takes depends on its client.
+// For what is no probe it does nothing.
 func (b *Breaker) Loosen(t Ticket, now time.Time) {
 	if t.probe == 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.unlock()
-	if t.generation == b.generation {
-		b.loosen(t, b.ns(now))
-	}
-}
-
-func (b *Breaker) loosen(t Ticket, at int64) {
-	room := b.hasLoosePlace(at)
+	frees := b.ns(now) + int64(looseTime)
 	for i := range b.probes {
-		if p := &b.probes[i]; p.number == t.probe && !p.loose {
-			p.loose = room // otherwise its place is another one's after the same time
-			p.at = at - max(0, int64(b.settings.ProbeTime-looseTime))
+		if p := &b.probes[i]; p.number == t.probe {
+			p.frees = min(p.frees, frees)
 		}
 	}
 }
+
+// mostLoose is how many loose probes there may be that have told nothing, in multiples of
+// Probes.
+const mostLoose = 4
 
 // hasLoosePlace is hasPlace for AdmitLoose.
 func (b *Breaker) hasLoosePlace(at int64) bool {
 	b.expire(at)
-	n := 0
+	all, inPlace := 0, 0
 	for i := range b.probes {
-		if b.probes[i].loose {
-			n++
+		if p := &b.probes[i]; p.loose {
+			all++
+			if at < p.frees {
+				inPlace++
+			}
 		}
 	}
-	return n < b.settings.Probes
+	return inPlace < b.settings.Probes && all < mostLoose*b.settings.Probes
 }
 
-// expire takes the places of probes that have told nothing for too long.
+// expire forgets probes that have told nothing for too long. Loose ones keep being counted
+// when they have no place any more.
 func (b *Breaker) expire(at int64) {
-	b.probes = slices.DeleteFunc(b.probes, func(p probe) bool { return at-p.at >= int64(b.settings.ProbeTime) })
+	b.probes = slices.DeleteFunc(b.probes, func(p probe) bool {
+		return !p.loose && at >= p.frees || at-p.at >= int64(b.settings.ProbeTime)
+	})
 }
 
 // Ready tells whether Admit might let a request through now. It takes no probe's place.
@@ -215,21 +220,14 @@ func (b *Breaker) readyLocked(now time.Time) bool {
 // hasPlace tells whether one more probe may be under way: as many as are still needed,
 // and at first all of Probes.
 func (b *Breaker) hasPlace(at int64) bool {
-	s := &b.settings
-	free := func() bool {
-		out := 0
-		for i := range b.probes {
-			if !b.probes[i].loose {
-				out++
-			}
-		}
-		return out < s.Probes && out+b.successes < max(s.Probes, s.Successes)
-	}
-	if free() {
-		return true
-	}
 	b.expire(at)
-	return free()
+	out := 0
+	for i := range b.probes {
+		if !b.probes[i].loose {
+			out++
+		}
+	}
+	return out < b.settings.Probes && out+b.successes < max(b.settings.Probes, b.settings.Successes)
 }
 
 // Wait returns for how long a caller that was refused should wait. It is more than 0,
