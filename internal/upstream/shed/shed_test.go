@@ -362,8 +362,10 @@ func BenchmarkQueue(b *testing.B) {
 // Try takes a place only when there is one, and never waits.
 func TestTry(t *testing.T) {
 	l := mustNew(t, Settings{Max: 2, Queue: 1, QueueTime: time.Hour})
-	if !l.Try() || !l.Try() || l.Try() {
-		t.Fatal("there are two places")
+	for i, want := range []bool{true, true, false} {
+		if got := l.Try(); got != want {
+			t.Fatalf("place %d of two: %v", i+1, got)
+		}
 	}
 	if st := l.State(); st.InFlight != 2 || st.Queued != 0 || st.Refused != 0 {
 		t.Errorf("%+v", st)
