@@ -220,7 +220,14 @@ func (b *Breaker) readyLocked(now time.Time) bool {
 // hasPlace tells whether one more probe may be under way: as many as are still needed,
 // and at first all of Probes.
 func (b *Breaker) hasPlace(at int64) bool {
+	if b.freePlace() {
+		return true
+	}
 	b.expire(at)
+	return b.freePlace()
+}
+
+func (b *Breaker) freePlace() bool {
 	out := 0
 	for i := range b.probes {
 		if !b.probes[i].loose {
