@@ -33,13 +33,17 @@ func TestNoAllocation(t *testing.T) {
 			change func(*setup)
 		}{{"", func(*setup) {}}, {", guarded", guarded}} {
 			t.Run(tt.name+how.name, func(t *testing.T) {
-				if n := allocations(t, []byte(tt.request), []byte(tt.answer), how.change); n > 0.01 {
+				if n := allocations(t, []byte(tt.request), []byte(tt.answer), how.change); n > few {
 					t.Errorf("%.3f allocations a request", n)
 				}
 			})
 		}
 	}
 }
+
+// few is how many allocations a request may have on average: when the collector runs, it
+// empties the pools of buffers.
+const few = 0.05
 
 // guarded gives the service all that guards one.
 func guarded(st *setup) {
