@@ -197,7 +197,7 @@ func (f *Fallback) SetDefaults() {
 
 // Concurrency bounds the requests in flight.
 type Concurrency struct {
-	Max       int      `yaml:"max" min:"0" max:"1000000" doc:"Most requests in flight to the service; 0 for no fixed bound. With adaptive, the highest that it may go."`
+	Max       int      `yaml:"max" min:"0" max:"1000000" doc:"Most requests in flight to the service; 0 for no fixed bound. With adaptive, the highest that it may go: 1000 for 0, or least if that is more."`
 	Adaptive  bool     `yaml:"adaptive" doc:"Find the bound by the time that answers take: it sinks when they get slower under load, and rises while they do not."`
 	Least     int      `yaml:"least" min:"1" max:"1000000" doc:"The lowest that an adaptive bound goes."`
 	Queue     int      `yaml:"queue" min:"0" max:"1000000" doc:"Most requests that wait for a place, those of routes with priority: high first. Beyond, 503."`

@@ -26,6 +26,17 @@ func standard(s *setup) {
 	s.conf.Balance.SetDefaults()
 }
 
+// halfOpen fails until the breaker is open, has the service changed, and waits until probes
+// are let through.
+func (f *fixture) halfOpen(change func()) {
+	f.t.Helper()
+	for range 5 {
+		f.get()
+	}
+	change()
+	eventually(f.t, "half open", func() bool { return f.ready(f.exchange("GET", "/")) })
+}
+
 // httpServer starts a server of the standard library until the test ends.
 func httpServer(t testing.TB, srv *http.Server) string {
 	t.Helper()
@@ -181,11 +192,7 @@ func TestSlowUploadsHoldNoProbes(t *testing.T) {
 		s.conf.Breaker.OpenFor, s.conf.Retries.Most = ms(1000), 0
 		s.conf.Breaker.OpenMost = ms(1000)
 	})
-	for range 5 {
-		f.get()
-	}
-	bad.Store(false)
-	eventually(t, "half open", func() bool { return f.ready(f.exchange("GET", "/")) })
+	f.halfOpen(func() { bad.Store(false) })
 	opened := time.Now()
 	var ups []*upload
 	var gots []<-chan *call
@@ -326,11 +333,7 @@ func TestHangingBodyIsNoSuccess(t *testing.T) {
 		<-r.Context().Done() // it hangs, but for less than timeouts.idle (60s)
 	})})
 	f := service(t, url, standard, func(s *setup) { s.conf.Breaker.OpenFor, s.conf.Breaker.OpenMost = ms(50), ms(50) })
-	for range 5 {
-		f.get()
-	}
-	hang.Store(true)
-	eventually(t, "half open", func() bool { return f.ready(f.exchange("GET", "/")) })
+	f.halfOpen(func() { hang.Store(true) })
 	for range 2 {
 		c := f.do("GET", "/")
 		if c.reason != nil {
@@ -542,11 +545,7 @@ func TestLeftStreamIsASuccess(t *testing.T) {
 		<-r.Context().Done()
 	})})
 	f := service(t, url, standard, func(s *setup) { s.conf.Breaker.OpenFor, s.conf.Breaker.OpenMost = ms(50), ms(50) })
-	for range 5 {
-		f.get()
-	}
-	fail.Store(false)
-	eventually(t, "half open", func() bool { return f.ready(f.exchange("GET", "/")) })
+	f.halfOpen(func() { fail.Store(false) })
 	for range 2 {
 		c := f.do("GET", "/")
 		if c.reason != nil {

@@ -59,14 +59,16 @@ type Service struct {
 	fallback *fallback        // nil for none
 	// insteadOf is what the log says of a request that a fallback has answered.
 	insteadOf string
-	standby   standby
-	hedging   *hedging // nil for none
-	started   sync.Once
-	changing  sync.Mutex // of the targets
-	running   bool       // guarded by changing
-	sources   []*source
-	first     chan struct{} // closed when there are targets, or names were looked up in vain
-	found     sync.Once     // closes first
+	// standby answers while the breaker is open, nil for nobody. It can change while this one
+	// serves, because a service outlives a revision that replaces its fallback.
+	standby  atomic.Pointer[Service]
+	hedging  *hedging // nil for none
+	started  sync.Once
+	changing sync.Mutex // of the targets
+	running  bool       // guarded by changing
+	sources  []*source
+	first    chan struct{} // closed when there are targets, or names were looked up in vain
+	found    sync.Once     // closes first
 	// exchanges are those of checks.
 	exchanges exchange.Pool
 	stats     stats

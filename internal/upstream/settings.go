@@ -221,6 +221,6 @@ func balanceSettings(c *config.Service) balance.Settings {
 func shedSettings(c *config.Concurrency) shed.Settings {
 	return shed.Settings{
 		Max: c.Max, Queue: c.Queue, QueueTime: time.Duration(c.QueueTime),
-		Adaptive: c.Adaptive, Least: c.Least, Most: c.Max,
+		Adaptive: c.Adaptive, Least: c.Least,
 	}
 }

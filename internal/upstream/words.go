@@ -6,6 +6,7 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/exchange"
+	"yett/internal/upstream/shed"
 )
 
 // Guards says in words what guards the service, as it is configured and not as it stands at
@@ -108,7 +109,7 @@ func boundWords(c *config.Concurrency) string {
 	case c.Adaptive && c.Max > 0:
 		text = fmt.Sprintf("an adaptive bound of %d to %d in flight", c.Least, c.Max)
 	case c.Adaptive:
-		text = fmt.Sprintf("an adaptive bound of %d or more in flight", c.Least)
+		text = fmt.Sprintf("an adaptive bound of %d to %d in flight", c.Least, max(c.Least, shed.MostAdaptive))
 	case c.Max > 0:
 		text = fmt.Sprintf("at most %d in flight", c.Max)
 	default:

@@ -35,7 +35,7 @@ func TestGuards(t *testing.T) {
 			[]string{breakerText, "no further try, because retries.on is empty", "balanced by least_requests"}},
 		{"hedge and bound", func(c *config.Service) {
 			c.Hedge.Percentile, c.Concurrency.Adaptive, c.Concurrency.Queue = 99.5, true, 0
-		}, []string{breakerText, tries, "GET and HEAD hedged when later than 99.5 of 100 answers", "an adaptive bound of 10 or more in flight", "balanced by least_requests"}},
+		}, []string{breakerText, tries, "GET and HEAD hedged when later than 99.5 of 100 answers", "an adaptive bound of 10 to 1000 in flight", "balanced by least_requests"}},
 		{"hedge by time", func(c *config.Service) {
 			c.Hedge.After, c.Concurrency.Adaptive, c.Concurrency.Max = ms(20), true, 50
 		}, []string{breakerText, tries, "GET and HEAD hedged after 20ms", "an adaptive bound of 10 to 50 in flight, 100 wait for up to 100ms", "balanced by least_requests"}},

@@ -6,8 +6,9 @@ package latency
 import (
 	"math"
 	"math/bits"
-	"sync/atomic"
 	"time"
+
+	"yett/internal/upstream/epoch"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 // later one.
 type Histogram struct {
 	start   time.Time
-	windows [2][cells]cell
+	windows [2][cells]epoch.Counter
 }
 
 // New makes an empty Histogram.
@@ -44,7 +45,7 @@ func New() *Histogram { return &Histogram{start: time.Now()} }
 // Record notes a duration, at a time after New.
 func (h *Histogram) Record(d time.Duration, now time.Time) {
 	epoch := h.epoch(now)
-	h.windows[epoch&1][place(d)].add(epoch)
+	h.windows[epoch&1][place(d)].Add(epoch)
 }
 
 // Count returns how many durations there are of the last 10 to 20 seconds.
@@ -72,7 +73,7 @@ func (h *Histogram) collect(now time.Time) (counts [cells]uint64, n int) {
 	for e := epoch - 1; e != epoch+1; e++ {
 		w := &h.windows[e&1]
 		for i := range w {
-			c := uint64(w[i].count(e))
+			c := uint64(w[i].Count(e))
 			counts[i%octaves*steps+i/octaves] += c
 			n += int(c)
 		}
@@ -112,43 +113,4 @@ func middle(size int) time.Duration {
 	from := float64(uint64(steps+step) << (octave - 3))
 	to := float64(uint64(steps+step+1) << (octave - 3))
 	return time.Duration(2 * from * to / (from + to))
-}
-
-// cell counts in its lower half, and has its epoch in the upper one, so that both change
-// together and nobody has to clear it. 0 is one that was never used.
-type cell struct{ word atomic.Uint64 }
-
-// add counts one. Whoever is held up between the two operations counts for the epoch in which it
-// goes on.
-func (c *cell) add(epoch uint32) {
-	if uint32(c.word.Load()>>32) == epoch {
-		c.word.Add(1)
-		return
-	}
-	c.turn(epoch)
-}
-
-// turn begins an epoch, and counts its first duration.
-func (c *cell) turn(epoch uint32) {
-	for {
-		w := c.word.Load()
-		age := int32(epoch - uint32(w>>32))
-		switch {
-		case age == 0:
-			c.word.Add(1)
-			return
-		case age < 0 && w != 0:
-			return
-		case c.word.CompareAndSwap(w, uint64(epoch)<<32|1):
-			return
-		}
-	}
-}
-
-// count returns how many were added in that epoch.
-func (c *cell) count(epoch uint32) uint32 {
-	if w := c.word.Load(); uint32(w>>32) == epoch {
-		return uint32(w)
-	}
-	return 0
 }

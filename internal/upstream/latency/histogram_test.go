@@ -161,19 +161,6 @@ func TestNothingIsLostInParallel(t *testing.T) {
 	}
 }
 
-// Whoever finds that somebody else has begun the epoch meanwhile adds to what is there.
-func TestTurnMeetsAnother(t *testing.T) {
-	var b cell
-	b.turn(3)
-	b.turn(3)
-	if n := b.count(3); n != 2 {
-		t.Errorf("%d of 2 counted", n)
-	}
-	if b.turn(2); b.count(3) != 2 || b.count(2) != 0 {
-		t.Error("a late one counts")
-	}
-}
-
 func TestCached(t *testing.T) {
 	h := New()
 	c := NewCached(h, 0.5, time.Second)

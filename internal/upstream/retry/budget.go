@@ -3,8 +3,9 @@ package retry
 import (
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"yett/internal/upstream/epoch"
 )
 
 const (
@@ -42,7 +43,7 @@ type Budget struct {
 	most, burst float64 // retries that floor allows in a window, and at once
 
 	_        [64]byte // what is above is read by every request, what is below written
-	requests [ring]bucket
+	requests [ring]epoch.Counter
 	_        [64]byte
 
 	mu      sync.Mutex
@@ -82,7 +83,7 @@ func amount(f float64) float64 {
 // after NewBudget.
 func (b *Budget) Request(now time.Time) {
 	epoch := b.epoch(now.Sub(b.start))
-	b.requests[epoch&mask].add(epoch)
+	b.requests[epoch&mask].Add(epoch)
 }
 
 // Take asks for one retry and tells whether it is allowed. It counts then, whether it is
@@ -133,7 +134,7 @@ func (b *Budget) move(now time.Time) uint32 {
 func (b *Budget) left(epoch uint32) (share, floor float64) {
 	var requests, fromShare, fromFloor float64
 	for e := epoch - buckets; e != epoch+1; e++ {
-		requests += float64(b.requests[e&mask].count(e))
+		requests += float64(b.requests[e&mask].Count(e))
 		if r := &b.retries[e&mask]; r.epoch == e {
 			fromShare += float64(r.share)
 			fromFloor += float64(r.floor)
@@ -143,43 +144,4 @@ func (b *Budget) left(epoch uint32) (share, floor float64) {
 	// A share that was spent with requests that are forgotten by now is missing here.
 	floor = min(b.tokens, b.most-fromFloor+min(0, share)) + rounding
 	return max(0, share), max(0, floor)
-}
-
-// bucket counts in its lower half, and has its epoch in the upper one, so that both change
-// together and nobody has to clear it. 0 is one that was never used.
-type bucket struct{ word atomic.Uint64 }
-
-// add counts one. Whoever is held up between the two operations for longer than the ring goes
-// round counts for the epoch in which it goes on.
-func (b *bucket) add(epoch uint32) {
-	if uint32(b.word.Load()>>32) == epoch {
-		b.word.Add(1)
-		return
-	}
-	b.turn(epoch)
-}
-
-// turn begins an epoch, and counts its first one.
-func (b *bucket) turn(epoch uint32) {
-	for {
-		w := b.word.Load()
-		age := int32(epoch - uint32(w>>32))
-		switch {
-		case age == 0:
-			b.word.Add(1)
-			return
-		case age < 0 && w != 0:
-			return
-		case b.word.CompareAndSwap(w, uint64(epoch)<<32|1):
-			return
-		}
-	}
-}
-
-// count returns how many were added in that epoch.
-func (b *bucket) count(epoch uint32) uint32 {
-	if w := b.word.Load(); uint32(w>>32) == epoch {
-		return uint32(w)
-	}
-	return 0
 }

@@ -247,19 +247,6 @@ func TestBudgetTurnLosesNothing(t *testing.T) {
 	}
 }
 
-// Whoever finds that somebody else has begun the epoch meanwhile adds to what is there.
-func TestTurnMeetsAnother(t *testing.T) {
-	var b bucket
-	b.turn(3)
-	b.turn(3)
-	if n := b.count(3); n != 2 {
-		t.Errorf("%d of 2 counted", n)
-	}
-	if b.turn(2); b.count(3) != 2 || b.count(2) != 0 {
-		t.Error("a late one counts")
-	}
-}
-
 func TestBudgetAllocatesNothing(t *testing.T) {
 	if raceDetector {
 		t.Skip("not with the race detector")

@@ -55,7 +55,7 @@ const (
 // (13 in the last part is a probe.) At five times the capacity, goodput is 95 to 99 % of it, for latencies that are fixed,
 // exponential or have a heavy tail; probes take the rest.
 type adapter struct {
-	least, most, tolerance float64
+	least, most float64
 
 	limit float64
 	base  float64 // the baseline in nanoseconds, 0 before the first window
@@ -95,7 +95,8 @@ type view struct {
 }
 
 func newAdapter(s Settings) adapter {
-	a := adapter{least: float64(s.Least), most: float64(s.Most), tolerance: s.Tolerance, limit: firstLimit}
+	least, most := s.span()
+	a := adapter{least: float64(least), most: float64(most), limit: firstLimit}
 	a.bound()
 	return a
 }
@@ -176,7 +177,7 @@ func (a *adapter) follow(v view) {
 
 // move lets the limit grow or fall.
 func (a *adapter) move(now time.Duration, v view) {
-	gradient := min(max(a.tolerance*a.base/v.latency, 0.5), 1)
+	gradient := min(max(tolerance*a.base/v.latency, 0.5), 1)
 	if v.latency < a.base {
 		a.follow(v)
 	}
@@ -227,7 +228,7 @@ func (a *adapter) learn(now time.Duration, v view) {
 	changed := math.Abs(v.latency/a.base - 1)
 	took := now - a.probed
 	a.base, a.phase, a.cut = v.latency, steady, cut{}
-	a.limit = max(a.limit, a.resume.limit*min(1, a.tolerance*a.base/a.resume.latency))
+	a.limit = max(a.limit, a.resume.limit*min(1, tolerance*a.base/a.resume.latency))
 	if changed > 0.35 {
 		a.plan(now, max(doubtEvery, 4*took))
 	} else {

@@ -12,23 +12,21 @@ type Settings struct {
 	// Queue is how many may wait for a place, 0 for nobody, and QueueTime how long.
 	Queue     int
 	QueueTime time.Duration
-	// Adaptive finds the limit by measuring latency, between Least and Most; Max, where it is
-	// set, is the highest limit too. 0 is DefaultLeast and DefaultMost.
-	Adaptive    bool
-	Least, Most int
-	// Tolerance is how many times the latency without a queue answers may take before the
-	// adaptive limit falls, from 1.1 to 4. 0 is DefaultTolerance.
-	Tolerance float64
+	// Adaptive finds the limit by measuring latency, from Least, or 4 when that is 0, to
+	// Max, or MostAdaptive.
+	Adaptive bool
+	Least    int
 }
 
-// What an adaptive limit uses for settings that are 0.
-const (
-	DefaultLeast     = 4
-	DefaultMost      = 1000
-	DefaultTolerance = 1.5
-)
+// MostAdaptive is the highest that an adaptive limit goes where no Max is set.
+const MostAdaptive = 1000
 
-const leastTolerance, mostTolerance = 1.1, 4
+const (
+	usualLeast = 4
+	// tolerance is how many times the latency without a queue answers may take before the
+	// adaptive limit falls, leastTolerance what is no more than noise.
+	tolerance, leastTolerance = 1.5, 1.1
+)
 
 // Check returns what is wrong with settings and what to do, or nil.
 func (s Settings) Check() error {
@@ -41,30 +39,24 @@ func (s Settings) Check() error {
 		return fmt.Errorf("queue time is %v with a queue of %d: say how long a request may wait, for instance 1s", s.QueueTime, s.Queue)
 	case !s.Adaptive:
 		return nil
-	case s.Least < 0 || s.Most < 0 || s.Most >= unbounded:
-		return fmt.Errorf("an adaptive limit from %d to %d: let both be 1 or more, or 0 for what is usual", s.Least, s.Most)
-	case s.Tolerance != 0 && !(s.Tolerance >= leastTolerance && s.Tolerance <= mostTolerance):
-		return fmt.Errorf("tolerance is %v: say how many times its latency without a queue a service may take, from %v to %v", s.Tolerance, leastTolerance, mostTolerance)
+	case s.Least < 0:
+		return fmt.Errorf("an adaptive limit from %d: let it be 1 or more, or 0 for what is usual", s.Least)
 	}
-	if d := s.withDefaults(); d.Least > d.Most {
-		return fmt.Errorf("an adaptive limit of at least %d and at most %d: raise most (and max), or lower least", d.Least, d.Most)
+	if least, most := s.span(); least > most {
+		return fmt.Errorf("an adaptive limit of at least %d and at most %d: raise max, or lower least", least, most)
 	}
 	return nil
 }
 
-// withDefaults fills in what is 0.
-func (s Settings) withDefaults() Settings {
-	if s.Most == 0 {
-		s.Most = max(DefaultMost, s.Max, s.Least)
+// span is the lowest and the highest that an adaptive limit goes.
+func (s Settings) span() (least, most int) {
+	most = s.Max
+	if most == 0 {
+		most = max(MostAdaptive, s.Least)
 	}
-	if s.Max > 0 {
-		s.Most = min(s.Most, s.Max)
+	least = s.Least
+	if least == 0 {
+		least = min(usualLeast, most)
 	}
-	if s.Least == 0 {
-		s.Least = min(DefaultLeast, s.Most)
-	}
-	if s.Tolerance == 0 {
-		s.Tolerance = DefaultTolerance
-	}
-	return s
+	return least, most
 }

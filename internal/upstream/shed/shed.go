@@ -79,7 +79,6 @@ func New(s Settings) (*Limiter, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	s = s.withDefaults()
 	l := &Limiter{start: time.Now(), adaptive: s.Adaptive}
 	l.queue.most, l.queue.longest = s.Queue, s.QueueTime
 	l.limit.Store(unbounded)
