@@ -24,6 +24,7 @@ type Service struct {
 	Retries     Retries         `yaml:"retries" doc:"Requests that failed are tried once more where that does no harm: idempotent methods, those with an Idempotency-Key, and those of which no byte was sent. The body has to be whole in memory (up to 64KB, with a Content-Length)."`
 	Hedge       Hedge           `yaml:"hedge" doc:"GET and HEAD requests whose answer is late are sent to a second target too; the first answer counts. Taken from the budget of retries."`
 	Breaker     Breaker         `yaml:"breaker" doc:"Stops calling a service that fails, and finds out when it is well again."`
+	OpenAPI     OpenAPI         `yaml:"openapi" doc:"The service's own OpenAPI document. It becomes a part of the gateway's, and the policies validate and mock go by it."`
 	Concurrency Concurrency     `yaml:"concurrency" doc:"How many requests may be with the service at once; 503 with Retry-After beyond."`
 }
 

@@ -15,6 +15,7 @@ type Config struct {
 	Assertion       *Assertion       `yaml:"assertion" doc:"With what the gateway signs who calls, where a policy identity says assertion. The endpoint jwks serves the public key."`
 	Overload        Overload         `yaml:"overload" doc:"When the gateway itself has too much to do."`
 	Forwarded       Forwarded        `yaml:"forwarded" doc:"What a service is told about the client's side."`
+	Docs            Docs             `yaml:"docs" doc:"The gateway's own OpenAPI document, made of its routes and of the services' documents. The endpoint docs serves it."`
 	Shutdown        Shutdown         `yaml:"shutdown" doc:"What happens on SIGTERM and SIGINT."`
 	Log             Log              `yaml:"log" doc:"The gateway's own log and the access log."`
 	Policies        Policies         `yaml:"policies" doc:"Policies of every route, by name. They run in the catalogue's order, not in the order written."`
@@ -110,7 +111,8 @@ type Route struct {
 	Split        *Split            `yaml:"split" doc:"Send a share of the requests to other services instead, such as a new version."`
 	Mirror       *Mirror           `yaml:"mirror" doc:"Send copies of requests to another service too, to try it out."`
 	Priority     string            `yaml:"priority" enum:"normal,high" doc:"high: served first, and last to be refused, when the service or the gateway has too much to do."`
-	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits,services" doc:"Page of the gateway itself that answers, instead of a service."`
+	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits,services,docs,docs_status" doc:"Page of the gateway itself that answers, instead of a service."`
+	Docs         string            `yaml:"docs" enum:"shown,hidden" doc:"Whether the route stands in the gateway's OpenAPI document."`
 	Forward      Forward           `yaml:"forward" doc:"What the service sees."`
 	Limits       RouteLimits       `yaml:"limits" doc:"Limits of this route instead of the listener's."`
 	Timeouts     RouteTimeouts     `yaml:"timeouts" doc:"Timeouts of this route instead of the listener's and the service's."`

@@ -179,6 +179,8 @@ type Exchange struct {
 	Status int
 	Reason *Reason
 	Detail string
+	// Details is a JSON array that a refusal shows under details, "" for none.
+	Details string
 	// Allow is the value of the Allow field of a 405.
 	Allow string
 	// RetryAfter in seconds goes into the answer of a refusal when positive.
@@ -299,7 +301,7 @@ func (x *Exchange) RefuseWith(r *Reason, detail string) Verdict {
 // policy had let it pass.
 func (x *Exchange) Observe() {
 	x.observed = append(x.observed, Observation{x.Reason, x.Detail})
-	x.Reason, x.Status, x.Detail, x.Challenge, x.RetryAfter = nil, 0, "", "", 0
+	x.Reason, x.Status, x.Detail, x.Details, x.Challenge, x.RetryAfter = nil, 0, "", "", "", 0
 }
 
 // Observed returns the refusals that were let pass, in order. The slice is

@@ -14,7 +14,7 @@ import (
 func shape(x *exchange.Exchange) {
 	x.Response.Reset()
 	r := x.Reason
-	b := x.Bytes(192 + len(r.Code) + len(r.Message) + len(x.RequestID))[:0]
+	b := x.Bytes(208 + len(r.Code) + len(r.Message) + len(x.RequestID) + len(x.Details))[:0]
 	b = append(b, `{"error":{"code":"`...)
 	b = append(b, r.Code...)
 	b = append(b, `","message":"`...)
@@ -29,6 +29,10 @@ func shape(x *exchange.Exchange) {
 	if x.RetryAfter > 0 && r.Status == http.StatusServiceUnavailable {
 		b = append(b, `,"retryAfter":`...)
 		b = strconv.AppendInt(b, int64(x.RetryAfter), 10)
+	}
+	if x.Details != "" {
+		b = append(b, `,"details":`...)
+		b = append(b, x.Details...)
 	}
 	b = append(b, "}}"...)
 	x.ResponseBody.SetBytes(b)

@@ -8,8 +8,10 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/limit"
 	"yett/internal/meter"
+	"yett/internal/openapi/source"
 	"yett/internal/problem"
 	"yett/internal/role"
+	"yett/internal/route"
 	"yett/internal/token"
 )
 
@@ -62,9 +64,18 @@ type Deps struct {
 	RateLimitFields map[string]string
 	// Assertion signs who calls, nil where it is not configured.
 	Assertion *assertion.Signer
+	// Documents knows the documents of services.
+	Documents Documents
 	// Route is the route for which the policy is built, zero for a Kind that
 	// is built once for all.
 	Route Route
+}
+
+// Documents knows the OpenAPI documents of services.
+type Documents interface {
+	// Of returns where a service's document comes from, nil where the configuration names
+	// none for it.
+	Of(service string) *source.Source
 }
 
 // Route is what a policy may know of its route when it is built.
@@ -73,6 +84,8 @@ type Route struct {
 	Auth string
 	// Service is the name of the route's service, "" when it has none.
 	Service string
+	// Rewrite makes the path that the service sees, nil where it is the normalised one.
+	Rewrite *route.Rewrite
 	// Params are the names that every path of the route has a value for.
 	Params []string
 	// Nowhere tells that there is no route: what matches none passes the global

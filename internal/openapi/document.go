@@ -1,0 +1,204 @@
+package openapi
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"yett/internal/problem"
+)
+
+// The versions of OpenAPI that are read and written.
+const (
+	Version30 = "3.0"
+	Version31 = "3.1"
+)
+
+// Document is one OpenAPI document. References in it go to places within it, and never
+// in a circle of nothing but references.
+type Document struct {
+	// File is what messages call it.
+	File string
+	// Version is Version30 or Version31.
+	Version string
+	Root    *Node
+
+	mu    sync.Mutex
+	named map[*Node]map[string]*Node // members of large objects by name, made on demand
+}
+
+// Methods are the methods that a path of a document can have, as its keys.
+func Methods() []string {
+	return []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+}
+
+// Operation is what a document says of one method of one path.
+type Operation struct {
+	// Method is in upper case. Path is the template as requests have it: below the path of
+	// the document's first server. Written is the template as it stands in the document.
+	Method, Path, Written string
+	ID                    string
+	// Node is the operation, Item the path around it.
+	Node, Item *Node
+}
+
+// BasePath returns the path of the document's first server without a slash at the end,
+// "" for none. Variables have their defaults.
+func (d *Document) BasePath() string {
+	servers := d.Root.Get("servers").Elements()
+	if len(servers) == 0 {
+		return ""
+	}
+	return serverPath(servers[0])
+}
+
+func serverPath(server *Node) string {
+	text := server.Str("url")
+	for _, v := range server.Get("variables").Pairs() {
+		text = strings.ReplaceAll(text, "{"+v.Name+"}", v.Value.Str("default"))
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	if p := strings.TrimRight(u.Path, "/"); p == "" || p[0] == '/' {
+		return p
+	}
+	return "/" + strings.TrimRight(u.Path, "/")
+}
+
+// Operations returns all operations in the document's order.
+func (d *Document) Operations() []Operation {
+	var all []Operation
+	base := d.BasePath()
+	for _, p := range d.Root.Get("paths").Pairs() {
+		item := d.Deref(p.Value)
+		for _, m := range item.Pairs() {
+			if !slices.Contains(Methods(), m.Name) || !m.Value.Is(Object) {
+				continue
+			}
+			below := base
+			if own := firstServer(m.Value, item); own != nil {
+				below = serverPath(own)
+			}
+			all = append(all, Operation{Method: strings.ToUpper(m.Name), Path: below + p.Name, Written: p.Name, ID: m.Value.Str("operationId"), Node: m.Value, Item: item})
+		}
+	}
+	return all
+}
+
+// firstServer returns the first server that an operation or its path names itself, or nil.
+func firstServer(nodes ...*Node) *Node {
+	for _, n := range nodes {
+		if s := n.Get("servers").Elements(); len(s) > 0 {
+			return s[0]
+		}
+	}
+	return nil
+}
+
+// Parameters returns the parameters of an operation, those of its path included unless it
+// has one of the same name and place itself. References are followed.
+func (d *Document) Parameters(o *Operation) []*Node {
+	var all []*Node
+	for _, list := range []*Node{o.Node.Get("parameters"), o.Item.Get("parameters")} {
+		for _, p := range list.Elements() {
+			p = d.Deref(p)
+			if !slices.ContainsFunc(all, func(q *Node) bool { return q.Str("name") == p.Str("name") && q.Str("in") == p.Str("in") }) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// Deref follows references from a node until there is none. It returns nil where one
+// leads nowhere.
+func (d *Document) Deref(n *Node) *Node {
+	for range maxReferences {
+		ref := n.Get("$ref")
+		if !ref.Is(String) {
+			return n
+		}
+		n, _ = d.Resolve(ref.Text)
+	}
+	return nil
+}
+
+// maxReferences is how many references may stand one behind the other.
+const maxReferences = 100
+
+// Resolve returns what a reference such as "#/components/schemas/Ticket" stands for.
+func (d *Document) Resolve(ref string) (*Node, error) {
+	pointer, local := strings.CutPrefix(ref, "#")
+	if !local {
+		return nil, fmt.Errorf("the reference %q leads out of the document", ref)
+	}
+	if pointer == "" {
+		return d.Root, nil
+	}
+	if pointer[0] != '/' {
+		return nil, fmt.Errorf("the reference %q is no JSON pointer (RFC 6901)", ref)
+	}
+	n := d.Root
+	for _, token := range strings.Split(pointer[1:], "/") {
+		if n = d.step(n, unescape(token)); n == nil {
+			return nil, fmt.Errorf("the reference %q leads nowhere: there is no %q", ref, unescape(token))
+		}
+	}
+	return n, nil
+}
+
+// unescape reads one token of a pointer in a fragment (RFC 6901 sections 4 and 6).
+func unescape(token string) string {
+	if plain, err := url.PathUnescape(token); err == nil {
+		token = plain
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+}
+
+// Escape writes a name as a token of a JSON pointer (RFC 6901 section 3).
+func Escape(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}
+
+// manyMembers is from where on an object is looked up by a map.
+const manyMembers = 16
+
+func (d *Document) step(n *Node, name string) *Node {
+	if n.Is(Array) {
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.Items) {
+			return n.Items[i]
+		}
+		return nil
+	}
+	if len(n.Pairs()) < manyMembers {
+		return n.Get(name)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	byName := d.named[n]
+	if len(byName) != len(n.Members) {
+		byName = make(map[string]*Node, len(n.Members))
+		for _, m := range n.Members {
+			byName[m.Name] = m.Value
+		}
+		if d.named == nil {
+			d.named = make(map[*Node]map[string]*Node)
+		}
+		d.named[n] = byName
+	}
+	return byName[name]
+}
+
+// Problem makes a problem at the place of a node.
+func (d *Document) Problem(n *Node, path, what, hint string) problem.Problem {
+	p := problem.Problem{File: d.File, Path: path, What: what, Hint: hint}
+	if n != nil {
+		p.Line, p.Column = n.Line, n.Column
+	}
+	return p
+}
