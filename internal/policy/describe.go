@@ -69,7 +69,9 @@ type AnswerNote struct {
 }
 
 // Refuse adds reasons for which callers may be refused.
-func (d *Description) Refuse(reasons ...*exchange.Reason) { d.Refusals = append(d.Refusals, reasons...) }
+func (d *Description) Refuse(reasons ...*exchange.Reason) {
+	d.Refusals = append(d.Refusals, reasons...)
+}
 
 // Describe says what callers of a chain have to know.
 func (c Chain) Describe() *Description {
