@@ -15,6 +15,7 @@ import (
 	"yett/internal/policy/requestid"
 	"yett/internal/policy/respond"
 	"yett/internal/policy/secureheaders"
+	"yett/internal/policy/validate"
 )
 
 // Kinds returns the policies in the order in which requests pass them; answers
@@ -50,6 +51,9 @@ func Kinds() []*policy.Kind {
 		// Behind all that finds out who calls, by which it decides, and before all
 		// that answers, so that nobody gets an answer who may not.
 		rbac.Kind,
+		// Behind all that limits or refuses by who calls, so that nobody has bodies read and
+		// checked who may not call; and before all that answers, a mock too.
+		validate.Kind,
 		// Behind all that finds out who calls and who may: it tells the service
 		// what came of it, about requests that reach one.
 		identity.Kind,

@@ -148,6 +148,9 @@ type Kind struct {
 	// refusals of a gateway that has too much to do and runs nothing else. It is
 	// quick and asks nobody.
 	Dresses bool
+	// NeedsDocument tells that the policy goes by the document of the route's service. It
+	// has to know its route.
+	NeedsDocument bool
 	// Reasons is the closed list of its refusals. Those of further parts are in the
 	// list of the first.
 	Reasons []*exchange.Reason
@@ -213,6 +216,12 @@ func Authorizing(k *Kind) *Kind {
 // ForRoutes marks a Kind whose policy has to know its route.
 func ForRoutes(k *Kind) *Kind {
 	k.PerRoute = true
+	return k
+}
+
+// NeedingDocument marks a Kind whose policy goes by the document of the route's service.
+func NeedingDocument(k *Kind) *Kind {
+	k.NeedsDocument, k.PerRoute = true, true
 	return k
 }
 
