@@ -54,4 +54,6 @@ func (im *importer) accepts(ref string, value *openapi.Node) bool {
 // nothing loads nothing: what a document refers to stands in it.
 type nothing struct{}
 
-func (nothing) Load(string) (any, error) { return nil, errors.New("references lead out of the document") }
+func (nothing) Load(string) (any, error) {
+	return nil, errors.New("references lead out of the document")
+}

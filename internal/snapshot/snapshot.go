@@ -59,10 +59,10 @@ type Snapshot struct {
 	tokens   *token.Verifier
 	// documents are those of the services.
 	documents *source.Set
-	limits   *limit.Set
-	reserved []string
-	signer   *assertion.Signer // nil where assertion is not configured
-	nowhere  Route             // what a request without a route passes: the global policies
+	limits    *limit.Set
+	reserved  []string
+	signer    *assertion.Signer // nil where assertion is not configured
+	nowhere   Route             // what a request without a route passes: the global policies
 }
 
 // Listener is a listener with its keys loaded.

@@ -182,4 +182,3 @@ func (p *validate) Describe(d *policy.Description) {
 		d.Refuse(Undocumented, MethodUndocumented)
 	}
 }
-
