@@ -89,6 +89,9 @@ func (h *Hub) Close() {
 	h.wg.Wait()
 }
 
+// Snapshot returns what the document is about.
+func (h *Hub) Snapshot() *snapshot.Snapshot { return h.snap.Load() }
+
 // make makes the document of what is known now.
 func (h *Hub) make() *Edition {
 	h.mu.Lock()
@@ -146,6 +149,9 @@ func newEdition(m *Merged) *Edition {
 		yaml30: newForm(func() []byte { return older().AppendYAML(nil) }),
 	}
 }
+
+// Operations returns how many operations the document has.
+func (e *Edition) Operations() int { return len(e.Merged.Document.Operations()) }
 
 // Text returns the document as callers get it: version is 3.0 or 3.1. The bytes are shared
 // and must not be changed.
