@@ -114,10 +114,10 @@ func (p *pages) documentsChanged() {
 
 func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
-		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version, Meter: m},
-		Upstream: deps,
-		Revoked:  p.revocations.List,
-		Log:      log,
+		Policy:           policy.Deps{Gateway: conf.Name, Version: o.Version, Meter: m},
+		Upstream:         deps,
+		Revoked:          p.revocations.List,
+		Log:              log,
 		DocumentsChanged: p.documentsChanged,
 		Endpoints: map[string]snapshot.Endpoint{
 			"health":          admin.Endpoint(p.health.Live),
