@@ -47,8 +47,10 @@ type Shown struct {
 
 // Left is an operation that is not in the document.
 type Left struct {
-	Service, Method, Path, Why string
-	Node                       *openapi.Node
+	Service, Method string
+	// Path is what callers would use, ServicePath the template of the service.
+	Path, ServicePath, Why string
+	Node                   *openapi.Node
 }
 
 // The states of a service's document.
@@ -109,10 +111,19 @@ func Merge(in Input) *Merged {
 		tags.Append(openapi.NewObject("name", gatewayTag, "description", "What the gateway answers itself."))
 	}
 	m.root.Set("x-yett-sources", sources)
+	m.out.Left = slices.DeleteFunc(m.out.Left, m.isElsewhere)
 	m.parts = sorted(m.parts)
 	m.root.Set("components", m.parts)
 	m.out.Document = &openapi.Document{File: "the gateway's document", Version: openapi.Version31, Root: m.root}
 	return m.out
+}
+
+// isElsewhere tells whether callers reach what is left of one service by another: where both
+// are the same program, they have the same document.
+func (m *merger) isElsewhere(l Left) bool {
+	return slices.ContainsFunc(m.out.Shown, func(s Shown) bool {
+		return s.Service != l.Service && s.Method == l.Method && s.ServicePath == l.ServicePath
+	})
 }
 
 // sorted orders the sections of components, and the names in each.
@@ -233,7 +244,7 @@ func (m *merger) operation(service string, im *importer, o *openapi.Operation) {
 }
 
 func (m *merger) leave(service string, o *openapi.Operation, path, why string) {
-	m.out.Left = append(m.out.Left, Left{Service: service, Method: o.Method, Path: path, Why: why, Node: o.Node})
+	m.out.Left = append(m.out.Left, Left{Service: service, Method: o.Method, Path: path, ServicePath: o.Path, Why: why, Node: o.Node})
 }
 
 // item returns the path item for a template, and the template as it is written there: those

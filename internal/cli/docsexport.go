@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"yett/internal/app"
 	"yett/internal/apidocs"
+	"yett/internal/app"
 	"yett/internal/openapi"
 	"yett/internal/openapi/source"
 )
