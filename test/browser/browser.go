@@ -3,7 +3,6 @@
 package browser
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"syscall"
@@ -35,10 +34,8 @@ func Start(tb testing.TB) *Browser {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var said bytes.Buffer
 	cmd := exec.Command(program, flags(tb.TempDir())...)
 	cmd.ExtraFiles = []*os.File{toBrowser, fromBrowser} // 3 and 4, as --remote-debugging-pipe has it
-	cmd.Stderr = &said
 	cmd.WaitDelay = time.Second // its helpers hold the pipe a little longer
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
@@ -47,7 +44,7 @@ func Start(tb testing.TB) *Browser {
 		tb.Fatalf("starting %s: %v", program, err)
 	}
 	b := &Browser{tb: tb, wire: newWire(commands, events)}
-	tb.Cleanup(func() { b.end(cmd, &said) })
+	tb.Cleanup(func() { b.end(cmd) })
 	return b
 }
 
@@ -65,7 +62,7 @@ func flags(profile string) []string {
 
 // end asks the browser to close, and makes it when it does not: its processes are a group
 // of their own.
-func (b *Browser) end(cmd *exec.Cmd, said *bytes.Buffer) {
+func (b *Browser) end(cmd *exec.Cmd) {
 	_ = b.wire.call("", "Browser.close", nil, nil)
 	b.wire.close()
 	done := make(chan struct{})
@@ -79,9 +76,6 @@ func (b *Browser) end(cmd *exec.Cmd, said *bytes.Buffer) {
 	}
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
 	<-done
-	if b.tb.Failed() {
-		b.tb.Logf("chromium said:\n%s", said.Bytes())
-	}
 }
 
 // Open opens an empty page, with cookies and storage of its own.

@@ -66,7 +66,7 @@ func (p *Page) WaitFor(expression string) {
 const look = `(async () => {
   const end = Date.now() + 1000;
   for (;;) {
-    const found = (() => { try { return %s; } catch { return null; } })();
+    const found = await (async () => { try { return %s; } catch { return null; } })();
     if (found) return found;
     if (Date.now() > end) return null;
     await new Promise(next => { const timer = setTimeout(next, 50); requestAnimationFrame(() => { clearTimeout(timer); next(); }); });
@@ -89,6 +89,7 @@ func (p *Page) wait(what, expression string) json.RawMessage {
 	}
 	var text string
 	_ = p.eval("document.body.innerText", &text)
+	p.Screenshot("in-vain")
 	p.tb.Fatalf("waited in vain for %s (%v); errors: %q; the page shows\n%s", what, err, p.ConsoleErrors(), text)
 	return nil
 }
@@ -111,11 +112,14 @@ func (p *Page) Click(selector string, text ...string) {
 	if len(text) > 0 {
 		want = text[0]
 	}
-	expression := fmt.Sprintf(`(() => {
+	expression := fmt.Sprintf(`await (async () => {
 		const e = %s;
 		if (!e) return null;
 		e.scrollIntoView({block: "center", behavior: "instant"});
+		const before = e.getBoundingClientRect();
+		await new Promise(next => setTimeout(next, 50)); // while it moves, it would be missed
 		const box = e.getBoundingClientRect();
+		if (box.x !== before.x || box.y !== before.y) return null;
 		const at = {x: box.x + box.width / 2, y: box.y + box.height / 2};
 		const above = document.elementFromPoint(at.x, at.y);
 		return above && (e.contains(above) || above.contains(e)) ? at : null;
