@@ -13,7 +13,8 @@ import (
 // Patience is how long a page waits for what has to happen.
 const Patience = 30 * time.Second
 
-// Browser is a Chromium with a profile of its own. It ends with the test.
+// Browser is a Chromium with a profile of its own. It ends with the test, and also when the
+// process of the test dies: its pipe is closed then.
 type Browser struct {
 	tb   testing.TB
 	wire *wire
@@ -36,7 +37,7 @@ func Start(tb testing.TB) *Browser {
 	}
 	cmd := exec.Command(program, flags(tb.TempDir())...)
 	cmd.ExtraFiles = []*os.File{toBrowser, fromBrowser} // 3 and 4, as --remote-debugging-pipe has it
-	cmd.WaitDelay = time.Second // its helpers hold the pipe a little longer
+	cmd.WaitDelay = time.Second                         // its helpers hold the pipes a little longer
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	_, _ = toBrowser.Close(), fromBrowser.Close()

@@ -212,4 +212,3 @@ func quote(s string) string {
 	}
 	return string(b)
 }
-
