@@ -58,7 +58,7 @@ func TestDescribedRefusals(t *testing.T) {
 		"a secret":                     {func(*config.Issuer) {}, nil, "", base},
 		"a list of revoked tokens":     {func(*config.Issuer) {}, revocation.New(), "", except(nil, token.Revoked)},
 		"an audience":                  {func(is *config.Issuer) { is.Audience = []string{"us"} }, nil, "", except(nil, token.Audience)},
-		"a key with an ID":             {func(is *config.Issuer) { is.Keys[0].ID = "k" }, nil, "", except(nil, token.UnknownKey)},
+		"a key with an ID":             {func(is *config.Issuer) { is.Keys[0].KeyID = "k" }, nil, "", except(nil, token.UnknownKey)},
 		"keys behind a URL":            {func(is *config.Issuer) { is.Keys = append(is.Keys, remoteKeys()) }, nil, "", except(nil, token.UnknownKey, token.Unavailable)},
 		"any issuer":                   {func(is *config.Issuer) { is.Issuer = "" }, nil, "", except(token.Issuer)},
 		"any issuer, not believed all": {func(is *config.Issuer) { is.Issuer = "" }, nil, "issuers: [b]", base},
@@ -80,7 +80,8 @@ func TestDescribedRefusals(t *testing.T) {
 }
 
 func remoteKeys() (k config.KeySource) {
-	k.JWKSURL = "http://127.0.0.1:1/keys"
+	k.SetDefaults()
+	k.JWKSURL = "http://127.0.0.1:1/keys" // nobody starts to fetch it
 	return k
 }
 
