@@ -17,6 +17,35 @@ type Tally struct {
 	Unchecked, UncheckedAnswers atomic.Int64
 }
 
+// Inherit goes on with the counts of an older edition of the document, which may be nil.
+// Operations are the same when method and path are. It is called before anybody uses the
+// contract.
+func (c *Contract) Inherit(old *Contract) {
+	if old == nil {
+		return
+	}
+	c.Unknown = old.Unknown
+	tallies := make(map[[2]string]*Tally, len(old.operations))
+	for _, o := range old.operations {
+		tallies[[2]string{o.Method, o.Path}] = o.Tally
+	}
+	for _, o := range c.operations {
+		if t := tallies[[2]string{o.Method, o.Path}]; t != nil {
+			o.Tally = t
+		}
+	}
+}
+
+// Allowed returns the methods that the document has for a path, HEAD where it has GET.
+func (c *Contract) Allowed(path string) (methods []string) {
+	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
+		if op, _ := c.Match(m, path); op != nil {
+			methods = append(methods, m)
+		}
+	}
+	return methods
+}
+
 const (
 	// mostUnknown is how many kinds of calls are told apart that a document does not know.
 	mostUnknown = 200

@@ -115,7 +115,7 @@ func (p *validate) unknown(x *exchange.Exchange, c *contract.Contract, path stri
 // body returns the body as far as it has to be looked at. It stays where it is for the
 // service.
 func (p *validate) body(x *exchange.Exchange, op *contract.Operation) ([]byte, *exchange.Reason) {
-	if x.RequestBody.Empty() || !op.ReadsBody(&x.Request) {
+	if x.RequestBody.Empty() || !op.ReadsBody() {
 		return nil, nil
 	}
 	body, whole, err := x.RequestBody.Peek(p.most)
@@ -136,20 +136,32 @@ func (p *validate) Response(x *exchange.Exchange, s *exchange.Slot) {
 	if !ok || !p.answers || x.Reason != nil || x.Service == "" || x.Tunnel != nil {
 		return
 	}
-	var body []byte
-	read := x.Method != "HEAD" && op.ReadsAnswer(x.Status, &x.Response)
-	if read {
-		if read = x.ResponseBody.Size() <= p.most && x.ResponseBody.Size() >= 0; read {
-			body, read, _ = x.ResponseBody.Peek(p.most) // an error comes again when the engine reads
-		}
-		if !read {
-			op.Tally.UncheckedAnswers.Add(1)
-		}
-	}
-	if violations := op.CheckAnswer(x.Status, &x.Response, body, read); len(violations) > 0 {
+	body := p.answerBody(x, op)
+	if violations := op.CheckAnswer(x.Status, &x.Response, body); len(violations) > 0 {
 		op.Tally.BadAnswers.Add(1)
 		x.Note(AnswerInvalid, words(violations))
 	}
+}
+
+// answerBody returns the body of an answer as far as it is looked at, nil for not. It stays
+// where it is for the client.
+func (p *validate) answerBody(x *exchange.Exchange, op *contract.Operation) []byte {
+	if x.Method == "HEAD" || !op.ReadsAnswer(x.Status) {
+		return nil
+	}
+	size := x.ResponseBody.Size()
+	if size < 0 || size > p.most {
+		op.Tally.UncheckedAnswers.Add(1)
+		return nil
+	}
+	body, whole, err := x.ResponseBody.Peek(p.most)
+	if err != nil || !whole { // whoever reads it gets the error once more
+		return nil
+	}
+	if body == nil {
+		body = []byte{}
+	}
+	return body
 }
 
 // words is what the log says of violations.
