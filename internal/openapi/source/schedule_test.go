@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,19 @@ func (s *script) get(ctx context.Context, _ upstream.Ask) (*upstream.Page, error
 	return &upstream.Page{Status: 200, Body: []byte(s.body)}, nil
 }
 
+// looks returns when it was asked.
+func (s *script) looks() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+// pass lets that time pass, and all happen that is due by then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // times returns the pauses between looks, and forgets all but the last look.
 func (s *script) times() (pauses []time.Duration) {
 	s.mu.Lock()
@@ -87,10 +101,10 @@ func TestRefresh(t *testing.T) {
 		f.Start()
 		synctest.Wait()
 		f.want(f.said(), "good One")
-		if len(s.asked) != 1 || s.asked[0] != 0 {
-			t.Errorf("%v", s.asked)
+		if at := s.looks(); len(at) != 1 || at[0] != 0 {
+			t.Errorf("%v", at)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		pauses := s.times()
 		if len(pauses) < 10 || len(pauses) > 13 {
 			t.Errorf("%d looks", len(pauses))
@@ -112,15 +126,15 @@ func TestRetry(t *testing.T) {
 		s := &script{err: errors.New("connection refused")}
 		f := scripted(t, s, config.OpenAPI{})
 		f.Start()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		near(t, s.times(), time.Second, 2*time.Second, 4*time.Second, 8*time.Second, 16*time.Second, 32*time.Second, time.Minute, time.Minute)
 		f.want(f.said(), "waiting connection refused")
 		s.say(document("One"), nil)
-		time.Sleep(70 * time.Second)
+		pass(70 * time.Second)
 		f.want(f.said(), "good One")
 		s.times()
 		s.say("", errors.New("connection refused"))
-		time.Sleep(6 * time.Minute)
+		pass(6 * time.Minute)
 		f.want(f.said(), "stale One connection refused")
 		near(t, s.times(), 5*time.Minute, time.Second, 2*time.Second) // it begins anew
 		f.changes(2)
@@ -137,7 +151,7 @@ func TestRetryWithinRefresh(t *testing.T) {
 		s := &script{err: errors.New("connection refused")}
 		f := scripted(t, s, config.OpenAPI{Refresh: config.Duration(3 * time.Second)})
 		f.Start()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		near(t, s.times(), time.Second, 2*time.Second, 3*time.Second, 3*time.Second, 3*time.Second)
 		f.Close()
 	})
@@ -149,7 +163,7 @@ func TestTimeout(t *testing.T) {
 		s := &script{hold: make(chan struct{})}
 		f := scripted(t, s, config.OpenAPI{Timeout: config.Duration(7 * time.Second)})
 		f.Start()
-		time.Sleep(7*time.Second + time.Millisecond)
+		pass(7*time.Second + time.Millisecond)
 		if st := f.State(); st.Problem == "" || st.Phase != Waiting {
 			t.Errorf("%+v", st)
 		}
@@ -171,9 +185,9 @@ func TestStartAgain(t *testing.T) {
 		f.Close()
 		f.Close()
 		f.Start()
-		time.Sleep(time.Hour)
-		if len(s.asked) != 2 {
-			t.Errorf("it was asked %d times", len(s.asked))
+		pass(time.Hour)
+		if at := s.looks(); len(at) != 2 {
+			t.Errorf("it was asked %d times", len(at))
 		}
 	})
 }
@@ -218,7 +232,7 @@ func TestServiceIsReplaced(t *testing.T) {
 		synctest.Wait()
 		f.want(f.said(), "waiting")
 		s.say(document("One"), nil)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		f.want(f.said(), "good One")
 		if lines := f.logged.take(); len(lines) != 1 {
 			t.Errorf("%q", lines)

@@ -170,7 +170,7 @@ func TestReload(t *testing.T) {
 		if st := next.Of("moved").State(); st.Phase != Waiting || next.Of("moved").Loaded() != nil {
 			t.Errorf("the document of another place counts: %+v", st)
 		}
-		time.Sleep(6 * time.Minute)
+		pass(6 * time.Minute)
 		take("old gone/a", "old moved/a", "old same/a", "old slower/a") // nothing has happened yet
 		next.Start()
 		old.Retire(next)
@@ -181,10 +181,10 @@ func TestReload(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 		}
-		time.Sleep(6 * time.Minute)
+		pass(6 * time.Minute)
 		take("new moved/b", "new same/a")
 		next.Retire(nil)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		take()
 	})
 }
