@@ -112,7 +112,7 @@ func (d *DocsStatus) Serve(x *exchange.Exchange) {
 func (d *DocsStatus) page(only string) DocsPage {
 	edition, snap := d.Hub.Edition(), d.Hub.Snapshot()
 	page := DocsPage{
-		Timestamp: stamp(time.Now()), Operations: edition.Operations(), Bytes: len(edition.Text("", false)),
+		Timestamp: stamp(time.Now()), Operations: edition.Operations(), Bytes: len(edition.File("", false).Content()),
 		Services: []DocumentedPage{},
 	}
 	public := make(map[[3]string][]string)

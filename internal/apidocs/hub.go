@@ -1,13 +1,12 @@
 package apidocs
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"yett/internal/apidocs/ui"
 	"yett/internal/openapi"
 	"yett/internal/openapi/source"
 	"yett/internal/snapshot"
@@ -99,7 +98,7 @@ func (h *Hub) make() *Edition {
 	begin := time.Now()
 	e := newEdition(Merge(h.input()))
 	h.current.Store(e)
-	h.o.Log.Debug("made the OpenAPI document", "operations", len(e.Merged.Shown), "bytes", len(e.json31.bytes()), "took", time.Since(begin).String())
+	h.o.Log.Debug("made the OpenAPI document", "operations", len(e.Merged.Shown), "bytes", len(e.json31().Content()), "took", time.Since(begin).String())
 	return e
 }
 
@@ -136,55 +135,41 @@ func (h *Hub) Edition() *Edition {
 // asked for the first time.
 type Edition struct {
 	Merged                         *Merged
-	json31, yaml31, json30, yaml30 *form
+	json31, yaml31, json30, yaml30 func() *ui.File
 }
+
+// The content types of documents (RFC 9512 for the latter).
+const (
+	typeJSON = "application/json; charset=utf-8"
+	typeYAML = "application/yaml; charset=utf-8"
+)
 
 func newEdition(m *Merged) *Edition {
 	older := sync.OnceValue(func() *openapi.Node { return m.Document.Downgrade().Root })
+	file := func(write func() []byte, contentType string) func() *ui.File {
+		return sync.OnceValue(func() *ui.File { return ui.NewFile(write(), contentType) })
+	}
 	return &Edition{
 		Merged: m,
-		json31: newForm(func() []byte { return m.Document.Root.AppendJSON(nil, "") }),
-		yaml31: newForm(func() []byte { return m.Document.Root.AppendYAML(nil) }),
-		json30: newForm(func() []byte { return older().AppendJSON(nil, "") }),
-		yaml30: newForm(func() []byte { return older().AppendYAML(nil) }),
+		json31: file(func() []byte { return m.Document.Root.AppendJSON(nil, "") }, typeJSON),
+		yaml31: file(func() []byte { return m.Document.Root.AppendYAML(nil) }, typeYAML),
+		json30: file(func() []byte { return older().AppendJSON(nil, "") }, typeJSON),
+		yaml30: file(func() []byte { return older().AppendYAML(nil) }, typeYAML),
 	}
 }
 
 // Operations returns how many operations the document has.
 func (e *Edition) Operations() int { return len(e.Merged.Document.Operations()) }
 
-// Text returns the document as callers get it: version is 3.0 or 3.1. The bytes are shared
-// and must not be changed.
-func (e *Edition) Text(version string, yaml bool) []byte { return e.form(version, yaml).bytes() }
-
-func (e *Edition) form(version string, yaml bool) *form {
+// File returns the document as callers get it: version is 3.0 or 3.1, "" for the latter.
+func (e *Edition) File(version string, yaml bool) *ui.File {
 	switch {
 	case version == openapi.Version30 && yaml:
-		return e.yaml30
+		return e.yaml30()
 	case version == openapi.Version30:
-		return e.json30
+		return e.json30()
 	case yaml:
-		return e.yaml31
+		return e.yaml31()
 	}
-	return e.json31
+	return e.json31()
 }
-
-// form is a document as bytes, with the ETag of these.
-type form struct {
-	made func() written
-}
-
-type written struct {
-	text []byte
-	etag string
-}
-
-func newForm(write func() []byte) *form {
-	return &form{sync.OnceValue(func() written {
-		text := write()
-		sum := sha256.Sum256(text)
-		return written{text, `"` + hex.EncodeToString(sum[:12]) + `"`}
-	})}
-}
-
-func (f *form) bytes() []byte { return f.made().text }

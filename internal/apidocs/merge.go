@@ -25,7 +25,7 @@ type Input struct {
 	Components *openapi.Document
 	// Loaded returns the document of a service, nil where there is none.
 	Loaded func(service string) *source.Loaded
-	// State says how a service's document is: good, stale, waiting or none.
+	// State says how a service's document is: StateNone, or a phase of package source.
 	State func(service string) string
 }
 
@@ -53,13 +53,8 @@ type Left struct {
 	Node                   *openapi.Node
 }
 
-// The states of a service's document.
-const (
-	StateGood    = "good"    // the latest
-	StateStale   = "stale"   // the last good one; the latest could not be had, or is wrong
-	StateWaiting = "waiting" // there was none yet
-	StateNone    = "none"    // the configuration names none
-)
+// StateNone is the state of a service that has no document; see package source for the others.
+const StateNone = "none"
 
 // gatewayTag groups what the gateway answers itself.
 const gatewayTag = "gateway"

@@ -7,6 +7,7 @@ import (
 	"yett/internal/admin"
 	"yett/internal/apidocs"
 	"yett/internal/config"
+	"yett/internal/openapi"
 	"yett/internal/openapi/source"
 	"yett/internal/snapshot"
 	"yett/internal/sweep"
@@ -15,7 +16,8 @@ import (
 )
 
 func newHub(o Options, log *slog.Logger) *apidocs.Hub {
-	return apidocs.New(apidocs.Options{Version: o.Version, Own: admin.Operations, Components: admin.Components(), Log: log})
+	own := &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject("components", admin.Components())}
+	return apidocs.New(apidocs.Options{Version: o.Version, Own: admin.Operations, Components: own, Log: log})
 }
 
 // Documents is the gateway's OpenAPI document as a configuration has it, and what it was

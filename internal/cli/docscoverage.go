@@ -17,6 +17,7 @@ import (
 	"yett/internal/admin"
 	"yett/internal/apidocs"
 	"yett/internal/config"
+	"yett/internal/openapi/source"
 )
 
 const docsEndpoint = "docs_status"
@@ -134,11 +135,11 @@ func coverageOf(b *strings.Builder, s *admin.DocumentedPage, all bool) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, c := range s.Calls {
 		if note := callNote(&c); all || note != "" {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(c.Method), printable(c.Path), times(c.Calls), note)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(c.Method), printable(c.Path), howOften(c.Calls), note)
 		}
 	}
 	for _, u := range s.Unknown {
-		fmt.Fprintf(w, "  %s\t%s\t%s\tnot documented\n", printable(u.Method), printable(u.Path), times(u.Calls))
+		fmt.Fprintf(w, "  %s\t%s\t%s\tnot documented\n", printable(u.Method), printable(u.Path), howOften(u.Calls))
 	}
 	_ = w.Flush() // a strings.Builder takes everything
 	if s.MoreUnknown > 0 {
@@ -151,7 +152,7 @@ func coverageSummary(s *admin.DocumentedPage) string {
 	switch {
 	case s.State == apidocs.StateNone:
 		return "no document; name one by openapi of the service"
-	case s.State == apidocs.StateWaiting:
+	case s.State == source.Waiting:
 		return "no document yet, from " + printable(s.From)
 	case !s.Watched:
 		return fmt.Sprintf("%d operations, and nobody counts: no route to it has the policy validate", len(s.Calls))
@@ -169,7 +170,7 @@ func coverageSummary(s *admin.DocumentedPage) string {
 	if len(s.UnwatchedRoutes) > 0 {
 		text += "; not counted on " + printable(strings.Join(s.UnwatchedRoutes, ", "))
 	}
-	if s.State == apidocs.StateStale {
+	if s.State == source.Stale {
 		text += "; by the last good document"
 	}
 	return text
@@ -195,7 +196,7 @@ func callNote(c *admin.CallPage) string {
 	return strings.Join(slices.Compact(notes), ", ")
 }
 
-func times(n int64) string {
+func howOften(n int64) string {
 	if n == 1 {
 		return "once"
 	}

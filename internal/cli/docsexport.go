@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"yett/internal/apidocs"
 	"yett/internal/app"
 	"yett/internal/openapi"
 	"yett/internal/openapi/source"
@@ -77,7 +76,7 @@ func (p Process) exportDocs(ctx context.Context, f *exportFlags, file string, ya
 	}
 	missing := 0
 	for i := range docs.Sources {
-		if s := &docs.Sources[i]; s.Phase != apidocs.StateGood {
+		if s := &docs.Sources[i]; s.Phase != source.Good {
 			missing++
 			fmt.Fprintln(p.Stderr, "yett:", sourceLine(s))
 		}
@@ -85,7 +84,7 @@ func (p Process) exportDocs(ctx context.Context, f *exportFlags, file string, ya
 	if missing > 0 && !f.partial {
 		return errors.New("nothing was written, because documents of services are missing; start the services, or write it without them by --partial")
 	}
-	text := docs.Edition.Text(f.version, yaml)
+	text := docs.Edition.File(f.version, yaml).Content()
 	if f.output == "" {
 		_, err = p.Stdout.Write(text)
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/openapi/source"
+	"yett/internal/upstream"
 )
 
 // documents finds the documents of the services. What is wrong with one is no mistake of
@@ -18,6 +19,7 @@ func (b *builder) documents() {
 	}
 	set, problems := source.NewSet(b.c.Services, source.SetDeps{
 		Log: b.deps.Log, Resolve: b.c.Source.Resolve, Changed: b.deps.DocumentsChanged,
+		Get: b.out.get, Has: b.c.Source.Has, Wrote: b.c.Source.Wrote,
 	}, previous)
 	b.note(b.c.Source.Locate(problems))
 	b.out.documents, b.deps.Policy.Documents = set, set
@@ -58,4 +60,12 @@ func (b *builder) servesDocs(path string) bool {
 // Documents returns where the documents of services come from.
 func (s *Snapshot) Documents() *source.Set { return s.documents }
 
-var _ context.Context
+// get asks a service for a page.
+func (s *Snapshot) get(ctx context.Context, service string, ask upstream.Ask) (*upstream.Page, error) {
+	for _, sv := range s.services {
+		if sv.Name() == service {
+			return sv.Get(ctx, ask)
+		}
+	}
+	return nil, upstream.ErrClosed
+}

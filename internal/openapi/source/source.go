@@ -121,6 +121,7 @@ type Source struct {
 	deps                atomic.Pointer[Deps]
 	loaded              atomic.Pointer[Loaded]
 	wake                chan struct{} // of one place: to look now
+	looked              chan struct{} // closed when the first look has ended
 
 	looking sync.Mutex // held by the one who looks; guards seen
 	seen    seen
@@ -156,7 +157,7 @@ func (f *failure) Error() string { return f.text }
 
 // New makes a Source that does nothing before Start. The configuration has passed Check.
 func New(service string, c config.OpenAPI, deps Deps) *Source {
-	s := &Source{service: service, conf: c, phase: Waiting, wake: make(chan struct{}, 1)}
+	s := &Source{service: service, conf: c, phase: Waiting, wake: make(chan struct{}, 1), looked: make(chan struct{})}
 	switch {
 	case c.File != "":
 		s.kind, s.from, s.file = KindFile, c.File, c.File
@@ -242,6 +243,14 @@ func (s *Source) State() State {
 		st.Operations, st.Size, st.Notes = l.Operations, l.Size, l.Notes
 	}
 	return st
+}
+
+// Wait waits until it was looked once, however that went, or ctx ends.
+func (s *Source) Wait(ctx context.Context) {
+	select {
+	case <-s.looked:
+	case <-ctx.Done():
+	}
 }
 
 // Start begins to look for the document, in a goroutine, and does not wait for it. When that
@@ -357,6 +366,9 @@ func (s *Source) compile(ctx context.Context, got answer, sum [sha256.Size]byte)
 		return nil, f
 	}
 	l.sum = sum
+	if last := s.loaded.Load(); last != nil {
+		l.Contract.Inherit(last.Contract)
+	}
 	return l, nil
 }
 
@@ -366,6 +378,9 @@ func (s *Source) note(fresh *Loaded, f *failure) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, last := s.phase, s.loaded.Load()
+	if !s.own {
+		close(s.looked)
+	}
 	s.own, s.checked, s.failure = true, time.Now(), f
 	switch {
 	case f == nil:
