@@ -13,7 +13,7 @@ var contract = kittest.Contract{Beyond: []string{"customerId names no customer o
 
 func TestMain(m *testing.M) { kittest.Main(m, &contract) }
 
-func TestDocumentHasTheRoutes(t *testing.T) {
+func TestDocumentIsTrue(t *testing.T) {
 	service, err := crm.New(crm.Config{JWTSecret: kittest.Secret})
 	if err != nil {
 		t.Fatal(err)

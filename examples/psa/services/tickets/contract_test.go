@@ -19,7 +19,7 @@ var contract = kittest.Contract{
 
 func TestMain(m *testing.M) { kittest.Main(m, &contract) }
 
-func TestDocumentHasTheRoutes(t *testing.T) {
+func TestDocumentIsTrue(t *testing.T) {
 	service, err := tickets.New(tickets.Config{JWTSecret: kittest.Secret})
 	if err != nil {
 		t.Fatal(err)
