@@ -56,6 +56,7 @@ type parameter struct {
 type answer struct {
 	content map[string]*jsonschema.Schema // by media type; empty for an answer without a body
 	headers map[string]*jsonschema.Schema // all of them are always sent
+	events  *jsonschema.Schema            // of the data of each event of a stream
 
 	mu   sync.Mutex
 	seen int
@@ -190,6 +191,11 @@ func (w *writing) answer(node place) (*answer, error) {
 			return nil, fmt.Errorf("the example: %w", err)
 		}
 		a.content[media] = schema
+		if media == "text/event-stream" {
+			if a.events, err = w.answers.Compile("document.json#/components/schemas/" + content.text("x-event-data")); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for name, header := range node.get("headers").members() {
 		schema, err := w.answers.Compile(header.get("schema").location())

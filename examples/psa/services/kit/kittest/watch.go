@@ -163,13 +163,21 @@ func (a *answer) judgeBody(e *exchange) []string {
 	if err != nil || !found {
 		return []string{fmt.Sprintf("the type %q is not documented", e.header.Get("Content-Type"))}
 	}
-	if media != "application/json" {
-		if err := schema.Validate(e.text.String()); err != nil {
-			return []string{err.Error()}
-		}
-		return nil
+	if media == "text/event-stream" {
+		return a.judgeEvents(e)
 	}
 	return judgeJSON(schema, e.text.Bytes())
+}
+
+// judgeEvents holds the data of every event against the schema that the document names for it.
+func (a *answer) judgeEvents(e *exchange) []string {
+	var problems []string
+	for line := range strings.Lines(e.text.String()) {
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			problems = append(problems, judgeJSON(a.events, []byte(data))...)
+		}
+	}
+	return problems
 }
 
 func judgeJSON(schema *jsonschema.Schema, text []byte) []string {
