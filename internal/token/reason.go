@@ -28,14 +28,13 @@ func Reasons() []*exchange.Reason {
 }
 
 // Reasons returns those for which a token may not pass by what is configured, in the order
-// of the reference. TooLarge, which depends on who asks, is among them. The slice is the
-// caller's.
+// of the reference. TooLarge, which depends on who asks, is among them, and so is Revoked:
+// every gateway that serves has a list. The slice is the caller's.
 func (v *Verifier) Reasons() []*exchange.Reason {
 	never := make(map[*exchange.Reason]bool)
 	_, never[Issuer] = v.byName[""] // which takes whatever no other issuer does
 	never[UnknownKey] = !slices.ContainsFunc(v.issuers, (*issuer).namesKeys)
 	never[Audience] = !slices.ContainsFunc(v.issuers, func(is *issuer) bool { return len(is.conf.Audience) > 0 })
-	never[Revoked] = v.revoked == nil
 	never[Unavailable] = len(v.remotes()) == 0
 	return slices.DeleteFunc(Reasons(), func(r *exchange.Reason) bool { return never[r] })
 }

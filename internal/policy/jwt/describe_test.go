@@ -9,7 +9,6 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/policy"
 	"yett/internal/policy/policytest"
-	"yett/internal/revocation"
 	"yett/internal/token"
 )
 
@@ -40,7 +39,7 @@ func TestDescribe(t *testing.T) {
 
 // Callers are told of no refusal that can't be.
 func TestDescribedRefusals(t *testing.T) {
-	base := []*exchange.Reason{noToken, ambiguous, token.TooLarge, token.Malformed, token.Issuer, token.Algorithm, token.Signature, token.Claims, token.NotActive, token.Expired}
+	base := []*exchange.Reason{noToken, ambiguous, token.TooLarge, token.Malformed, token.Issuer, token.Algorithm, token.Signature, token.Claims, token.NotActive, token.Expired, token.Revoked}
 	except := func(drop *exchange.Reason, more ...*exchange.Reason) (all []*exchange.Reason) {
 		for _, r := range base {
 			if r != drop {
@@ -51,21 +50,19 @@ func TestDescribedRefusals(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		change func(*config.Issuer)
-		list   *revocation.List
 		config string
 		want   []*exchange.Reason
 	}{
-		"a secret":                     {func(*config.Issuer) {}, nil, "", base},
-		"a list of revoked tokens":     {func(*config.Issuer) {}, revocation.New(), "", except(nil, token.Revoked)},
-		"an audience":                  {func(is *config.Issuer) { is.Audience = []string{"us"} }, nil, "", except(nil, token.Audience)},
-		"a key with an ID":             {func(is *config.Issuer) { is.Keys[0].KeyID = "k" }, nil, "", except(nil, token.UnknownKey)},
-		"keys behind a URL":            {func(is *config.Issuer) { is.Keys = append(is.Keys, remoteKeys()) }, nil, "", except(nil, token.UnknownKey, token.Unavailable)},
-		"any issuer":                   {func(is *config.Issuer) { is.Issuer = "" }, nil, "", except(token.Issuer)},
-		"any issuer, not believed all": {func(is *config.Issuer) { is.Issuer = "" }, nil, "issuers: [b]", base},
+		"a secret":                     {func(*config.Issuer) {}, "", base},
+		"an audience":                  {func(is *config.Issuer) { is.Audience = []string{"us"} }, "", except(nil, token.Audience)},
+		"a key with an ID":             {func(is *config.Issuer) { is.Keys[0].KeyID = "k" }, "", except(nil, token.UnknownKey)},
+		"keys behind a URL":            {func(is *config.Issuer) { is.Keys = append(is.Keys, remoteKeys()) }, "", except(nil, token.UnknownKey, token.Unavailable)},
+		"any issuer":                   {func(is *config.Issuer) { is.Issuer = "" }, "", except(token.Issuer)},
+		"any issuer, not believed all": {func(is *config.Issuer) { is.Issuer = "" }, "issuers: [b]", base},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := policytest.Deps()
-			d.Tokens, d.Route.Auth = verifierOf(t, tt.change, tt.list), "required"
+			d.Tokens, d.Route.Auth = verifierOf(t, tt.change), "required"
 			got := described(t, tt.config, d).Refusals
 			if len(got) != len(tt.want) || slices.ContainsFunc(tt.want, func(r *exchange.Reason) bool { return !slices.Contains(got, r) }) {
 				t.Errorf("got %v\nwant %v", got, tt.want)
@@ -86,7 +83,7 @@ func remoteKeys() (k config.KeySource) {
 }
 
 // verifierOf has two issuers, a and b, of which the first is changed.
-func verifierOf(t *testing.T, change func(*config.Issuer), list *revocation.List) *token.Verifier {
+func verifierOf(t *testing.T, change func(*config.Issuer)) *token.Verifier {
 	t.Helper()
 	var c config.Mapping[config.Issuer]
 	for _, name := range []string{"a", "b"} {
@@ -99,7 +96,7 @@ func verifierOf(t *testing.T, change func(*config.Issuer), list *revocation.List
 		}
 		c = append(c, config.Entry[config.Issuer]{Name: name, Value: is})
 	}
-	v, problems := token.New(c, token.Deps{Revoked: list})
+	v, problems := token.New(c, token.Deps{})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -41,7 +41,7 @@ func (p *limits) Describe(d *policy.Description) {
 
 // describe returns the fields that some listener sends.
 func (f *fieldsByListener) describe() []policy.HeaderNote {
-	sent := map[fields]bool{f.all: f.names == nil}
+	sent := map[fields]bool{f.all: true} // which some listener has, or all of them
 	for _, how := range f.names {
 		sent[how] = true
 	}

@@ -26,7 +26,7 @@ func (p *respond) Describe(d *policy.Description) {
 	case p.json != nil:
 		a.Schema, a.Example = s.json(*p.json)
 	}
-	if !s.words {
+	if !s.words && s.quotes {
 		a.Example = nil
 	}
 	d.Answer = a
@@ -38,6 +38,8 @@ type shower struct {
 	// known tells that somebody finds out who calls, words that examples may have what the
 	// operator wrote.
 	known, words bool
+	// quotes tells that something of that is in the example.
+	quotes bool
 }
 
 func (s *shower) header(h *header) policy.HeaderNote {
@@ -52,10 +54,10 @@ func (s *shower) header(h *header) policy.HeaderNote {
 func (s *shower) json(n config.Node) (schema, example *openapi.Node) {
 	switch v := n.Value().(type) {
 	case bool:
-		example = openapi.NewBool(v)
+		s.quotes, example = true, openapi.NewBool(v)
 		schema = openapi.NewObject("type", "boolean")
 	case json.Number:
-		example = &openapi.Node{Kind: openapi.Number, Text: v.String()}
+		s.quotes, example = true, &openapi.Node{Kind: openapi.Number, Text: v.String()}
 		schema = openapi.NewObject("type", numberType(v))
 	case string:
 		return s.text(v)
@@ -162,6 +164,7 @@ func (s *shower) sample(t template) string {
 	for i := range t.segments {
 		switch g := &t.segments[i]; {
 		case g.value == literal, g.value.ofIdentity() && !s.known:
+			s.quotes = s.quotes || strings.TrimSpace(string(g.text)) != ""
 			b.Write(g.text)
 		default:
 			b.Write(appendEscaped(nil, sampleOf(g), g.escaping))

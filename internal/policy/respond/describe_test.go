@@ -149,6 +149,14 @@ headers: {X-Code: hunter2}
 	if a := answerNote(t, "text: hunter2", guarded); a.Example != nil {
 		t.Errorf("the example is %v", a.Example)
 	}
+	if a := answerNote(t, `json: {id: "{path.id}", you: ["{identity.subject}", null]}`, guarded); jsonOf(t, a.Example) != `{"id":"id","you":["42",null]}` {
+		t.Errorf("nothing but placeholders: %s", jsonOf(t, a.Example))
+	}
+	for _, config := range []string{"json: {on: true}", "json: [7]", "json: '{method}: hunter2'"} {
+		if a := answerNote(t, config, guarded); a.Example != nil {
+			t.Errorf("%s: %s", config, jsonOf(t, a.Example))
+		}
+	}
 	if a := answerNote(t, config, optional); !strings.Contains(jsonOf(t, a.Example), "hunter2") {
 		t.Errorf("what everybody gets: %s", jsonOf(t, a.Example))
 	}
