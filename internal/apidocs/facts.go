@@ -80,7 +80,7 @@ func (f *facts) words(auth string, ownBody bool) string {
 		limits = append(limits, l.Rule)
 	}
 	if len(limits) > 0 {
-		lines = append(lines, "**Limits**: "+strings.Join(limits, "; ")+".")
+		lines = append(lines, "**Limits**:\n\n- "+strings.Join(limits, "\n- "))
 	}
 	if ownBody && f.bodyLimit > 0 {
 		lines = append(lines, fmt.Sprintf("**Body**: at most %d bytes.", f.bodyLimit))
@@ -174,7 +174,7 @@ func headersOf(notes []policy.HeaderNote) *openapi.Node {
 // the gateway adds.
 func (m *merger) responses(im *importer, o *openapi.Operation, f *facts) *openapi.Node {
 	out := openapi.NewObject()
-	refusals := m.refusalsOf(im, o, f)
+	refusals := refusalsOf(o, f)
 	for _, r := range o.Node.Get("responses").Pairs() {
 		own := im.copy(im.from.Deref(r.Value))
 		if own == nil {
@@ -199,7 +199,7 @@ func (m *merger) responses(im *importer, o *openapi.Operation, f *facts) *openap
 
 // refusalsOf are the refusals that an operation can meet. What the bound of bodies refuses is
 // for those that take one.
-func (m *merger) refusalsOf(im *importer, o *openapi.Operation, f *facts) map[int][]*exchange.Reason {
+func refusalsOf(o *openapi.Operation, f *facts) map[int][]*exchange.Reason {
 	all := make(map[int][]*exchange.Reason, len(f.refusals)+1)
 	for status, reasons := range f.refusals {
 		all[status] = reasons
@@ -285,13 +285,19 @@ func (m *merger) refusal(f *facts, status int, reasons []*exchange.Reason) *open
 	return openapi.NewObject("$ref", componentsRef+"responses/"+name)
 }
 
+// refusalWords says what codes there are. What is behind one that stands for several reasons
+// is for the message to say.
 func refusalWords(reasons []*exchange.Reason) string {
 	if len(reasons) == 0 {
 		return "Any other refusal of the gateway."
 	}
 	var words []string
 	for _, r := range reasons {
+		same := func(other *exchange.Reason) bool { return other.Code == r.Code && other.Message != r.Message }
 		text := fmt.Sprintf("`%s`: %s.", r.Code, strings.TrimSuffix(r.Message, "."))
+		if slices.ContainsFunc(reasons, same) {
+			text = fmt.Sprintf("`%s`: the message says why.", r.Code)
+		}
 		if !slices.Contains(words, text) {
 			words = append(words, text)
 		}
@@ -368,16 +374,35 @@ func (m *merger) security(im *importer, o *openapi.Operation, f *facts) *openapi
 		for _, s := range own.Items {
 			both := g.Clone()
 			for _, requirement := range s.Pairs() {
-				if name := m.serviceScheme(im, requirement.Name); both.Get(name) == nil {
+				if name := m.serviceScheme(im, requirement.Name, f); both.Get(name) == nil {
 					both.Set(name, requirement.Value.Clone())
 				}
 			}
-			if !slices.ContainsFunc(out.Items, both.Equal) {
-				out.Append(both)
-			}
+			out.Append(both)
 		}
 	}
+	out.Items = least(out.Items)
 	return out
+}
+
+// least leaves out alternatives that ask for all that another one does, and more.
+func least(all []*openapi.Node) (kept []*openapi.Node) {
+	includes := func(n, other *openapi.Node) bool {
+		return !slices.ContainsFunc(other.Members, func(m openapi.Member) bool { return n.Get(m.Name) == nil })
+	}
+	for i, n := range all {
+		more := func(j int, other *openapi.Node) bool {
+			return i != j && includes(n, other) && (len(other.Members) < len(n.Members) || j < i)
+		}
+		superfluous := false
+		for j, other := range all {
+			superfluous = superfluous || more(j, other)
+		}
+		if !superfluous {
+			kept = append(kept, n)
+		}
+	}
+	return kept
 }
 
 // bearerScheme is the name of the scheme that nearly everybody uses.
@@ -394,12 +419,16 @@ func (m *merger) scheme(s policy.Scheme) string {
 	return name
 }
 
-// serviceScheme is what a scheme of the service is called in the gateway's document: a bearer
-// token is the same one that the gateway looks at.
-func (m *merger) serviceScheme(im *importer, own string) string {
+// serviceScheme is what a scheme of the service is called in the gateway's document: a token
+// in the same place is the one that the gateway looks at.
+func (m *merger) serviceScheme(im *importer, own string, f *facts) string {
 	node := im.from.Deref(im.from.Root.At("components", "securitySchemes", own))
 	if strings.EqualFold(node.Str("scheme"), "bearer") && node.Str("type") == "http" {
 		return m.scheme(policy.Scheme{In: "header"})
+	}
+	same := policy.Scheme{In: node.Str("in"), Name: node.Str("name")}
+	if node.Str("type") == "apiKey" && slices.Contains(f.Schemes, same) {
+		return m.scheme(same)
 	}
 	name := im.name(own)
 	if node != nil {

@@ -107,6 +107,7 @@ func Merge(in Input) *Merged {
 	}
 	m.root.Set("x-yett-sources", sources)
 	m.out.Left = slices.DeleteFunc(m.out.Left, m.isElsewhere)
+	m.prune()
 	m.parts = sorted(m.parts)
 	m.root.Set("components", m.parts)
 	m.out.Document = &openapi.Document{File: "the gateway's document", Version: openapi.Version31, Root: m.root}
@@ -119,6 +120,40 @@ func (m *merger) isElsewhere(l Left) bool {
 	return slices.ContainsFunc(m.out.Shown, func(s Shown) bool {
 		return s.Service != l.Service && s.Method == l.Method && s.ServicePath == l.ServicePath
 	})
+}
+
+// prune leaves out components that nothing refers to: what was brought along with a field
+// that the gateway sets itself.
+func (m *merger) prune() {
+	used := make(map[string]bool)
+	var mark func(n *openapi.Node)
+	mark = func(n *openapi.Node) {
+		n.Walk(func(n *openapi.Node) bool {
+			refs := []*openapi.Node{n.Get("$ref")}
+			for _, mapped := range n.At("discriminator", "mapping").Pairs() {
+				refs = append(refs, mapped.Value)
+			}
+			for _, ref := range refs {
+				if kind, rest, ok := strings.Cut(strings.TrimPrefix(ref.TextOf(), componentsRef), "/"); ok {
+					own, _, _ := strings.Cut(rest, "/")
+					if key := kind + "/" + own; !used[key] {
+						used[key] = true
+						mark(m.parts.At(kind, unescapeName(own)))
+					}
+				}
+			}
+			return true
+		})
+	}
+	mark(m.paths)
+	for _, section := range m.parts.Members {
+		if section.Name == "securitySchemes" { // these are used by name
+			continue
+		}
+		section.Value.Members = slices.DeleteFunc(section.Value.Members, func(c openapi.Member) bool {
+			return !used[section.Name+"/"+openapi.Escape(c.Name)]
+		})
+	}
 }
 
 // sorted orders the sections of components, and the names in each.

@@ -135,11 +135,11 @@ func coverageOf(b *strings.Builder, s *admin.DocumentedPage, all bool) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, c := range s.Calls {
 		if note := callNote(&c); all || note != "" {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(c.Method), printable(c.Path), howOften(c.Calls), note)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(c.Method), printable(c.Path), times(c.Calls), note)
 		}
 	}
 	for _, u := range s.Unknown {
-		fmt.Fprintf(w, "  %s\t%s\t%s\tnot documented\n", printable(u.Method), printable(u.Path), howOften(u.Calls))
+		fmt.Fprintf(w, "  %s\t%s\t%s\tnot documented\n", printable(u.Method), printable(u.Path), times(u.Calls))
 	}
 	_ = w.Flush() // a strings.Builder takes everything
 	if s.MoreUnknown > 0 {
@@ -194,11 +194,4 @@ func callNote(c *admin.CallPage) string {
 		}
 	}
 	return strings.Join(slices.Compact(notes), ", ")
-}
-
-func howOften(n int64) string {
-	if n == 1 {
-		return "once"
-	}
-	return strconv.FormatInt(n, 10) + " times"
 }
