@@ -218,12 +218,13 @@ func (b *bundle) list(n *openapi.Node, hidden []string) any {
 	return out
 }
 
-// required returns the names that have to be there in the direction.
+// required returns the names that have to be there in the direction, each once: that one
+// stands there twice is wrong, and no reason to do without values.
 func required(n *openapi.Node, hidden []string) any {
 	out := make([]any, 0, len(n.Items))
 	for _, item := range n.Items {
-		if item.Kind != openapi.String || !slices.Contains(hidden, item.Text) {
-			out = append(out, item.Any())
+		if v := item.Any(); item.Kind != openapi.String || !slices.Contains(hidden, item.Text) && !slices.Contains(out, v) {
+			out = append(out, v)
 		}
 	}
 	return out

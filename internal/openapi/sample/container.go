@@ -11,28 +11,28 @@ import (
 // maxOptionalDepth is from which depth on nothing is added that need not be there.
 const maxOptionalDepth = 12
 
-// array makes the nth array. lean is for as few items as may be.
-func (g *generator) array(parts []part, nth int, lean bool) (*openapi.Node, error) {
+// array makes the nth array.
+func (g *generator) array(parts []part, nth int, how manner) (*openapi.Node, error) {
 	least, most := limits(parts, "minItems", "maxItems")
 	if least > maxNodes {
 		return nil, ErrTooLarge
 	}
 	out := openapi.NewArray()
 	musts := g.contained(parts)
-	want := g.length(parts, least, most, len(musts), lean)
+	want := g.length(parts, least, most, len(musts), how)
 	unique := slices.ContainsFunc(parts, func(p part) bool { return p.node.True("uniqueItems") })
 	first := prefixLength(parts)
 	for i := range want {
-		below, allowed := g.item(parts, i)
+		asked, allowed := g.item(parts, i)
 		if !allowed {
 			break
 		}
 		if k := i - max(0, min(first, want-len(musts))); k >= 0 && k < len(musts) {
 			for _, p := range musts[k] {
-				below = g.flatten(below, p.node, p.at)
+				asked = g.flatten(asked, p.node, p.at)
 			}
 		}
-		v, err := g.distinctItem(out.Items, below, nth, unique)
+		v, err := g.distinctItem(out.Items, asked, nth, unique)
 		if err != nil {
 			if g.fatal == nil && i >= least && i >= len(musts) {
 				break
@@ -48,12 +48,15 @@ func (g *generator) array(parts []part, nth int, lean bool) (*openapi.Node, erro
 }
 
 // length returns how many items there shall be: one where there may be some.
-func (g *generator) length(parts []part, least, most, musts int, lean bool) int {
+func (g *generator) length(parts []part, least, most, musts int, how manner) int {
 	want := max(least, musts)
-	if !lean && g.depth < maxOptionalDepth {
+	if how == rich {
+		want++
+	}
+	if how != lean && g.depth < maxOptionalDepth {
 		want = max(want, prefixLength(parts))
-		below, allowed := g.item(parts, 0)
-		if want == 0 && allowed && len(below) > 0 && !g.isOpen(below) {
+		asked, allowed := g.item(parts, 0)
+		if want == 0 && allowed && len(asked) > 0 && !g.isOpen(asked) {
 			want = 1
 		}
 	}
@@ -119,12 +122,13 @@ type members struct {
 	// any number.
 	required []string
 	most     int
+	lean     bool
 	out      *openapi.Node
 }
 
-// object makes the nth object. lean is for nothing but what has to be there.
-func (g *generator) object(parts []part, nth int, lean bool) (*openapi.Node, error) {
-	m := &members{g: g, parts: parts, nth: nth, out: openapi.NewObject()}
+// object makes the nth object.
+func (g *generator) object(parts []part, nth int, how manner) (*openapi.Node, error) {
+	m := &members{g: g, parts: parts, nth: nth, lean: how == lean, out: openapi.NewObject()}
 	var least int
 	least, m.most = limits(parts, "minProperties", "maxProperties")
 	if least > maxNodes {
@@ -133,18 +137,21 @@ func (g *generator) object(parts []part, nth int, lean bool) (*openapi.Node, err
 	m.required = g.required(parts)
 	names := g.names(parts)
 	for _, name := range names {
-		if err := m.add(name, lean); err != nil {
+		if err := m.add(name); err != nil {
 			return nil, err
 		}
 	}
 	for i := 0; i < len(m.required); i++ {
 		if name := m.required[i]; m.out.Get(name) == nil {
-			if err := m.add(name, lean); err != nil {
+			if err := m.add(name); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := m.fill(least, lean); err != nil {
+	if how == rich {
+		least = max(least, len(m.out.Members)+1)
+	}
+	if err := m.fill(least); err != nil {
 		return nil, err
 	}
 	return m.out, nil
@@ -178,20 +185,19 @@ func (g *generator) required(parts []part) []string {
 }
 
 // add adds a property, if there is to be one.
-func (m *members) add(name string, lean bool) error {
+func (m *members) add(name string) error {
 	must := slices.Contains(m.required, name)
-	below, allowed := m.g.property(m.parts, name)
-	if m.g.hidden(below) {
+	asked, allowed := m.g.property(m.parts, name)
+	if m.g.hidden(asked) {
 		return nil
 	}
-	if !must && (!allowed || lean || m.full() || m.g.depth >= maxOptionalDepth || m.g.isOpen(below)) {
+	if !must && (!allowed || m.lean || m.full() || m.g.depth >= maxOptionalDepth || m.g.isOpen(asked)) {
 		return nil
 	}
 	if !allowed {
 		return fmt.Errorf("the property %q is required and not allowed: %w", name, ErrNone)
 	}
-	below = m.depending(below, name)
-	v, err := m.g.value(below, m.nth)
+	v, err := m.g.value(asked, m.nth)
 	switch {
 	case m.g.fatal != nil:
 		return m.g.fatal
@@ -202,28 +208,29 @@ func (m *members) add(name string, lean bool) error {
 	}
 	m.out.Members = append(m.out.Members, openapi.Member{Name: name, Value: v})
 	for _, p := range m.parts {
-		for _, other := range p.node.Get("dependentRequired").Get(name).Strings() {
-			if !slices.Contains(m.required, other) {
-				m.required = append(m.required, other)
-			}
-		}
+		m.require(p.node.Get("dependentRequired").Get(name).Strings())
 	}
+	m.depending(name)
 	return nil
 }
 
-// depending has a property's own dependent schemas hold for the whole object.
-func (m *members) depending(below []part, name string) []part {
+// depending has the schemas that depend on a property hold for the whole object.
+func (m *members) depending(name string) {
 	for _, p := range m.parts[:len(m.parts):len(m.parts)] {
 		if n := p.node.Get("dependentSchemas").Get(name); n != nil {
-			at := p.at
-			if at != "" {
-				at += "/dependentSchemas/" + name
-			}
-			m.parts = m.g.flatten(m.parts[:len(m.parts):len(m.parts)], n, at)
-			m.required = append(m.required, m.g.required(m.parts)...)
+			m.parts = m.g.flatten(m.parts[:len(m.parts):len(m.parts)], n, below(p.at, "dependentSchemas", name))
+			m.require(m.g.required(m.parts))
 		}
 	}
-	return below
+}
+
+// require has further properties be there.
+func (m *members) require(names []string) {
+	for _, name := range names {
+		if !slices.Contains(m.required, name) {
+			m.required = append(m.required, name)
+		}
+	}
 }
 
 // full tells whether what is not required has no place any more.
@@ -242,8 +249,8 @@ func (m *members) full() bool {
 
 // fill adds properties under made-up names: as many as there have to be, and one where the
 // object is nothing but a map.
-func (m *members) fill(least int, lean bool) error {
-	if len(m.out.Members) == 0 && least == 0 && !lean && !m.full() && m.isMap() {
+func (m *members) fill(least int) error {
+	if len(m.out.Members) == 0 && least == 0 && !m.lean && !m.full() && m.isMap() {
 		least = 1
 	}
 	for i := 0; len(m.out.Members) < least; i++ {
@@ -254,11 +261,11 @@ func (m *members) fill(least int, lean bool) error {
 		if !ok || m.out.Get(name) != nil {
 			continue
 		}
-		below, allowed := m.g.property(m.parts, name)
+		asked, allowed := m.g.property(m.parts, name)
 		if !allowed {
 			continue
 		}
-		v, err := m.g.value(below, m.nth)
+		v, err := m.g.value(asked, m.nth)
 		if err != nil {
 			if m.g.fatal == nil && m.isMap() && len(m.required) == 0 && least == 1 {
 				return nil
@@ -297,6 +304,9 @@ func (m *members) freeName(i int) (string, bool) {
 	for _, p := range m.parts {
 		if patterns := p.node.Get("patternProperties").Pairs(); len(patterns) > 0 {
 			name, ok := nameFor(patterns[i%len(patterns)].Name, i/len(patterns))
+			if ok && m.out.Get(name) != nil { // where the pattern has no end
+				name += strconv.Itoa(i)
+			}
 			if ok {
 				return name, true
 			}

@@ -3,7 +3,6 @@ package sample
 import (
 	"regexp"
 	"regexp/syntax"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -38,8 +37,12 @@ func (t *texts) matching(re *regexp.Regexp, nth int) (string, bool) {
 				return s, true
 			}
 			if missing := t.least - utf8.RuneCountInString(s); missing > 0 { // where the pattern has no end
-				if padded := s + strings.Repeat("a", missing); t.fits(padded) {
-					return padded, true
+				pad := strings.Repeat("a", missing)
+				if t.fits(s + pad) {
+					return s + pad, true
+				}
+				if t.fits(pad + s) {
+					return pad + s, true
 				}
 			}
 		}
@@ -141,7 +144,7 @@ func (e *expander) class(pairs []rune) {
 	e.out.WriteRune(good[e.digit(len(good))])
 }
 
-// literalFirst is for names of properties: the shortest text that a pattern matches.
+// nameFor returns the nth name of a property that a pattern matches.
 func nameFor(pattern string, nth int) (string, bool) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
@@ -150,6 +153,3 @@ func nameFor(pattern string, nth int) (string, bool) {
 	t := texts{most: -1, patterns: []*regexp.Regexp{re}}
 	return t.matching(re, nth)
 }
-
-// distinct tells whether a name is not among others.
-func distinct(names []string, name string) bool { return !slices.Contains(names, name) }

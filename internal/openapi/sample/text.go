@@ -151,7 +151,7 @@ func inFormat(format string, nth, least, most int) string {
 	case "date-time":
 		return fmt.Sprintf("2026-01-02T%02d:%02d:%02dZ", (3+nth/3600)%24, (4+nth/60)%60, (5+nth)%60)
 	case "date":
-		return fmt.Sprintf("%04d-%02d-%02d", 2026+nth/336, 1+nth/28%12, 1+nth%28)
+		return fmt.Sprintf("%04d-%02d-%02d", 2026+nth/336, 1+nth/28%12, 1+(nth+1)%28)
 	case "time":
 		return fmt.Sprintf("%02d:%02d:%02dZ", (3+nth/3600)%24, (4+nth/60)%60, (5+nth)%60)
 	case "duration":

@@ -104,6 +104,8 @@ type generator struct {
 	depth int
 	// open counts how often a schema is being made use of, one within the other.
 	open map[*openapi.Node]int
+	// lean tells that nothing is made that need not be there.
+	lean bool
 	// fatal is why nothing further needs to be tried.
 	fatal error
 }
@@ -205,8 +207,19 @@ func (g *generator) choose(parts []part, fresh int, done []choice, nth int) (*op
 	return g.branch(parts, next, append(done[:len(done):len(done)], next), left)
 }
 
-// branch tries one branch of a choice after the other.
+// branch tries one branch of a choice after the other: first with all that values may have,
+// and as that can make a second branch fit too, then with what they must have.
 func (g *generator) branch(parts []part, c choice, done []choice, nth int) (*openapi.Node, error) {
+	v, err := g.anyBranch(parts, c, done, nth)
+	if err == nil || g.lean || g.fatal != nil || errors.Is(err, ErrEndless) {
+		return v, err
+	}
+	g.lean = true
+	defer func() { g.lean = false }()
+	return g.anyBranch(parts, c, done, nth)
+}
+
+func (g *generator) anyBranch(parts []part, c choice, done []choice, nth int) (*openapi.Node, error) {
 	var first error
 	for _, more := range g.branches(c) {
 		all := parts[:len(parts):len(parts)]
@@ -367,16 +380,25 @@ func (g *generator) plain(parts []part, nth int) (*openapi.Node, error) {
 // attempts are how a value is tried to be made: with all that it may have, then with what it
 // must, then other ones.
 var attempts = [...]struct {
-	lean bool
+	how  manner
 	more int
-}{{false, 0}, {true, 0}, {false, 1}, {true, 1}, {false, 2}, {false, 3}}
+}{{usual, 0}, {lean, 0}, {rich, 0}, {usual, 1}, {lean, 1}, {usual, 2}, {usual, 3}}
+
+// manner is how much goes into a value.
+type manner uint8
+
+const (
+	usual manner = iota
+	lean         // nothing but what has to be there
+	rich         // one more than usual
+)
 
 // typed makes a value of a type. What is hard to know in advance is checked, and tried again.
 func (g *generator) typed(kind string, parts []part, nth int) (*openapi.Node, error) {
 	hard := hardParts(parts)
 	var first error
 	for _, a := range attempts {
-		v, err := g.make(kind, parts, nth+a.more, a.lean)
+		v, err := g.make(kind, parts, nth+a.more, a.how)
 		switch {
 		case g.fatal != nil:
 			return nil, g.fatal
@@ -395,7 +417,10 @@ func (g *generator) typed(kind string, parts []part, nth int) (*openapi.Node, er
 	return nil, first
 }
 
-func (g *generator) make(kind string, parts []part, nth int, lean bool) (*openapi.Node, error) {
+func (g *generator) make(kind string, parts []part, nth int, how manner) (*openapi.Node, error) {
+	if g.lean && how == usual {
+		how = lean
+	}
 	switch kind {
 	case "null":
 		return new(openapi.Node), nil
@@ -406,9 +431,9 @@ func (g *generator) make(kind string, parts []part, nth int, lean bool) (*openap
 	case "string":
 		return text(parts, nth)
 	case "array":
-		return g.array(parts, nth, lean)
+		return g.array(parts, nth, how)
 	case "object":
-		return g.object(parts, nth, lean)
+		return g.object(parts, nth, how)
 	}
 	return nil, fmt.Errorf("there is no type %q: %w", strings.ToValidUTF8(kind, "?"), ErrNone)
 }
