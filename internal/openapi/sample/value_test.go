@@ -455,3 +455,12 @@ func (r randomSchemas) object(depth int, asMap bool) map[string]any {
 	}
 	return s
 }
+
+func readFile(t testing.TB, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
