@@ -1,0 +1,225 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"yett/internal/openapi"
+)
+
+// library has the schemas of a document as the library compiles them: each when it is
+// needed for the first time, which is when the quick path is unsure of a value.
+//
+// Every schema that is used by itself or referred to is a resource of its own for the
+// library, so that it compiles no more than what is needed, and each once. Its loader makes
+// them from the compiled schemas and knows nothing else: nothing comes from outside.
+type library struct {
+	byNode   map[*openapi.Node]*schema
+	all      []*schema
+	patterns map[string]*regexp.Regexp
+
+	mu       sync.Mutex
+	compiler *jsonschema.Compiler
+}
+
+// scheme is that of the resources' addresses.
+const scheme = "yett://"
+
+func (l *library) address(s *schema, mode int) string {
+	return scheme + strconv.Itoa(mode) + "/" + strconv.Itoa(s.id)
+}
+
+// Load makes the resource of an address.
+func (l *library) Load(url string) (any, error) {
+	mode, id, _ := strings.Cut(strings.TrimPrefix(url, scheme), "/")
+	m, errMode := strconv.Atoi(mode)
+	i, errID := strconv.Atoi(id)
+	if err := errors.Join(errMode, errID); err != nil || !strings.HasPrefix(url, scheme) || m < 0 || m >= modes || i < 0 || i >= len(l.all) {
+		return nil, fmt.Errorf("%s is not in the document", url)
+	}
+	return l.resource(l.all[i], m), nil
+}
+
+// compile returns what the library makes of a schema. Build has let pass only what it
+// takes, so that an error is not expected.
+func (l *library) compile(s *schema, mode int) (*jsonschema.Schema, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.compiler == nil {
+		l.compiler = l.newCompiler()
+	}
+	return l.compiler.Compile(l.address(s, mode))
+}
+
+func (l *library) newCompiler() *jsonschema.Compiler {
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(l)
+	c.UseRegexpEngine(l.regexp)
+	for _, name := range []string{"int32", "int64"} {
+		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: checkInt(name)})
+	}
+	return c
+}
+
+func (l *library) regexp(pattern string) (jsonschema.Regexp, error) {
+	if re := l.patterns[pattern]; re != nil {
+		return re, nil
+	}
+	return regexp.Compile(pattern) // the library's own patterns
+}
+
+// resource writes a schema for the library, with the schemas below it and without what was
+// dropped, says nothing about values, or leads elsewhere.
+func (l *library) resource(s *schema, mode int) any {
+	switch {
+	case s.passed:
+		return true
+	case s.node.Is(openapi.Bool):
+		return !s.never
+	}
+	out := map[string]any{}
+	for _, m := range s.node.Members {
+		if !s.isDropped(m.Name) {
+			l.keyword(out, s, m.Name, m.Value, mode)
+		}
+	}
+	l.rest(out, s, mode)
+	return out
+}
+
+func (s *schema) isDropped(keyword string) bool {
+	for _, d := range s.dropped {
+		if d == keyword {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *library) keyword(out map[string]any, s *schema, name string, v *openapi.Node, mode int) {
+	switch name {
+	case "$ref":
+		out[name] = l.address(s.ref, mode)
+	case "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+		"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains",
+		"pattern", "uniqueItems", "dependentRequired":
+		out[name] = v.Any()
+	case "format":
+		if formatWords(v.Text) != "" {
+			out[name] = v.Text
+		}
+	case "required":
+		out[name] = anySlice(s.requires(mode))
+	case "properties":
+		props := map[string]any{}
+		for _, m := range v.Members {
+			props[m.Name] = l.resource(l.byNode[m.Value], mode)
+		}
+		out[name] = props
+	case "allOf", "anyOf", "oneOf":
+		list := make([]any, len(v.Items))
+		for i, n := range v.Items {
+			list[i] = l.resource(l.byNode[n], mode)
+		}
+		out[name] = list
+	case "items", "additionalProperties":
+		out[name] = l.resource(l.byNode[v], mode)
+	}
+}
+
+// rest writes the keywords whose schemas only the library knows.
+func (l *library) rest(out map[string]any, s *schema, mode int) {
+	for i := range s.rest {
+		sub := &s.rest[i]
+		written := l.resource(sub.schema, mode)
+		switch {
+		case sub.name == "":
+			out[sub.keyword] = written
+		case sub.keyword == "prefixItems":
+			list, _ := out[sub.keyword].([]any)
+			out[sub.keyword] = append(list, written)
+		default:
+			named, _ := out[sub.keyword].(map[string]any)
+			if named == nil {
+				named = map[string]any{}
+				out[sub.keyword] = named
+			}
+			named[sub.name] = written
+		}
+	}
+}
+
+func anySlice(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
+// check is a schema where it is used, for one mode.
+type check struct {
+	library *library
+	schema  *schema // nil for anything
+	mode    int
+	// compiled is nil until the library is needed; broken when it can't compile it.
+	compiled atomic.Pointer[jsonschema.Schema]
+	broken   atomic.Bool
+}
+
+// trivial tells that every value is good.
+func (c *check) trivial() bool { return c == nil || c.schema.trivial() }
+
+// text holds JSON against the schema.
+func (c *check) text(src string, f *findings) {
+	if quickJSON(src, c.schema, c.mode) == yes {
+		return
+	}
+	v, wrong := decodeJSON(src)
+	if wrong != nil {
+		f.add(wrong.Pointer, wrong.Message)
+		return
+	}
+	c.value(v, f)
+}
+
+// value holds a value, made as encoding/json does with UseNumber, against the schema.
+func (c *check) value(v any, f *findings) {
+	if c.trivial() {
+		return
+	}
+	if tooMuch(c.schema, v) {
+		f.add("", "is too large, or has too many alternatives in each other, to be checked")
+		return
+	}
+	compiled := c.compile()
+	if compiled == nil {
+		return
+	}
+	var wrong *jsonschema.ValidationError
+	if errors.As(compiled.Validate(v), &wrong) {
+		f.library(wrong)
+	}
+}
+
+func (c *check) compile() *jsonschema.Schema {
+	if s := c.compiled.Load(); s != nil || c.broken.Load() {
+		return s
+	}
+	s, err := c.library.compile(c.schema, c.mode)
+	if err != nil {
+		c.broken.Store(true)
+		return nil
+	}
+	c.compiled.Store(s)
+	return s
+}
