@@ -7,7 +7,7 @@ import "strings"
 // Parameters of a range other than q have to be those of the type. A field that can't be
 // read wants nothing.
 func quality(accept, mediaType string) int {
-	if accept == "" {
+	if accept == "" || accept == "*/*" || accept == mediaType {
 		return 1000
 	}
 	best, q := -1, 0
@@ -26,16 +26,18 @@ func quality(accept, mediaType string) int {
 func rangeOf(element, mediaType string) (specific, q int) {
 	media, params := cutUnquoted(element, ';')
 	essence, own := cutUnquoted(mediaType, ';')
-	media, essence = trim(media), trim(essence)
-	kind, _, ok := strings.Cut(media, "/")
+	if params != "" || own != "" { // blanks stand around a semicolon only
+		media, essence = trim(media), trim(essence)
+	}
+	slash := strings.IndexByte(media, '/')
 	switch {
-	case !ok:
+	case slash < 0:
 		return -1, 0
-	case strings.EqualFold(media, essence):
+	case len(media) == len(essence) && strings.EqualFold(media, essence):
 		specific = 2
 	case media == "*/*":
 		specific = 0
-	case len(media) > 2 && media[len(kind):] == "/*" && len(essence) > len(kind) && strings.EqualFold(essence[:len(kind)+1], media[:len(kind)+1]):
+	case slash > 0 && media[slash:] == "/*" && len(essence) > slash && strings.EqualFold(essence[:slash+1], media[:slash+1]):
 		specific = 1
 	default:
 		return -1, 0
@@ -95,6 +97,12 @@ func qvalue(s string) int {
 
 // cutUnquoted cuts at the first separator outside of quotes.
 func cutUnquoted(s string, sep byte) (before, after string) {
+	if strings.IndexByte(s, '"') < 0 {
+		if i := strings.IndexByte(s, sep); i >= 0 {
+			return s[:i], s[i+1:]
+		}
+		return s, ""
+	}
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -109,4 +117,12 @@ func cutUnquoted(s string, sep byte) (before, after string) {
 	return s, ""
 }
 
-func trim(s string) string { return strings.Trim(s, " \t") }
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

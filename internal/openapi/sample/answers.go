@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"yett/internal/config"
+	"yett/internal/jsontext"
 	"yett/internal/openapi"
 	"yett/internal/problem"
 )
@@ -33,7 +35,23 @@ type status struct {
 	contents []*content
 	headers  func() [][2]string
 	blank    filled // without content
+	// chosen remembers what was found for Accept fields, of which clients have few.
+	chosen atomic.Pointer[[]negotiated]
 }
+
+// negotiated is the content that was found for an Accept field and the name of an example.
+type negotiated struct {
+	accept, example string
+	content         *content
+	variant         *variant
+	filled          *filled
+}
+
+// How much of that is remembered for each status.
+const (
+	maxChosen       = 16
+	maxChosenLength = 512
+)
 
 // content is an answer's content of one media type.
 type content struct {
@@ -57,8 +75,7 @@ type filled struct {
 	body  []byte
 	spots []spot
 	// replies are complete answers, by status: a range has several.
-	mu      sync.RWMutex
-	replies []*Reply
+	replies atomic.Pointer[[]*Reply]
 }
 
 // spot is the value of a property at the top of the answer that is named like a parameter.
@@ -88,12 +105,13 @@ func Compile(d *openapi.Document, op *openapi.Node) *Answers {
 	return a
 }
 
-// statusOf reads a status of a document: 404, 4XX or default.
+// statusOf reads a status of a document: 404, 4XX or default. What comes before an answer
+// (1xx) is none.
 func statusOf(key string) (code int, ok bool) {
 	switch {
 	case key == "default":
 		return 0, true
-	case len(key) != 3 || key[0] < '1' || key[0] > '5':
+	case len(key) != 3 || key[0] < '2' || key[0] > '5':
 		return 0, false
 	case strings.EqualFold(key[1:], "XX"):
 		return int(key[0] - '0'), true
@@ -201,6 +219,39 @@ func (s *status) empty(code int, want Want) (*Reply, error) {
 
 // reply returns the content that is wanted most, and that can be made.
 func (s *status) reply(code int, want Want) (*Reply, error) {
+	known := s.chosen.Load()
+	if known != nil {
+		for i := range *known {
+			if n := &(*known)[i]; n.accept == want.Accept && n.example == want.Example {
+				return n.filled.with(n.filled.reply(s, n.content.mediaType, n.variant, code), want.Value), nil
+			}
+		}
+	}
+	n, err := s.negotiate(want)
+	if err != nil {
+		return nil, err
+	}
+	s.remember(known, n)
+	return n.filled.with(n.filled.reply(s, n.content.mediaType, n.variant, code), want.Value), nil
+}
+
+func (s *status) remember(known *[]negotiated, n negotiated) {
+	if len(n.accept)+len(n.example) > maxChosenLength {
+		return
+	}
+	n.accept, n.example = strings.Clone(n.accept), strings.Clone(n.example)
+	var all []negotiated
+	if known != nil {
+		all = *known
+	}
+	if len(all) < maxChosen { // whoever is late looks again
+		all = append(slices.Clone(all), n)
+		s.chosen.CompareAndSwap(known, &all)
+	}
+}
+
+// negotiate tries one content after the other, the most wanted first.
+func (s *status) negotiate(want Want) (negotiated, error) {
 	var tried uint64 // contents, by their place
 	var failure error
 	for {
@@ -212,21 +263,20 @@ func (s *status) reply(code int, want Want) (*Reply, error) {
 		c := s.contents[at]
 		v := c.variant(want.Example)
 		f, err := v.make()
-		if err != nil {
-			if failure == nil {
-				failure = &NoContentError{ContentType: c.mediaType, Err: err}
-			}
-			continue
+		if err == nil {
+			return negotiated{accept: want.Accept, example: want.Example, content: c, variant: v, filled: f}, nil
 		}
-		return f.with(f.reply(s, c.mediaType, v, code), want.Value), nil
+		if failure == nil {
+			failure = &NoContentError{ContentType: c.mediaType, Err: err}
+		}
 	}
 	switch {
 	case failure != nil:
-		return nil, failure
+		return negotiated{}, failure
 	case want.Example != "" && !slices.ContainsFunc(s.contents, func(c *content) bool { return c.variant(want.Example) != nil }):
-		return nil, &NoExampleError{Documented: s.examples()}
+		return negotiated{}, &NoExampleError{Documented: s.examples()}
 	}
-	return nil, &NotAcceptableError{Documented: s.mediaTypes()}
+	return negotiated{}, &NotAcceptableError{Documented: s.mediaTypes()}
 }
 
 // next returns the content that is wanted most of those that were not tried, or -1.
@@ -239,8 +289,12 @@ func (s *status) next(want Want, tried uint64) int {
 		if tried&(1<<i) != 0 || c.variant(want.Example) == nil {
 			continue
 		}
-		if q := quality(want.Accept, c.mediaType); q > most {
+		q := quality(want.Accept, c.mediaType)
+		if q > most {
 			best, most = i, q
+		}
+		if q == 1000 {
+			break
 		}
 	}
 	return best
@@ -360,7 +414,7 @@ func fillJSON(g *generator, schema, v *openapi.Node, written bool) *filled {
 	}
 	f := new(filled)
 	if v.Kind != openapi.Object {
-		f.body = appendJSON(nil, v)
+		f.body = v.AppendJSON(nil, "")
 		return f
 	}
 	judge := &propertyJudge{g: g}
@@ -372,9 +426,9 @@ func fillJSON(g *generator, schema, v *openapi.Node, written bool) *filled {
 		if i > 0 {
 			f.body = append(f.body, ',')
 		}
-		f.body = append(appendJSON(f.body, openapi.NewString(m.Name)), ':')
+		f.body = append(jsontext.AppendQuoted(f.body, m.Name), ':')
 		start := len(f.body)
-		f.body = appendJSON(f.body, m.Value)
+		f.body = m.Value.AppendJSON(f.body, "")
 		if m.Value.Kind == openapi.String || m.Value.Kind == openapi.Number {
 			f.spots = append(f.spots, spot{name: m.Name, start: start, end: len(f.body), kind: m.Value.Kind, judge: judge})
 		}
@@ -403,19 +457,21 @@ func (j *propertyJudge) fits(name string, v *openapi.Node) bool {
 
 // reply returns the complete answer for a status, which is made once.
 func (f *filled) reply(s *status, mediaType string, v *variant, code int) *Reply {
-	f.mu.RLock()
-	for _, r := range f.replies {
-		if r.Status == code {
-			f.mu.RUnlock()
-			return r
+	known := f.replies.Load()
+	if known != nil {
+		for _, r := range *known {
+			if r.Status == code {
+				return r
+			}
 		}
 	}
-	f.mu.RUnlock()
 	r := &Reply{Status: code, ContentType: mediaType, Body: f.body, Headers: s.headers(), Example: v.name, FromSchema: v.fromSchema}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.replies) < maxReplies {
-		f.replies = append(f.replies, r)
+	switch {
+	case known == nil:
+		f.replies.CompareAndSwap(nil, &[]*Reply{r})
+	case len(*known) < maxReplies: // whoever is late makes it once more
+		more := append(slices.Clone(*known), r)
+		f.replies.CompareAndSwap(known, &more)
 	}
 	return r
 }
@@ -441,7 +497,7 @@ func (f *filled) with(r *Reply, value func(string) (string, bool)) *Reply {
 		if v == nil {
 			continue
 		}
-		body = appendJSON(append(body, f.body[done:s.start]...), v)
+		body = v.AppendJSON(append(body, f.body[done:s.start]...), "")
 		done = s.end
 	}
 	if done == 0 {
