@@ -36,12 +36,7 @@ func (b *compiler) answer(all *answers, name string, n *openapi.Node) {
 		b.note(n, "the response refers to nothing", "it is passed over")
 		return
 	}
-	a := &answer{content: b.content(response.Get("content"), inAnswer)}
-	for _, m := range response.Get("headers").Pairs() {
-		if p := b.answerHeader(m.Name, m.Value); p != nil {
-			a.headers = append(a.headers, p)
-		}
-	}
+	a := b.response(response)
 	status, err := strconv.Atoi(name)
 	switch {
 	case name == "default":
@@ -56,6 +51,22 @@ func (b *compiler) answer(all *answers, name string, n *openapi.Node) {
 	default:
 		b.note(n, quoted(name)+" is no status of an answer", "write a status such as 404, 4XX or default; it is passed over")
 	}
+}
+
+// response compiles a response, once for all operations that share it.
+func (b *compiler) response(n *openapi.Node) *answer {
+	a := b.responses[n]
+	if a != nil {
+		return a
+	}
+	a = &answer{content: b.content(n.Get("content"), inAnswer)}
+	for _, m := range n.Get("headers").Pairs() {
+		if p := b.answerHeader(m.Name, m.Value); p != nil {
+			a.headers = append(a.headers, p)
+		}
+	}
+	b.responses[n] = a
+	return a
 }
 
 func (b *compiler) answerHeader(name string, n *openapi.Node) *param {

@@ -61,7 +61,8 @@ func (c *Contract) Operations() []*Operation { return c.operations }
 // compiled is in the list with its place and is passed over; the rest works. The document
 // must not be changed afterwards.
 func Compile(d *openapi.Document) (*Contract, problem.List) {
-	b := &compiler{builder: newBuilder(d), checks: map[checkKey]*check{}}
+	b := &compiler{builder: newBuilder(d), checks: map[checkKey]*check{}, shared: map[*openapi.Node]*param{},
+		bodies: map[*openapi.Node]*content{}, responses: map[*openapi.Node]*answer{}}
 	b.library = &library{patterns: b.patterns, byNode: b.byNode}
 	c := &Contract{root: new(segmentNode)}
 	for _, op := range d.Operations() {
@@ -88,6 +89,11 @@ type compiler struct {
 	library *library
 	checks  map[checkKey]*check
 	params  []*param
+	// What several operations refer to is compiled once: parameters that are not of the
+	// path, bodies, responses.
+	shared    map[*openapi.Node]*param
+	bodies    map[*openapi.Node]*content
+	responses map[*openapi.Node]*answer
 }
 
 type checkKey struct {

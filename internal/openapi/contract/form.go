@@ -204,8 +204,8 @@ func (c *parts) part(part *multipart.Part) bool {
 	if !utf8.ValidString(text) { // a file: each byte counts as a character
 		text = strings.Repeat("?", len(text))
 	}
-	isJSON := c.media.isJSON(name) && (given == "" || mediaKindOf(given) == jsonMedia)
-	if what := c.add(name, text, isJSON || mediaKindOf(given) == jsonMedia && part.FileName() == ""); what != "" {
+	isJSON := given == "" && c.media.isJSON(name) || mediaKindOf(given) == jsonMedia && part.FileName() == ""
+	if what := c.add(name, text, isJSON); what != "" {
 		c.found.add(pointer([]string{name}), what)
 		return false
 	}

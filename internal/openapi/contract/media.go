@@ -79,7 +79,6 @@ func (m *media) fits(major, minor string) int {
 // content is what a body can be.
 type content struct {
 	required bool
-	mode     int
 	media    []media
 	accepted string // the types, for people
 	reads    bool
@@ -91,13 +90,17 @@ func (b *compiler) requestBody(n *openapi.Node) *content {
 		b.note(n, "the body refers to nothing", "it is passed over")
 		return nil
 	}
-	c := b.content(body.Get("content"), inRequest)
-	c.required = body.True("required")
+	c := b.bodies[body]
+	if c == nil {
+		c = b.content(body.Get("content"), inRequest)
+		c.required = body.True("required")
+		b.bodies[body] = c
+	}
 	return c
 }
 
 func (b *compiler) content(n *openapi.Node, mode int) *content {
-	c := &content{mode: mode}
+	c := new(content)
 	for _, m := range n.Pairs() {
 		major, minor, ok := strings.Cut(strings.ToLower(mediaType(m.Name)), "/")
 		if !ok || major == "" || minor == "" {

@@ -65,6 +65,9 @@ func (b *compiler) parameters(o *Operation, op *openapi.Operation, names []strin
 }
 
 func (b *compiler) parameter(n *openapi.Node, names []string) *param {
+	if p := b.shared[n]; p != nil {
+		return p
+	}
 	p := &param{name: n.Str("name"), in: n.Str("in"), required: n.True("required"), allowEmpty: n.True("allowEmptyValue")}
 	switch {
 	case n == nil:
@@ -87,6 +90,9 @@ func (b *compiler) parameter(n *openapi.Node, names []string) *param {
 	case p.in != "query" && p.in != "header" && p.in != "cookie":
 		b.note(n, "in has to be path, query, header or cookie", "the parameter is passed over")
 		return nil
+	}
+	if p.in != "path" {
+		b.shared[n] = p
 	}
 	b.shape(p, n, inRequest)
 	return p

@@ -288,10 +288,7 @@ func (q *quick) container(s *schema) verdict {
 	case s.unsure || s.unsureIn:
 		return unsure
 	}
-	for _, c := range s.enums {
-		if !c.complex {
-			return no
-		}
+	if len(s.enums) > 0 {
 		return unsure
 	}
 	if s.ref == nil && s.allOf == nil && s.anyOf == nil && s.oneOf == nil {

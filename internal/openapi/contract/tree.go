@@ -66,9 +66,6 @@ type segment struct {
 
 func (s *segment) isWhole() bool { return len(s.names) == 1 && s.texts[0] == "" && s.texts[1] == "" }
 
-// shape is the segment without its names.
-func (s *segment) shape() string { return strings.Join(s.texts, "{}") }
-
 func (s *segment) size() (n int) {
 	for _, t := range s.texts {
 		n += len(t)
