@@ -27,7 +27,7 @@ type Document struct {
 	Root    *Node
 
 	mu    sync.Mutex
-	named map[*Node]map[string]*Node // members of large objects by name, made on demand
+	named map[*Node]map[string]int // where members of large objects stand, made on demand
 }
 
 // Methods are the methods that a path of a document can have, as its keys.
@@ -180,18 +180,27 @@ func (d *Document) step(n *Node, name string) *Node {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	byName := d.named[n]
-	if len(byName) != len(n.Members) {
-		byName = make(map[string]*Node, len(n.Members))
-		for _, m := range n.Members {
-			byName[m.Name] = m.Value
-		}
-		if d.named == nil {
-			d.named = make(map[*Node]map[string]*Node)
-		}
-		d.named[n] = byName
+	if i, ok := d.named[n][name]; ok && i < len(n.Members) && n.Members[i].Name == name {
+		return n.Members[i].Value
 	}
-	return byName[name]
+	if len(d.named[n]) != len(n.Members) {
+		d.index(n)
+		if i, ok := d.named[n][name]; ok {
+			return n.Members[i].Value
+		}
+	}
+	return n.Get(name) // it may have been renamed since
+}
+
+func (d *Document) index(n *Node) {
+	at := make(map[string]int, len(n.Members))
+	for i, m := range n.Members {
+		at[m.Name] = i
+	}
+	if d.named == nil {
+		d.named = make(map[*Node]map[string]int)
+	}
+	d.named[n] = at
 }
 
 // Problem makes a problem at the place of a node.

@@ -235,8 +235,12 @@ func (n *Node) Equal(other *Node) bool {
 	if n.Kind != other.Kind || n.Text != other.Text || len(n.Members) != len(other.Members) {
 		return false
 	}
-	for _, m := range n.Members {
-		if !m.Value.Equal(other.Get(m.Name)) {
+	for i, m := range n.Members {
+		v := other.Members[i].Value
+		if other.Members[i].Name != m.Name {
+			v = other.Get(m.Name)
+		}
+		if !m.Value.Equal(v) {
 			return false
 		}
 	}
