@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -15,14 +17,19 @@ import (
 	"yett/internal/problem"
 )
 
-// documentURL is what the compiler knows the document by.
-const documentURL = "mem:///document"
+// documentURL is what the compiler knows the schemas by.
+const documentURL = "mem:///schemas"
 
-// schemas are those of a document, as OpenAPI 3.1 writes them.
+// schemas are those of a document, as OpenAPI 3.1 writes them. The compiler gets them as one
+// list of definitions: it takes long to find schemas in something that is none itself.
 type schemas struct {
-	d        *openapi.Document // a copy of the linter's where that is older
-	of       map[openapi.Part][]*openapi.Node
-	at       map[*openapi.Node]string // JSON pointers
+	d     *openapi.Document // a copy of the linter's where that is older
+	parts map[*openapi.Node]openapi.Part
+	of    map[openapi.Part][]*openapi.Node
+	// tops are the schemas that are in no other, at says where each schema is in the list.
+	tops     []*openapi.Node
+	at       map[*openapi.Node]string
+	bad      map[int]bool // those of tops that can't be compiled
 	compiler *jsonschema.Compiler
 	compiled map[*openapi.Node]compiled
 }
@@ -42,16 +49,106 @@ func (l *linter) inSchemas() *schemas {
 		d = &openapi.Document{File: l.d.File, Version: l.d.Version, Root: l.d.Root.Clone()}
 		d.Upgrade()
 	}
-	s := &schemas{d: d, compiler: newCompiler(), compiled: make(map[*openapi.Node]compiled)}
-	var parts map[*openapi.Node]openapi.Part
-	parts, s.of = partsOf(d)
-	s.at = pointers(d.Root, parts)
-	s.compiler.DefaultDraft(jsonschema.Draft2020)
-	if err := s.compiler.AddResource(documentURL, d.Root.Any()); err != nil {
-		panic(err) // the name is ours, and new
-	}
+	s := &schemas{d: d, bad: make(map[int]bool), at: make(map[*openapi.Node]string)}
+	s.parts, s.of = partsOf(d)
+	s.number()
+	s.reset()
 	l.schemas = s
 	return s
+}
+
+// number puts the schemas into a list.
+func (s *schemas) number() {
+	inner := make(map[*openapi.Node]bool)
+	for _, n := range s.of[openapi.PartSchema] { // those around others come before them
+		if inner[n] {
+			continue
+		}
+		name := fmt.Sprintf("#/$defs/%d", len(s.tops))
+		s.tops = append(s.tops, n)
+		for within, pointer := range pointers(n, s.parts) {
+			inner[within] = true
+			s.at[within] = name + strings.TrimPrefix(pointer, "#")
+		}
+	}
+}
+
+// reset gives the compiler all schemas that are not bad.
+func (s *schemas) reset() {
+	s.compiler, s.compiled = newCompiler(), make(map[*openapi.Node]compiled)
+	s.compiler.DefaultDraft(jsonschema.Draft2020)
+	defs := make(map[string]any, len(s.tops))
+	for i, n := range s.tops {
+		if defs[strconv.Itoa(i)] = any(true); !s.bad[i] {
+			defs[strconv.Itoa(i)] = s.value(n)
+		}
+	}
+	if err := s.compiler.AddResource(documentURL, map[string]any{"$defs": defs}); err != nil {
+		panic(err) // the name is ours, and new
+	}
+}
+
+// value is a schema with references into the list.
+func (s *schemas) value(n *openapi.Node) any {
+	switch {
+	case n.Is(openapi.Array):
+		items := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			items[i] = s.value(item)
+		}
+		return items
+	case !n.Is(openapi.Object):
+		return n.Any()
+	}
+	members := make(map[string]any, len(n.Members))
+	for _, m := range n.Members {
+		members[m.Name] = s.value(m.Value)
+	}
+	if s.parts[n] == openapi.PartSchema {
+		s.place(n, members)
+	}
+	return members
+}
+
+// place lets a reference lead into the list, and takes out what schemas call themselves:
+// references by that are not known here, and twice the same would be a fault of all.
+func (s *schemas) place(n *openapi.Node, members map[string]any) {
+	for _, name := range []string{"$id", "$anchor", "$dynamicAnchor", "$schema", "$dynamicRef", "$vocabulary"} {
+		delete(members, name)
+	}
+	ref := n.Get("$ref")
+	if !ref.Is(openapi.String) {
+		return
+	}
+	delete(members, "$ref")
+	if target, err := s.d.Resolve(ref.Text); err == nil && s.at[target] != "" {
+		members["$ref"] = "#" + fragment(strings.TrimPrefix(s.at[target], "#"))
+	}
+}
+
+// find returns the schema at a place in the list, or what is around it there, and its name.
+func (s *schemas) find(path []string) (*openapi.Node, string) {
+	if len(path) < 2 {
+		return s.d.Root, ""
+	}
+	i := index(path[1])
+	if i < 0 || i >= len(s.tops) {
+		return s.d.Root, ""
+	}
+	return locate(s.tops[i], path[2:])
+}
+
+// tokens returns those of a JSON pointer in the fragment of an address.
+func tokens(address string) []string {
+	_, pointer, _ := strings.Cut(address, "#")
+	if plain, err := url.PathUnescape(pointer); err == nil {
+		pointer = plain
+	}
+	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
+	}
+	return parts
 }
 
 // compile returns a schema for checking values, or why there is none.
@@ -64,7 +161,8 @@ func (s *schemas) compile(n *openapi.Node) (*jsonschema.Schema, error) {
 	return c.schema, c.err
 }
 
-// compileAt compiles what is at a pointer. A fault of the compiler costs that schema alone.
+// compileAt compiles what is at a place in the list. A fault of the compiler costs that
+// schema alone.
 func (s *schemas) compileAt(pointer string) (schema *jsonschema.Schema, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -79,7 +177,7 @@ func fragment(pointer string) string {
 	var b strings.Builder
 	for _, c := range []byte(pointer) {
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~/", c) >= 0:
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~/$", c) >= 0:
 			b.WriteByte(c)
 		default:
 			fmt.Fprintf(&b, "%%%02X", c)
@@ -88,41 +186,48 @@ func fragment(pointer string) string {
 	return b.String()
 }
 
+// checkSchemas compiles all schemas. What is wrong is told of all at once, and the others
+// are compiled without those.
 func checkSchemas(l *linter) {
 	s := l.inSchemas()
-	for _, n := range s.of[openapi.PartSchema] {
-		if l.full() {
-			return
-		}
-		if _, err := s.compile(n); err != nil {
-			l.uncompiled(s, n, err)
+	if len(s.tops) == 0 {
+		return
+	}
+	_, err := s.compile(s.tops[0])
+	if wrong, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		l.miswritten(s, wrong.Err)
+		s.reset()
+	}
+	for _, n := range s.tops {
+		if _, err := s.compile(n); err != nil && !l.full() {
+			l.add(n, "", "the schema can't be compiled: %s", strings.ReplaceAll(err.Error(), documentURL, ""))
 		}
 	}
 }
 
-// uncompiled says why a schema can't be compiled.
-func (l *linter) uncompiled(s *schemas, n *openapi.Node, err error) {
-	wrong, ok := errors.AsType[*jsonschema.SchemaValidationError](err)
+// miswritten reports what is wrong with schemas, and notes which ones.
+func (l *linter) miswritten(s *schemas, err error) {
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
 	if !ok {
-		l.add(n, "", "the schema can't be compiled: %s", strings.ReplaceAll(err.Error(), documentURL, ""))
 		return
-	}
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](wrong.Err)
-	if !ok {
-		l.add(n, "", "the schema can't be compiled: %s", strings.ReplaceAll(wrong.Err.Error(), documentURL, ""))
-		return
-	}
-	around := n
-	if _, pointer, _ := strings.Cut(wrong.URL, "#"); pointer != "" {
-		if found, err := s.d.Resolve("#" + pointer); err == nil {
-			around = found
-		}
 	}
 	for _, leaf := range leavesOf(invalid) {
-		at, name := locate(around, leaf.InstanceLocation)
+		if len(leaf.InstanceLocation) >= 2 {
+			s.bad[index(leaf.InstanceLocation[1])] = true
+		}
+		at, name := s.find(leaf.InstanceLocation)
 		what, hint := words(leaf)
-		l.add(at, hint, "%s%s", called(name), what)
+		if what = called(name) + what; !l.saidBy("structure", at, what) {
+			l.add(at, hint, "%s", what)
+		}
 	}
+}
+
+// saidBy tells whether another rule has said the same of the same place.
+func (l *linter) saidBy(rule string, n *openapi.Node, what string) bool {
+	return slices.ContainsFunc(l.found, func(f found) bool {
+		return f.rule == rule && f.what == what && f.node.Line == n.Line && f.node.Column == n.Column
+	})
 }
 
 // sample is a value that should fit a schema.
@@ -222,11 +327,7 @@ func (s *schemas) oneWay(leaf *jsonschema.ValidationError) bool {
 	if !ok {
 		return false
 	}
-	_, pointer, _ := strings.Cut(leaf.SchemaURL, "#")
-	n, err := s.d.Resolve("#" + pointer)
-	if err != nil {
-		return false
-	}
+	n, _ := s.find(tokens(leaf.SchemaURL))
 	return !slices.ContainsFunc(k.Missing, func(name string) bool {
 		p := n.At("properties", name)
 		return !p.True("readOnly") && !p.True("writeOnly") && !s.d.Deref(p).True("readOnly") && !s.d.Deref(p).True("writeOnly")

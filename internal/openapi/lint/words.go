@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -102,10 +104,24 @@ func words(leaf *jsonschema.ValidationError) (what, hint string) {
 		return fmt.Sprintf("has the same item twice, as number %d and %d", k.Duplicates[0]+1, k.Duplicates[1]+1), "take one out"
 	case *kind.Not:
 		return excluded(leaf.SchemaURL)
+	case *kind.Minimum:
+		return fmt.Sprintf("is %s, less than %s", number(k.Got), number(k.Want)), "write it as wanted"
+	case *kind.Maximum:
+		return fmt.Sprintf("is %s, more than %s", number(k.Got), number(k.Want)), "write it as wanted"
+	case *kind.MinLength:
+		return fmt.Sprintf("has %d characters, fewer than %d", k.Got, k.Want), "write it as wanted"
+	case *kind.MaxLength:
+		return fmt.Sprintf("has %d characters, more than %d", k.Got, k.Want), "write it as wanted"
 	case *kind.OneOf:
 		return "has two of what excludes each other, such as schema and content", "keep one"
 	}
 	return "does not fit: " + leaf.ErrorKind.LocalizedString(english), "write it as wanted"
+}
+
+// number writes a number as people do.
+func number(r *big.Rat) string {
+	f, _ := r.Float64()
+	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
 // excluded says what a "not" of the official schema means.
