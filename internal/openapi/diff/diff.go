@@ -169,18 +169,17 @@ const maxSteps = 20_000_000
 
 // spread counts for each change in a schema which other operations have it too.
 func (c *comparison) spread() {
-	below := c.changed()
-	seen := make(map[*step]int)
+	c.markChanged()
 	steps := 0
 	for i, roots := range c.roots {
 		todo := append([]*step(nil), roots...)
 		for len(todo) > 0 && steps < maxSteps {
 			s := todo[len(todo)-1]
 			todo = todo[:len(todo)-1]
-			if steps++; !below[s] || seen[s] == i+1 {
+			if steps++; !s.changed || s.seen == i+1 {
 				continue
 			}
-			seen[s] = i + 1
+			s.seen = i + 1
 			for _, at := range s.changes {
 				if s.operation != i {
 					c.result.Changes[at].More++
@@ -191,17 +190,16 @@ func (c *comparison) spread() {
 	}
 }
 
-// changed returns the steps at or below which there is a change.
-func (c *comparison) changed() map[*step]bool {
+// markChanged marks the steps at or below which there is a change.
+func (c *comparison) markChanged() {
 	above := make(map[*step][]*step)
-	below := make(map[*step]bool)
 	var todo []*step
 	for _, s := range c.pairs {
 		for _, n := range s.next {
 			above[n] = append(above[n], s)
 		}
 		if len(s.changes) > 0 {
-			below[s] = true
+			s.changed = true
 			todo = append(todo, s)
 		}
 	}
@@ -209,11 +207,10 @@ func (c *comparison) changed() map[*step]bool {
 		s := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		for _, a := range above[s] {
-			if !below[a] {
-				below[a] = true
+			if !a.changed {
+				a.changed = true
 				todo = append(todo, a)
 			}
 		}
 	}
-	return below
 }

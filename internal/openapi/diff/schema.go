@@ -32,6 +32,10 @@ type step struct {
 	where     string
 	changes   []int
 	next      []*step
+	// changed tells that there are changes in it or below, seen is the last operation that was
+	// counted, from 1 on.
+	changed bool
+	seen    int
 }
 
 // compare has two schemas compared, as part of the operation at hand.
