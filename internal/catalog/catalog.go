@@ -10,6 +10,7 @@ import (
 	"yett/internal/policy/cors"
 	"yett/internal/policy/identity"
 	"yett/internal/policy/jwt"
+	"yett/internal/policy/mock"
 	"yett/internal/policy/ratelimit"
 	"yett/internal/policy/rbac"
 	"yett/internal/policy/requestid"
@@ -57,6 +58,10 @@ func Kinds() []*policy.Kind {
 		// Behind all that finds out who calls and who may: it tells the service
 		// what came of it, about requests that reach one.
 		identity.Kind,
+		// Behind all that may refuse, because its answers stand for those of the service,
+		// which nobody gets who may not; and behind what tells the service who calls, of
+		// which nothing is left to be told. A route has it or respond.
+		mock.Kind,
 		// Last: it answers, so what stands behind it would never see a request,
 		// and what stands before it guards its answer as any other.
 		respond.Kind,

@@ -132,6 +132,9 @@ type Kind struct {
 	// Answers tells that the policy always replies, so that a route which has
 	// it needs no service.
 	Answers bool
+	// Instead tells that the policy answers instead of the route's service, by its
+	// document, so that it stands beside a service and needs one.
+	Instead bool
 	// PerRoute tells that the policy has to know its route, so that it is built
 	// for each one, a global one too.
 	PerRoute bool
@@ -198,6 +201,13 @@ func decoding[C any](defaults func() C, build func(C, Deps) (Policy, problem.Lis
 // Answering marks a Kind whose policy always replies by itself.
 func Answering(k *Kind) *Kind {
 	k.Answers = true
+	return k
+}
+
+// AnsweringInstead marks a Kind whose policy always replies, instead of the route's
+// service, which it has to know.
+func AnsweringInstead(k *Kind) *Kind {
+	k.Answers, k.Instead, k.PerRoute = true, true, true
 	return k
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"yett/internal/openapi"
+	"yett/internal/openapi/contract"
 )
 
 // read makes a document of bytes, which it does not keep. A fault in the gateway is a
@@ -30,7 +31,8 @@ func (s *Source) read(data []byte) (l *Loaded, f *failure) {
 		return nil, failed(err)
 	}
 	l = &Loaded{Document: d, Written: d.Version, At: time.Now(), Size: len(data)}
-	l.Contract, l.Notes = compile(d)
+	d.Upgrade()
+	l.Contract, l.Notes = contract.Compile(d)
 	l.Title, l.Operations = d.Root.Get("info").Str("title"), len(d.Operations())
 	return l, nil
 }

@@ -350,3 +350,16 @@ func hanging(t *testing.T, said string) (url string, asked chan struct{}) {
 	t.Cleanup(func() { _ = ln.Close(); close(over); <-served })
 	return "http://" + ln.Addr().String(), asked
 }
+
+// What the contract passes over is known, and the rest of the document counts.
+func TestNotes(t *testing.T) {
+	text := strings.Replace(document("Odd"), `"responses"`, `"parameters": [{"name": "q", "in": "query", "schema": {"type": "string", "pattern": "("}}], "responses"`, 1)
+	f := source(t, config.OpenAPI{URL: fixed(t, 200, text)})
+	f.want(f.once(), "good Odd")
+	if st := f.State(); len(st.Notes) != 1 || st.Notes[0].Line != 1 || st.Operations != 1 {
+		t.Errorf("%+v", st)
+	}
+	if ops := f.Loaded().Contract.Operations(); len(ops) != 1 || ops[0].Path != "/tickets" {
+		t.Errorf("%+v", ops)
+	}
+}
