@@ -97,6 +97,10 @@ func (b *builder) policies() {
 	for _, e := range b.c.Policies {
 		at := "policies." + e.Name
 		kind := catalog.Lookup(e.Name)
+		if kind != nil && kind.Answers && !e.Off {
+			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
+			continue
+		}
 		if kind != nil && kind.PerRoute && !e.Off {
 			b.perRoute[e.Name] = e
 			continue
@@ -106,8 +110,6 @@ func (b *builder) policies() {
 		case !ok:
 			b.broken = append(b.broken, built.kind)
 		case e.Off:
-		case built.kind.Answers:
-			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
 		default:
 			b.global[e.Name] = built
 		}
@@ -354,7 +356,7 @@ func (b *builder) answerer(at string, r config.Route, out *Route, broken []*poli
 			b.fail(at+".endpoint", problem.DidYouMean(r.Endpoint, names), "there is no page %q", r.Endpoint)
 		}
 	}
-	if has(out.Chain, broken, func(k *policy.Kind) bool { return k.Answers }) {
+	if has(out.Chain, broken, func(k *policy.Kind) bool { return k.Answers && !k.Instead }) {
 		n++
 	}
 	switch {
