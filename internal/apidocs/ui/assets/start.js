@@ -176,6 +176,12 @@
     },
   });
 
+  // parsed is a plugin: Swagger UI takes the document as it is, and does not read its text
+  // again as YAML, which costs large ones seconds.
+  const parsed = spec => () => ({
+    statePlugins: { spec: { wrapActions: { parseToJson: (_, { specActions }) => () => specActions.updateJsonSpec(spec) } } },
+  });
+
   function authorize(system, schemes, bearer) {
     const known = system.specSelectors.specJson().getIn(["components", "securitySchemes"]);
     for (const name of schemes) {
@@ -190,12 +196,13 @@
     tell(doc);
     show("");
     const schemes = bearers(doc);
+    const spec = { ...doc, servers: here(doc.servers) };
     ui = window.SwaggerUIBundle({
       dom_id: "#swagger",
-      spec: { ...doc, servers: here(doc.servers) },
+      spec,
       layout: "BaseLayout",
       presets: [window.SwaggerUIBundle.presets.apis],
-      plugins: [offering(schemes)],
+      plugins: [parsed(spec), offering(schemes)],
       deepLinking: true,
       displayRequestDuration: true,
       docExpansion: operations(doc) > expandUpTo ? "none" : "list",
