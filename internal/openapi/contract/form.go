@@ -165,7 +165,7 @@ func (m *media) multipart(body []byte, contentType string, f *findings) {
 	c := parts{media: m, members: members{schema: m.check.schema, of: map[string]any{}}, found: f}
 	for n := 0; ; n++ {
 		part, err := r.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && (n > 0 || bytes.Contains(body, []byte("--"+params["boundary"]))) {
 			break
 		}
 		if err != nil {

@@ -184,6 +184,7 @@ func (c *check) text(src string, f *findings) {
 	if quickJSON(src, c.schema, c.mode) == yes {
 		return
 	}
+	f.json = true
 	v, wrong := decodeJSON(src)
 	if wrong != nil {
 		f.add(wrong.Pointer, wrong.Message)
