@@ -467,7 +467,7 @@ func (b *builder) named(s *schema, name string, v *openapi.Node) bool {
 	}
 	for _, m := range v.Members {
 		if name == "patternProperties" {
-			if _, ok := b.regexp(openapi.NewString(m.Name)); !ok {
+			if _, ok := b.regexp(&openapi.Node{Kind: openapi.String, Text: m.Name, Line: m.Line, Column: m.Column}); !ok {
 				continue
 			}
 		}

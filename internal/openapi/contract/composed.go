@@ -217,6 +217,9 @@ type members struct {
 
 func (m *members) set(name, text string) {
 	m.broken = m.broken || !utf8.ValidString(name) || !utf8.ValidString(text)
+	if m.of == nil {
+		m.of = map[string]any{}
+	}
 	s := m.schema.member(name)
 	k := s.takes()
 	old, there := m.of[name]
@@ -323,7 +326,7 @@ func (p *param) quickQuery(x *exchange.Exchange, query string) bool {
 // spread checks an object whose members are pairs of the query. Others may be too, so only
 // what its schema names is taken.
 func (p *param) spread(query string, f *findings) {
-	m := members{schema: p.check.schema, of: map[string]any{}}
+	m := members{schema: p.check.schema}
 	for name := range p.check.schema.propertyNames {
 		for rest, n := query, 0; rest != "" && n <= maxPieces; {
 			var key, raw string
@@ -348,11 +351,13 @@ func (p *param) spread(query string, f *findings) {
 
 // deepObject checks name[member]=value. Members of members are name[member][other].
 func (p *param) deepObject(query string, f *findings) {
-	d := deep{schema: p.check.schema, of: map[string]any{}}
+	d := deep{schema: p.check.schema}
 	n := 0
 	for query != "" {
 		var key, raw string
-		key, raw, query = nextPair(query)
+		if key, raw, query = nextPair(query); len(key) <= len(p.name) {
+			continue
+		}
 		name, ok1 := decodeText(nil, key, true)
 		inside, ours := strings.CutPrefix(name, p.name+"[")
 		if !ok1 || !ours {
@@ -388,6 +393,9 @@ const maxBrackets = 5
 func (d *deep) set(path []string, text string) string {
 	if len(path) > maxBrackets {
 		return fmt.Sprintf("has more than %d pairs of brackets", maxBrackets)
+	}
+	if d.of == nil {
+		d.of = map[string]any{}
 	}
 	at, s := d.of, d.schema
 	for i, token := range path {

@@ -5,7 +5,6 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/openapi"
-	"yett/internal/problem"
 )
 
 // parse reads a document of a test.
@@ -27,13 +26,6 @@ func compile(t testing.TB, text string) *Contract {
 		t.Fatalf("problems:\n%v", problems)
 	}
 	return c
-}
-
-// problemsOf compiles a document that may have some.
-func problemsOf(t testing.TB, text string) problem.List {
-	t.Helper()
-	_, problems := Compile(parse(t, text))
-	return problems
 }
 
 // request makes an exchange.

@@ -18,8 +18,10 @@ import (
 // needed for the first time, which is when the quick path is unsure of a value.
 //
 // Every schema that is used by itself or referred to is a resource of its own for the
-// library, so that it compiles no more than what is needed, and each once. Its loader makes
-// them from the compiled schemas and knows nothing else: nothing comes from outside.
+// library, which its loader makes from the compiled schemas; it knows nothing else, so that
+// nothing comes from outside. A reference is compiled when a value gets there for the first
+// time, because the schemas of a platform hang together, and the time that the library
+// takes grows with the square of what it compiles at once.
 type library struct {
 	byNode   map[*openapi.Node]*schema
 	all      []*schema
@@ -27,6 +29,7 @@ type library struct {
 
 	mu       sync.Mutex
 	compiler *jsonschema.Compiler
+	refs     map[checkKey]*reference
 }
 
 // scheme is that of the resources' addresses.
@@ -38,13 +41,22 @@ func (l *library) address(s *schema, mode int) string {
 
 // Load makes the resource of an address.
 func (l *library) Load(url string) (any, error) {
-	mode, id, _ := strings.Cut(strings.TrimPrefix(url, scheme), "/")
-	m, errMode := strconv.Atoi(mode)
-	i, errID := strconv.Atoi(id)
-	if err := errors.Join(errMode, errID); err != nil || !strings.HasPrefix(url, scheme) || m < 0 || m >= modes || i < 0 || i >= len(l.all) {
-		return nil, fmt.Errorf("%s is not in the document", url)
+	s, mode, err := l.at(url)
+	if err != nil {
+		return nil, err
 	}
-	return l.resource(l.all[i], m), nil
+	return l.resource(s, mode), nil
+}
+
+// at returns the schema at an address.
+func (l *library) at(url string) (s *schema, mode int, err error) {
+	first, second, _ := strings.Cut(strings.TrimPrefix(url, scheme), "/")
+	mode, errMode := strconv.Atoi(first)
+	id, errID := strconv.Atoi(second)
+	if err := errors.Join(errMode, errID); err != nil || !strings.HasPrefix(url, scheme) || mode < 0 || mode >= modes || id < 0 || id >= len(l.all) {
+		return nil, 0, fmt.Errorf("%s is not in the document", url)
+	}
+	return l.all[id], mode, nil
 }
 
 // compile returns what the library makes of a schema. Build has let pass only what it
@@ -64,6 +76,8 @@ func (l *library) newCompiler() *jsonschema.Compiler {
 	c.AssertFormat()
 	c.UseLoader(l)
 	c.UseRegexpEngine(l.regexp)
+	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: scheme + "vocabulary", Compile: l.compileReference})
+	c.AssertVocabs()
 	for _, name := range []string{"int32", "int64"} {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: checkInt(name)})
 	}
@@ -75,6 +89,39 @@ func (l *library) regexp(pattern string) (jsonschema.Regexp, error) {
 		return re, nil
 	}
 	return regexp.Compile(pattern) // the library's own patterns
+}
+
+// lazyRef is the keyword that stands for $ref in what the library gets.
+const lazyRef = scheme + "ref"
+
+// reference is a $ref that is compiled when it is needed.
+type reference struct{ check check }
+
+// compileReference implements the keyword lazyRef. It is called with the lock held.
+func (l *library) compileReference(_ *jsonschema.CompilerContext, schema map[string]any) (jsonschema.SchemaExt, error) {
+	address, ok := schema[lazyRef].(string)
+	if !ok {
+		return nil, nil
+	}
+	s, mode, err := l.at(address)
+	if err != nil {
+		return nil, err
+	}
+	key := checkKey{s, mode}
+	if l.refs == nil {
+		l.refs = make(map[checkKey]*reference)
+	}
+	if l.refs[key] == nil {
+		l.refs[key] = &reference{check{library: l, schema: s, mode: mode}}
+	}
+	return l.refs[key], nil
+}
+
+// Validate implements jsonschema.SchemaExt.
+func (r *reference) Validate(ctx *jsonschema.ValidatorContext, v any) {
+	if s := r.check.compile(); s != nil {
+		ctx.AddErr(ctx.Validate(s, v, nil))
+	}
 }
 
 // resource writes a schema for the library, with the schemas below it and without what was
@@ -108,7 +155,7 @@ func (s *schema) isDropped(keyword string) bool {
 func (l *library) keyword(out map[string]any, s *schema, name string, v *openapi.Node, mode int) {
 	switch name {
 	case "$ref":
-		out[name] = l.address(s.ref, mode)
+		out[lazyRef] = l.address(s.ref, mode)
 	case "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 		"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains",
 		"pattern", "uniqueItems", "dependentRequired":
@@ -184,6 +231,7 @@ func (c *check) text(src string, f *findings) {
 	if quickJSON(src, c.schema, c.mode) == yes {
 		return
 	}
+	f.json = true
 	v, wrong := decodeJSON(src)
 	if wrong != nil {
 		f.add(wrong.Pointer, wrong.Message)

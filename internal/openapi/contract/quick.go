@@ -331,7 +331,7 @@ func (q *quick) again(s *schema, start int) verdict {
 	depth, named := q.depth, q.named
 	q.pos = start
 	v := q.value(s)
-	q.budget -= q.pos - start
+	q.budget -= 1 + q.pos - start
 	q.depth, q.named = depth, named
 	return v
 }
@@ -362,8 +362,11 @@ func (q *quick) oneOf(list []*schema, start int) verdict {
 			end = q.pos
 		}
 	}
+	if end < 0 {
+		return no
+	}
 	q.pos = end
-	return verdictOf(end >= 0)
+	return yes
 }
 
 // inside reads an array or object for what the schema itself says, nil for nothing.

@@ -45,7 +45,9 @@ func AppendViolations(b []byte, list []Violation) []byte {
 // findings collects violations. base stands before pointers.
 type findings struct {
 	in, base string
-	list     []Violation
+	// json tells that values have types of their own, and are no texts.
+	json bool
+	list []Violation
 }
 
 // maxFound is how many are collected, of which the first are told.
@@ -62,7 +64,7 @@ const maxMessage = 300
 
 // at sets where the next findings are.
 func (f *findings) at(in, base string) *findings {
-	f.in, f.base = in, base
+	f.in, f.base, f.json = in, base, false
 	return f
 }
 

@@ -147,7 +147,7 @@ func (f *findings) typeWords(k *kind.Type) string {
 		names = append(names, typeWords(t))
 	}
 	want := "has to be " + join(names, "or")
-	if f.in != "body" || k.Got == "number" { // elsewhere, everything is text
+	if !f.json || k.Got == "number" {
 		return want
 	}
 	return want + ", not " + typeWords(k.Got)

@@ -246,6 +246,11 @@ func TestSameContent(t *testing.T) {
 	}
 	content = "broken"
 	f.once()
+	bad := f.State().Problems
+	f.once()
+	if again := f.State().Problems; len(bad) == 0 || &again[0] != &bad[0] {
+		t.Error("the same broken document was read again")
+	}
 	content = document("One")
 	f.want(f.once(), "good One")
 	if f.Loaded() != first {

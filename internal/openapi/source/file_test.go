@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yett/internal/config"
+	"yett/internal/openapi"
 )
 
 // write makes a file as an editor does: by a rename, or in place.
@@ -66,8 +67,8 @@ func TestFileAsYAML(t *testing.T) {
 	write(t, name, "openapi: 3.0.3\ninfo: {title: YAML, version: '1'}\npaths: {}\n", false)
 	f := source(t, config.OpenAPI{File: name})
 	f.want(f.once(), "good YAML")
-	if st := f.State(); st.Version != "3.0" {
-		t.Errorf("%+v", st)
+	if st, l := f.State(), f.Loaded(); st.Version != openapi.Version30 || l.Document.Version != openapi.Version31 {
+		t.Errorf("%+v, now %s", st, l.Document.Version)
 	}
 }
 

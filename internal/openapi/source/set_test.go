@@ -212,6 +212,20 @@ func TestTakeOverAtStart(t *testing.T) {
 	})
 }
 
+// A file has been read when its source starts, and that counts, not what was before.
+func TestFileCountsAtStart(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "tickets.json")
+	write(t, name, document("One"), false)
+	old, _ := NewSet(services("tickets", config.OpenAPI{File: name}), SetDeps{}, nil)
+	write(t, name, document("Two"), false)
+	next, _ := NewSet(services("tickets", config.OpenAPI{File: name, Refresh: config.Duration(time.Hour)}), SetDeps{}, old)
+	s := next.Of("tickets")
+	s.takeOver(true)
+	if old.Of("tickets").Loaded().Title != "One" || s.Loaded().Title != "Two" {
+		t.Errorf("%+v", s.State())
+	}
+}
+
 // The document of a service comes the way of its requests.
 func TestThroughAService(t *testing.T) {
 	var conf config.Service
