@@ -181,7 +181,8 @@ func plan(operations []*initOperation, exact bool) ([]initRoute, error) {
 }
 
 // prefixes finds under which prefix each operation is: what all paths of its document have in
-// common, and one segment more. An operation of which that is a value has none.
+// common where that says what they are about, and else up to the segment that does. An
+// operation whose path has no such segment has none.
 func prefixes(operations []*initOperation) map[*initOperation]string {
 	common := make(map[*sourceDocument][]string)
 	for _, o := range operations {
@@ -203,15 +204,14 @@ func prefixes(operations []*initOperation) map[*initOperation]string {
 	shared := make(map[string]bool)
 	for _, o := range operations {
 		n := len(common[o.of])
-		switch {
-		case onlyPath(operations, o.of) || n > 2 && !isVersion(common[o.of][n-1]): // all of it is about one thing
-		case n < len(o.segments) && !isValue(o.segments[n]):
-			n++
-		case n < len(o.segments) || n == 0:
+		if !onlyPath(operations, o.of) {
+			n = distinctLength(o.segments, n)
+		}
+		if n == 0 {
 			continue
 		}
 		prefix := "/" + strings.Join(o.segments[:n], "/")
-		if n == 0 || prefix == "/" {
+		if prefix == "/" {
 			continue
 		}
 		out[o] = prefix
@@ -228,8 +228,22 @@ func prefixes(operations []*initOperation) map[*initOperation]string {
 	return out
 }
 
-func isVersion(segment string) bool {
-	return len(segment) > 1 && segment[0] == 'v' && strings.Trim(segment[1:], "0123456789.") == ""
+// distinctLength returns how many segments of a path say what it is about, of which the first
+// n are those of all paths of the document: up to the first that is neither "api" nor a
+// version. It is 0 where that is a value, or where there is none.
+func distinctLength(segments []string, n int) int {
+	for n = max(n, 1); n <= len(segments) && !isValue(segments[n-1]); n++ {
+		if !isGeneral(segments[n-1]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// isGeneral tells whether a segment says nothing of what a path is about.
+func isGeneral(segment string) bool {
+	return segment == "" || segment == "api" || segment == "rest" ||
+		len(segment) > 1 && segment[0] == 'v' && strings.Trim(segment[1:], "0123456789.") == ""
 }
 
 // onlyPath tells whether a document has a single path.

@@ -220,11 +220,14 @@ func TestDelay(t *testing.T) {
 		start := time.Now()
 		x := c.Start()
 		defer c.Finish(x)
+		aborted := make(chan struct{})
 		go func() {
+			defer close(aborted)
 			time.Sleep(3 * time.Second)
 			x.Abort(exchange.ClientGone)
 		}()
 		p.Request(x, x.Slot(0))
+		<-aborted // nobody aborts what is released
 		if took := time.Since(start); took != 3*time.Second || x.Reason != exchange.ClientGone {
 			t.Errorf("it ended after %v: %v", took, x.Reason)
 		}
