@@ -231,15 +231,15 @@ func (s *status) reply(code int, want Want) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.remember(known, n)
+	s.remember(known, want, n)
 	return n.filled.with(n.filled.reply(s, n.content.mediaType, n.variant, code), want.Value), nil
 }
 
-func (s *status) remember(known *[]negotiated, n negotiated) {
-	if len(n.accept)+len(n.example) > maxChosenLength {
+func (s *status) remember(known *[]negotiated, want Want, n negotiated) {
+	if len(want.Accept)+len(want.Example) > maxChosenLength {
 		return
 	}
-	n.accept, n.example = strings.Clone(n.accept), strings.Clone(n.example)
+	n.accept, n.example = strings.Clone(want.Accept), strings.Clone(want.Example)
 	var all []negotiated
 	if known != nil {
 		all = *known
@@ -264,7 +264,7 @@ func (s *status) negotiate(want Want) (negotiated, error) {
 		v := c.variant(want.Example)
 		f, err := v.make()
 		if err == nil {
-			return negotiated{accept: want.Accept, example: want.Example, content: c, variant: v, filled: f}, nil
+			return negotiated{content: c, variant: v, filled: f}, nil
 		}
 		if failure == nil {
 			failure = &NoContentError{ContentType: c.mediaType, Err: err}

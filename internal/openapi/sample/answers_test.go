@@ -181,6 +181,11 @@ func TestAnswersAreShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for _, mediaType := range []string{"text/plain", "application/json", "text/plain", "text/csv; charset=utf-8"} { // what one gets is not for another
+		if r, err := a.Reply(Want{Accept: mediaType}); err != nil || r.ContentType != mediaType {
+			t.Errorf("%s: %v, %v", mediaType, r, err)
+		}
+	}
 	for code := range 1000 { // each its own answer, of which not all are kept
 		if r, err := a.Reply(Want{Status: 400 + code%199}); err != nil || r.Status != 400+code%199 {
 			t.Fatal(r, err)

@@ -7,13 +7,13 @@
 //	  mock:
 //	    status: 200
 //	    example: overdue
-//	    delay: 150ms
+//	    delay: 0s
 //	    prefer: true
 //
 // All of it may be left out. status is which of the documented answers is sent, the first
 // one that means success when it is missing. example names one of its examples; operations
 // that have none of that name answer as if it were not written. delay is how long a caller
-// waits, as with a real service.
+// waits, such as 150ms, as with a real service.
 //
 // With prefer, callers may choose (RFC 7240): "Prefer: code=404" for another documented
 // answer, "Prefer: example=overdue" for another example, or both. What was done so stands in

@@ -9,7 +9,6 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/jsontext"
-	"yett/internal/openapi"
 	"yett/internal/openapi/contract"
 	"yett/internal/openapi/sample"
 	"yett/internal/openapi/source"
@@ -80,7 +79,7 @@ func (p *mock) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict 
 	case op != nil:
 		return p.answer(x, a.of(op), op, path)
 	case known:
-		x.Allow = allowed(a.loaded.Contract, path)
+		x.Allow = strings.Join(a.loaded.Contract.Allowed(path), ", ")
 		return x.Refuse(noSuchMethod)
 	}
 	return x.Refuse(notDocumented)
@@ -131,18 +130,6 @@ func (p *mock) path(x *exchange.Exchange) string {
 		return x.Path
 	}
 	return exchange.View(p.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
-}
-
-// allowed lists the methods that a document has for a path.
-func allowed(c *contract.Contract, path string) string {
-	var methods []string
-	for _, m := range openapi.Methods() {
-		m = strings.ToUpper(m)
-		if op, _ := c.Match(m, path); op != nil {
-			methods = append(methods, m)
-		}
-	}
-	return strings.Join(methods, ", ")
 }
 
 // answer sends what the caller wants, or else what the operator wants.
