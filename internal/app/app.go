@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"yett/internal/admin"
+	"yett/internal/apidocs"
+	"yett/internal/apidocs/ui"
 	"yett/internal/assertion"
 	"yett/internal/catalog"
 	"yett/internal/config"
@@ -63,6 +65,7 @@ type App struct {
 	log       *slog.Logger
 	conf      *config.Config
 	snap      *snapshot.Snapshot
+	docs      *apidocs.Hub
 	gateway   *gateway.Gateway
 	access    *telemetry.Logs
 	tally     *telemetry.Tally
@@ -98,14 +101,24 @@ type pages struct {
 	keys        admin.Keys
 	limits      admin.Limits
 	services    admin.Services
+	docs        admin.Docs
+	docsStatus  admin.DocsStatus
+}
+
+// documentsChanged has the gateway's document made anew.
+func (p *pages) documentsChanged() {
+	if p.docs.Hub != nil {
+		p.docs.Hub.Changed()
+	}
 }
 
 func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
-		Policy:   policy.Deps{Gateway: conf.Name, Version: o.Version, Meter: m},
-		Upstream: deps,
-		Revoked:  p.revocations.List,
-		Log:      log,
+		Policy:           policy.Deps{Gateway: conf.Name, Version: o.Version, Meter: m},
+		Upstream:         deps,
+		Revoked:          p.revocations.List,
+		Log:              log,
+		DocumentsChanged: p.documentsChanged,
 		Endpoints: map[string]snapshot.Endpoint{
 			"health":          admin.Endpoint(p.health.Live),
 			"ready":           admin.Endpoint(p.health.Ready),
@@ -114,6 +127,8 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *met
 			"revocations":     &p.revocations,
 			"limits":          &p.limits,
 			"services":        &p.services,
+			"docs":            &p.docs,
+			"docs_status":     &p.docsStatus,
 		},
 	}, nil)
 }
@@ -130,12 +145,20 @@ func New(o Options) (*App, error) {
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
+	a.docs = newHub(o, a.log)
 	own := pages{
 		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
 		limits:      admin.Limits{State: a, Forget: a.meter.Forget, Log: a.log},
 		services:    admin.Services{State: a, Log: a.log},
+		docs:        admin.Docs{Hub: a.docs},
+		docsStatus:  admin.DocsStatus{Hub: a.docs},
+	}
+	if own.docs.UI, err = ui.New(ui.Options{Title: conf.Docs.Title}); err != nil {
+		a.meter.Close()
+		a.here.Close()
+		return nil, err
 	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		a.meter.Close()
@@ -162,6 +185,7 @@ func New(o Options) (*App, error) {
 	}
 	a.gateway = gateway.New(recorder, a.tally, a.log)
 	a.gateway.Swap(a.snap)
+	a.docs.Use(a.snap)
 	if err := a.watchLoad(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -256,6 +280,7 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	}
 	a.snap.Start()
+	a.docs.Start()
 	a.awaitKeys(ctx)
 	a.ready.Store(true)
 	for _, s := range a.servers {
@@ -369,6 +394,7 @@ func (a *App) drain(until time.Time) {
 // Close ends what New and Start have made. It is part of Stop.
 func (a *App) Close() error {
 	a.load.Close()
+	a.docs.Close()
 	a.breakers.Close()
 	a.meter.Close()
 	a.shared.close()

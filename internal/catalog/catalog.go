@@ -10,11 +10,13 @@ import (
 	"yett/internal/policy/cors"
 	"yett/internal/policy/identity"
 	"yett/internal/policy/jwt"
+	"yett/internal/policy/mock"
 	"yett/internal/policy/ratelimit"
 	"yett/internal/policy/rbac"
 	"yett/internal/policy/requestid"
 	"yett/internal/policy/respond"
 	"yett/internal/policy/secureheaders"
+	"yett/internal/policy/validate"
 )
 
 // Kinds returns the policies in the order in which requests pass them; answers
@@ -50,9 +52,16 @@ func Kinds() []*policy.Kind {
 		// Behind all that finds out who calls, by which it decides, and before all
 		// that answers, so that nobody gets an answer who may not.
 		rbac.Kind,
+		// Behind all that limits or refuses by who calls, so that nobody has bodies read and
+		// checked who may not call; and before all that answers, a mock too.
+		validate.Kind,
 		// Behind all that finds out who calls and who may: it tells the service
 		// what came of it, about requests that reach one.
 		identity.Kind,
+		// Behind all that may refuse, because its answers stand for those of the service,
+		// which nobody gets who may not; and behind what tells the service who calls, of
+		// which nothing is left to be told. A route has it or respond.
+		mock.Kind,
 		// Last: it answers, so what stands behind it would never see a request,
 		// and what stands before it guards its answer as any other.
 		respond.Kind,

@@ -41,7 +41,7 @@ func TestOrder(t *testing.T) {
 		t.Errorf("order is %q", names)
 	}
 	for i, k := range kinds {
-		if k.Answers && i < len(kinds)-1 {
+		if k.Answers && !k.Instead && i < len(kinds)-1 {
 			t.Errorf("%s always answers, so %d others would never run", k.Name, len(kinds)-1-i)
 		}
 	}

@@ -231,10 +231,10 @@ func TestSource(t *testing.T) {
 	for path, want := range map[string]string{
 		"":                         "testdata/full.yaml:2:1: x, y",
 		"name":                     "testdata/full.yaml:2:7: name: x, y",
-		"routes[0]":                "testdata/full.yaml:68:5: routes[0]: x, y",
-		"routes[0].service":        "testdata/full.yaml:75:14: routes[0].service: x, y",
-		"routes[1].service":        "testdata/full.yaml:84:5: routes[1].service: x, y",
-		"routes[9].service":        "testdata/full.yaml:67:1: routes[9].service: x, y",
+		"routes[0]":                "testdata/full.yaml:69:5: routes[0]: x, y",
+		"routes[0].service":        "testdata/full.yaml:76:14: routes[0].service: x, y",
+		"routes[1].service":        "testdata/full.yaml:86:5: routes[1].service: x, y",
+		"routes[9].service":        "testdata/full.yaml:68:1: routes[9].service: x, y",
 		"services.auth":            "testdata/full.yaml:45:3: services.auth: x, y",
 		"services.auth.targets[1]": "testdata/full.yaml:46:40: services.auth.targets[1]: x, y",
 		"listeners[1].limits.body": "testdata/full.yaml:18:13: listeners[1].limits.body: x, y",
@@ -244,10 +244,10 @@ func TestSource(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
-	if got, want := c.Source.KeyProblem("routes[0].policies.cors", "x", "").String(), "testdata/full.yaml:83:16: routes[0].policies.cors: x"; got != want {
+	if got, want := c.Source.KeyProblem("routes[0].policies.cors", "x", "").String(), "testdata/full.yaml:85:16: routes[0].policies.cors: x"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := c.Source.KeyProblem("routes[0].nothing", "x", "").Line, 68; got != want {
+	if got, want := c.Source.KeyProblem("routes[0].nothing", "x", "").Line, 69; got != want {
 		t.Errorf("got line %d, want %d", got, want)
 	}
 	if got := c.Source.Resolve("tls/a.crt"); got != filepath.Join("testdata", "tls", "a.crt") {

@@ -132,6 +132,58 @@ func (b *Body) Buffer(max int64) ([]byte, error) {
 	return p, err
 }
 
+// Peek returns the content for somebody who only looks at it, when it has no more than max
+// bytes; it is whole then. Otherwise whole is false, and what was read in vain is read again
+// by whoever comes after. So is an error, which is returned as well.
+func (b *Body) Peek(max int64) (content []byte, whole bool, err error) {
+	if b.src == nil {
+		return b.whole, int64(len(b.whole)) <= max, nil
+	}
+	if b.size > max {
+		return nil, false, nil
+	}
+	if err := b.Gather(); err != nil || b.src == nil {
+		return b.whole, err == nil && int64(len(b.whole)) <= max, err
+	}
+	read := b.read
+	p, err := io.ReadAll(io.LimitReader(b, max+1))
+	if err == nil && int64(len(p)) <= max {
+		err = b.Close()
+		b.whole, b.size = p, int64(len(p))
+		return p, err == nil, err
+	}
+	b.read = read
+	b.src = &rejoined{head: p, err: err, Source: b.src}
+	return nil, false, err
+}
+
+// rejoined is a Source of which something was read in advance.
+type rejoined struct {
+	head []byte
+	err  error // what came behind it
+	Source
+}
+
+// Read implements Source.
+func (r *rejoined) Read(p []byte) (int, error) {
+	switch {
+	case len(r.head) > 0:
+		n := copy(p, r.head)
+		r.head = r.head[n:]
+		return n, nil
+	case r.err != nil:
+		return 0, r.err
+	}
+	return r.Source.Read(p)
+}
+
+// Interrupt passes Body.Interrupt on.
+func (r *rejoined) Interrupt() {
+	if i, ok := r.Source.(interface{ Interrupt() }); ok {
+		i.Interrupt()
+	}
+}
+
 // Interrupt ends a Read that blocks in another goroutine, where the Source can
 // do that. Nothing can be read afterwards.
 func (b *Body) Interrupt() {

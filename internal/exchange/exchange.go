@@ -304,6 +304,11 @@ func (x *Exchange) Observe() {
 	x.Reason, x.Status, x.Detail, x.Details, x.Challenge, x.RetryAfter = nil, 0, "", "", "", 0
 }
 
+// Note notes what would be wrong with an answer that is passed on all the same.
+func (x *Exchange) Note(r *Reason, detail string) {
+	x.observed = append(x.observed, Observation{r, detail})
+}
+
 // Observed returns the refusals that were let pass, in order. The slice is
 // valid until Release.
 func (x *Exchange) Observed() []Observation { return x.observed }

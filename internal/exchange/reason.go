@@ -70,6 +70,8 @@ var (
 	BadServicesType     = &Reason{"bad_services_type", "UNSUPPORTED_MEDIA_TYPE", 415, "The Content-Type has to be application/json", "A POST to the endpoint services says so, though it has no body: no page of another site can do that without being asked first."}
 	NoSuchService       = &Reason{"no_such_service", "BAD_REQUEST", 400, "There is no service of that name", "The name has to stand under `services` of the configuration; the endpoint services lists them."}
 	NoBreaker           = &Reason{"no_breaker", "BAD_REQUEST", 400, "The service has no breaker", "Its `breaker.mode` is off, so there is nothing to open, close or reset."}
+	BadDocsQuery        = &Reason{"bad_docs_query", "BAD_REQUEST", 400, "The query has version, 3.0 or 3.1, once", "The endpoint docs serves the document as OpenAPI 3.1, and as 3.0 with version=3.0. The log says what was wrong."}
+	BadDocsStatusQuery  = &Reason{"bad_docs_status_query", "BAD_REQUEST", 400, "The query has service, once", "The endpoint docs_status shows all services, or the one that is named. The log says what was wrong."}
 	Internal            = &Reason{"internal", "INTERNAL_SERVER_ERROR", 500, "Something went wrong in the gateway", "A fault in the gateway; the log has the details."}
 )
 
@@ -85,7 +87,7 @@ func Reasons() []*Reason {
 		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue,
 		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore,
 		BadLimitsQuery, NoSuchLimit, BadLimitKey, NothingToForget,
-		BadServicesQuery, BadServicesType, NoSuchService, NoBreaker, Internal,
+		BadServicesQuery, BadServicesType, NoSuchService, NoBreaker, BadDocsQuery, BadDocsStatusQuery, Internal,
 	}
 }
 

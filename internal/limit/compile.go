@@ -64,7 +64,7 @@ func (b *builder) build() {
 	}
 	if len(b.problems) == 0 {
 		b.checkCosts()
-		b.out.explain = b.explain()
+		b.out.explain, b.out.said = b.explain(), b.say()
 	}
 }
 

@@ -87,6 +87,7 @@ type Limit struct {
 	ip4, ip6 network
 	service  string // of the requests, where it is known
 	explain  string
+	said     string // for callers, but for what a request costs
 }
 
 // tier is other numbers for some callers.

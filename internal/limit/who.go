@@ -17,6 +17,7 @@ type matcher struct {
 	mask                   role.Mask
 	plans, scopes, tenants []string
 	text                   string // as it was written, for people
+	said                   string // for callers
 }
 
 // everybody tells whether the matcher fits all callers.
@@ -128,7 +129,7 @@ func (b *builder) who(path string, list []string) (m matcher, ok bool) {
 			m.add(&term)
 		}
 	}
-	m.text = either(list)
+	m.text, m.said = either(list), sayCallers(list)
 	if ok && len(list) > 1 && m.everybody() {
 		b.fail(path, "write all", "those who are anonymous or known are everybody")
 		ok = false

@@ -113,12 +113,17 @@ func (n *Node) At(names ...string) *Node {
 	return n
 }
 
-// Str returns the text of a String under that name, "" where there is none.
-func (n *Node) Str(name string) string {
-	if v := n.Get(name); v.Is(String) {
-		return v.Text
+// TextOf returns the text of a String, "" for anything else.
+func (n *Node) TextOf() string {
+	if n.Is(String) {
+		return n.Text
 	}
 	return ""
+}
+
+// Str returns the text of a String under that name, "" where there is none.
+func (n *Node) Str(name string) string {
+	return n.Get(name).TextOf()
 }
 
 // True tells whether the name has the value true.

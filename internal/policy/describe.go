@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"yett/internal/exchange"
 	"yett/internal/openapi"
 )
@@ -19,9 +21,10 @@ type Description struct {
 	// callers may also leave it.
 	Schemes   []Scheme
 	Anonymous bool
-	// Rules say who may call, each a sentence; all of them have to be met. Roles are the
-	// names of the roles that pass, as far as roles decide, Scopes and Permissions what a
-	// token has to grant.
+	// Rules say who may call, each a phrase such as "tenant_admin or above"; all of them
+	// have to be met. Roles are the names of all roles that pass, as far as roles alone
+	// decide, nil where they do not. Scopes and Permissions are what a token has to grant
+	// in any case; of what is a choice only the rules tell.
 	Rules                      []string
 	Roles, Scopes, Permissions []string
 	Limits                     []LimitNote
@@ -45,7 +48,7 @@ type Scheme struct {
 
 // LimitNote is a limit as callers may know it.
 type LimitNote struct {
-	// Name is the limit's own. Rule is for people, such as "1000 in 15m for each user".
+	// Name is the limit's own. Rule is for people, such as "1000 in 15 minutes for each user".
 	Name, Rule string
 }
 
@@ -82,11 +85,27 @@ func (c Chain) Describe() *Description {
 		if !ok {
 			continue
 		}
-		refusals := len(d.Refusals)
+		before := *d
 		own.Describe(d)
-		if observes { // what it refuses is let pass
-			d.Refusals = d.Refusals[:refusals]
+		if observes {
+			d.letPass(before)
 		}
 	}
 	return d
+}
+
+// letPass takes back what a policy has said that only observes: it asks for nothing and
+// refuses nobody, so that callers may also leave what it looks for. What it reads, and what
+// it adds to answers that are no refusals, stays.
+func (d *Description) letPass(before Description) {
+	d.Rules, d.Roles, d.Scopes, d.Permissions = before.Rules, before.Roles, before.Scopes, before.Permissions
+	d.Limits, d.Refusals = before.Limits, before.Refusals
+	d.Anonymous = before.Anonymous || len(d.Schemes) > len(before.Schemes)
+	kept := len(before.ResponseHeaders)
+	d.ResponseHeaders = append(d.ResponseHeaders[:kept:kept], slices.DeleteFunc(slices.Clone(d.ResponseHeaders[kept:]), HeaderNote.ofRefusals)...)
+}
+
+// ofRefusals tells that only refusals have the header.
+func (h HeaderNote) ofRefusals() bool {
+	return len(h.Only) > 0 && !slices.ContainsFunc(h.Only, func(status int) bool { return status < 400 })
 }

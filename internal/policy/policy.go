@@ -132,6 +132,9 @@ type Kind struct {
 	// Answers tells that the policy always replies, so that a route which has
 	// it needs no service.
 	Answers bool
+	// Instead tells that the policy answers instead of the route's service, by its
+	// document, so that it stands beside a service and needs one.
+	Instead bool
 	// PerRoute tells that the policy has to know its route, so that it is built
 	// for each one, a global one too.
 	PerRoute bool
@@ -148,6 +151,9 @@ type Kind struct {
 	// refusals of a gateway that has too much to do and runs nothing else. It is
 	// quick and asks nobody.
 	Dresses bool
+	// NeedsDocument tells that the policy goes by the document of the route's service. It
+	// has to know its route.
+	NeedsDocument bool
 	// Reasons is the closed list of its refusals. Those of further parts are in the
 	// list of the first.
 	Reasons []*exchange.Reason
@@ -198,6 +204,13 @@ func Answering(k *Kind) *Kind {
 	return k
 }
 
+// AnsweringInstead marks a Kind whose policy always replies, instead of the route's
+// service, which it has to know.
+func AnsweringInstead(k *Kind) *Kind {
+	k.Answers, k.Instead, k.PerRoute = true, true, true
+	return k
+}
+
 // Authenticating marks a Kind whose policy finds out who calls.
 func Authenticating(k *Kind) *Kind {
 	k.Authenticates, k.PerRoute = true, true
@@ -213,6 +226,12 @@ func Authorizing(k *Kind) *Kind {
 // ForRoutes marks a Kind whose policy has to know its route.
 func ForRoutes(k *Kind) *Kind {
 	k.PerRoute = true
+	return k
+}
+
+// NeedingDocument marks a Kind whose policy goes by the document of the route's service.
+func NeedingDocument(k *Kind) *Kind {
+	k.NeedsDocument, k.PerRoute = true, true
 	return k
 }
 

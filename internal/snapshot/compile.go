@@ -97,6 +97,10 @@ func (b *builder) policies() {
 	for _, e := range b.c.Policies {
 		at := "policies." + e.Name
 		kind := catalog.Lookup(e.Name)
+		if kind != nil && kind.Answers && !e.Off {
+			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
+			continue
+		}
 		if kind != nil && kind.PerRoute && !e.Off {
 			b.perRoute[e.Name] = e
 			continue
@@ -106,8 +110,6 @@ func (b *builder) policies() {
 		case !ok:
 			b.broken = append(b.broken, built.kind)
 		case e.Off:
-		case built.kind.Answers:
-			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
 		default:
 			b.global[e.Name] = built
 		}
@@ -156,6 +158,9 @@ func (b *builder) note(problems problem.List) {
 // one of the same kind.
 func (b *builder) variant(e config.PolicyEntry, route policy.Route) (parts, bool) {
 	key := fmt.Sprintf("%s %s %s %q %v", e.Name, route.Auth, route.Service, route.Params, route.Nowhere)
+	if catalog.Lookup(e.Name).NeedsDocument { // it goes by the path that the service sees
+		key += fmt.Sprintf(" %p", route.Rewrite)
+	}
 	v, ok := b.variants[key]
 	if !ok {
 		v.parts, v.ok = b.build(e, "policies."+e.Name, route)
@@ -180,6 +185,9 @@ func (b *builder) routeParts(at string, r config.Route, scope policy.Route) (own
 		put(e.Name, built, ok)
 		if ok && !e.Off && scope.Auth == "none" && (built.kind.Authenticates || built.kind.Authorizes) {
 			b.fail(at+".policies."+e.Name, "write auth: required or optional, or remove it", "auth: none lets everybody pass, so %s has nothing to decide", e.Name)
+		}
+		if ok && !e.Off && built.kind.NeedsDocument {
+			b.documented(at, r, e.Name)
 		}
 	}
 	for name, e := range b.perRoute {
@@ -303,7 +311,8 @@ func rule(i int, r config.Route) route.Rule {
 
 func (b *builder) route(at string, r config.Route) Route {
 	out := Route{Name: r.Name, conf: r, urgent: r.Priority == "high" || r.Endpoint != ""}
-	own, broken := b.routeParts(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Params: route.Params(r.Path)})
+	b.forward(at, r, &out)
+	own, broken := b.routeParts(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Rewrite: out.rewrite, Params: route.Params(r.Path)})
 	out.Chain = b.chain(own)
 	out.preflight = preflight(&out)
 	out.Chain = withoutIdle(out.Chain)
@@ -312,8 +321,8 @@ func (b *builder) route(at string, r config.Route) Route {
 	b.auth(at, r, out.Chain, broken)
 	b.guarded(at, r, &out, broken)
 	b.published(at, r)
+	b.shownDocs(at, r)
 	b.checkHost(at+".forward.host", r.Forward.Host)
-	b.forward(at, r, &out)
 	b.split(at, r, &out)
 	b.mirror(at, r, &out)
 	return out
@@ -347,7 +356,7 @@ func (b *builder) answerer(at string, r config.Route, out *Route, broken []*poli
 			b.fail(at+".endpoint", problem.DidYouMean(r.Endpoint, names), "there is no page %q", r.Endpoint)
 		}
 	}
-	if has(out.Chain, broken, func(k *policy.Kind) bool { return k.Answers }) {
+	if has(out.Chain, broken, func(k *policy.Kind) bool { return k.Answers && !k.Instead }) {
 		n++
 	}
 	switch {
@@ -409,6 +418,8 @@ func power(endpoint string) string {
 		return "see who else calls, and reset what they have used"
 	case "services":
 		return "see how services are, and keep everybody from them"
+	case "docs_status":
+		return "see which calls come, and what is wrong with documents"
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/route"
 	"yett/internal/upstream"
@@ -63,13 +64,22 @@ func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
 	return nil
 }
 
+// Config returns what was written for the route.
+func (r *Route) Config() config.Route { return r.conf }
+
+// ServicePath returns the path that the service sees of a request which Match has given to
+// the route. It is valid until Release.
+func (r *Route) ServicePath(x *exchange.Exchange) string {
+	if r.rewrite == nil {
+		return x.Path
+	}
+	return exchange.View(r.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
+}
+
 // Outbound says what the service that gets the request sees of it, and how long it may
 // take.
 func (r *Route) Outbound(x *exchange.Exchange, to *upstream.Service) {
-	x.Out.Path = x.Path
-	if r.rewrite != nil {
-		x.Out.Path = exchange.View(r.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
-	}
+	x.Out.Path = r.ServicePath(x)
 	if own := r.conf.Forward.Host; own != "" {
 		x.Out.Host, x.Out.HostOfRoute = upstream.HostField(own, x), true
 	}

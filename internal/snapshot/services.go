@@ -71,7 +71,7 @@ func (b *builder) kept(e config.Entry[config.Service]) *upstream.Service {
 		return nil
 	}
 	old, ok := b.previous.Config.Services.Get(e.Name)
-	if !ok || !reflect.DeepEqual(*old, e.Value) {
+	if !ok || !sameService(*old, e.Value) {
 		return nil
 	}
 	for _, sv := range b.previous.services {
@@ -80,6 +80,13 @@ func (b *builder) kept(e config.Entry[config.Service]) *upstream.Service {
 		}
 	}
 	return nil
+}
+
+// sameService tells whether two services are the same but for their documents, which are
+// kept by themselves.
+func sameService(a, b config.Service) bool {
+	a.OpenAPI, b.OpenAPI = config.OpenAPI{}, config.OpenAPI{}
+	return reflect.DeepEqual(a, b)
 }
 
 func (b *builder) authorities(at, file string) *x509.CertPool {

@@ -12,6 +12,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/limit"
 	"yett/internal/manners"
+	"yett/internal/openapi/source"
 	"yett/internal/policy"
 	"yett/internal/revocation"
 	"yett/internal/route"
@@ -34,6 +35,9 @@ type Deps struct {
 	Upstream upstream.Deps
 	// Revoked is the list of tokens that are no longer good.
 	Revoked *revocation.List
+	// DocumentsChanged is called when the document of a service may be another one; nil for
+	// nobody.
+	DocumentsChanged func()
 	// Log is told when keys of issuers can't be fetched; nil for nobody.
 	Log *slog.Logger
 	// Endpoints are the gateway's own pages by their name in the
@@ -53,9 +57,12 @@ type Snapshot struct {
 	routes   []Route
 	services []*upstream.Service
 	tokens   *token.Verifier
-	limits   *limit.Set
-	signer   *assertion.Signer // nil where assertion is not configured
-	nowhere  Route             // what a request without a route passes: the global policies
+	// documents are those of the services.
+	documents *source.Set
+	limits    *limit.Set
+	reserved  []string
+	signer    *assertion.Signer // nil where assertion is not configured
+	nowhere   Route             // what a request without a route passes: the global policies
 }
 
 // Listener is a listener with its keys loaded.
@@ -100,6 +107,7 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	b.store()
 	b.identityHeaders()
 	b.services()
+	b.documents()
 	b.callers()
 	b.compileLimits()
 	b.policies()
@@ -108,7 +116,8 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	if err := b.problems.Err(); err != nil {
 		return nil, err
 	}
-	b.out.Manners = manners.New(c, b.reserved()...)
+	b.out.reserved = b.reserved()
+	b.out.Manners = manners.New(c, b.out.reserved...)
 	return b.out, nil
 }
 
@@ -120,6 +129,7 @@ func (s *Snapshot) Start() {
 	for _, sv := range s.services {
 		sv.Start()
 	}
+	s.documents.Start()
 }
 
 // Retire ends the services and mirrors that next, which may be nil, does not use, and
@@ -127,6 +137,11 @@ func (s *Snapshot) Start() {
 func (s *Snapshot) Retire(next *Snapshot) {
 	if next == nil || next.tokens != s.tokens {
 		s.tokens.Close()
+	}
+	if next == nil {
+		s.documents.Retire(nil)
+	} else {
+		s.documents.Retire(next.documents)
 	}
 	for _, m := range s.Mirrors() {
 		if next == nil || !next.hasMirror(m.Mirror) {
@@ -167,6 +182,18 @@ func (s *Snapshot) Rows() []route.Row { return s.table.Rows() }
 // Near returns the rows whose path fits an exchange that Match has seen, and
 // what is in the way of each.
 func (s *Snapshot) Near(x *exchange.Exchange) []route.Near { return s.table.Near(x) }
+
+// Routes returns the routes in the order of the file.
+func (s *Snapshot) Routes() []*Route {
+	all := make([]*Route, len(s.routes))
+	for i := range s.routes {
+		all[i] = &s.routes[i]
+	}
+	return all
+}
+
+// Reserved returns the request headers that no client may send, because policies set them.
+func (s *Snapshot) Reserved() []string { return s.reserved }
 
 // RouteConfig returns what was written for the route at that place of the
 // file.

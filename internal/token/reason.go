@@ -1,6 +1,10 @@
 package token
 
-import "yett/internal/exchange"
+import (
+	"slices"
+
+	"yett/internal/exchange"
+)
 
 // Why a token does not pass.
 var (
@@ -21,4 +25,30 @@ var (
 // Reasons returns all reasons of this package, in the order of the reference.
 func Reasons() []*exchange.Reason {
 	return []*exchange.Reason{TooLarge, Malformed, Issuer, Algorithm, UnknownKey, Signature, Audience, Claims, NotActive, Expired, Revoked, Unavailable}
+}
+
+// Reasons returns those for which a token may not pass by what is configured, in the order
+// of the reference. TooLarge, which depends on who asks, is among them, and so is Revoked:
+// every gateway that serves has a list. The slice is the caller's.
+func (v *Verifier) Reasons() []*exchange.Reason {
+	never := make(map[*exchange.Reason]bool)
+	_, never[Issuer] = v.byName[""] // which takes whatever no other issuer does
+	never[UnknownKey] = !slices.ContainsFunc(v.issuers, (*issuer).namesKeys)
+	never[Audience] = !slices.ContainsFunc(v.issuers, func(is *issuer) bool { return len(is.conf.Audience) > 0 })
+	never[Unavailable] = len(v.remotes()) == 0
+	return slices.DeleteFunc(Reasons(), func(r *exchange.Reason) bool { return never[r] })
+}
+
+// namesKeys tells whether a token can name a key that the issuer does not have. A key
+// without an ID of its own is tried whatever a token says, but a look at a URL asks for the
+// one that is named.
+func (is *issuer) namesKeys() bool {
+	nameless := false
+	for _, s := range is.sources {
+		if s.remote != nil {
+			return true
+		}
+		nameless = nameless || slices.ContainsFunc(s.all(), func(k *key) bool { return k.id == "" })
+	}
+	return !nameless
 }

@@ -11,7 +11,6 @@ import (
 
 	"yett/internal/config"
 	"yett/internal/exchange"
-	"yett/internal/upstream/balance"
 	"yett/internal/wire"
 )
 
@@ -81,14 +80,11 @@ func (c *checker) contained(ctx context.Context) (cause string, known bool) {
 	return c.check(ctx)
 }
 
-// giveUp closes the connection of a check in which a fault was. A second fault ends the
-// attempt.
+// giveUp closes the connection of a check in which a fault was.
 func (c *checker) giveUp() {
-	defer func() { _ = recover() }()
 	conn := c.conn
-	if c.conn = nil; conn != nil && conn.x != nil {
-		conn.abandon()
-	}
+	c.conn = nil
+	conn.giveUp()
 }
 
 // note counts what a check has found: cause is why the target is not well, "" when
@@ -122,20 +118,10 @@ func (c *checker) check(ctx context.Context) (cause string, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.conf.Timeout))
 	defer cancel()
 	x := c.request()
-	ended := make(chan struct{})
-	unwatch := context.AfterFunc(ctx, func() {
-		defer close(ended)
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			x.Abort(exchange.UpstreamTimeout)
-		} else {
-			x.Abort(exchange.ShuttingDown)
-		}
-	})
+	unbind := bind(ctx, x)
 	sound := false
 	defer func() {
-		if !unwatch() {
-			<-ended
-		}
+		unbind()
 		if sound { // else somebody may still hold it
 			s.exchanges.Put(x)
 		}
@@ -175,23 +161,9 @@ func (c *checker) host() string {
 	}
 }
 
-// ask sends the check, once more where the connection had died while it was idle.
+// ask sends the check.
 func (c *checker) ask(x *exchange.Exchange) outcome {
-	timeout := time.Duration(c.conf.Timeout)
-	for replays := 0; ; replays++ {
-		conn, out := c.t.get(x, nil, replays > 0, timeout)
-		if out.reason == nil {
-			conn.attempt, conn.response = balance.Attempt{}, timeout
-			c.conn = conn
-			if out = conn.roundTrip(x); out.reason == nil {
-				out = conn.accept(x)
-			}
-			c.conn = nil
-		}
-		if out.reason == nil || replays == mostReplays || x.Aborted() != nil || !stale(x, out) {
-			return out
-		}
-	}
+	return c.t.askBeside(x, time.Duration(c.conf.Timeout), &c.conn)
 }
 
 // swallow reads the answer's body and throws it away. The connection goes back to
@@ -223,36 +195,8 @@ func (c *checker) swallow(x *exchange.Exchange) *exchange.Reason {
 // the answer's head had come.
 func (c *checker) cause(status int, out outcome, late bool) string {
 	wanted := triggers{statuses: c.t.service.rules.well}
-	switch {
-	case late && !wanted.hasStatus(status):
+	if late && !wanted.hasStatus(status) {
 		return fmt.Sprintf("status %d, want %s", status, strings.Join(c.conf.Status, " or "))
-	case out.reason == nil:
-		return ""
-	case out.reason == exchange.UpstreamTimeout && late:
-		return fmt.Sprintf("the answer did not end within %s", c.conf.Timeout)
-	case out.reason == exchange.UpstreamTimeout:
-		return fmt.Sprintf("no answer within %s", c.conf.Timeout)
-	case out.reason == exchange.ConnectTimeout:
-		return fmt.Sprintf("no connection within %s", min(c.conf.Timeout, c.t.service.conf.Timeouts.Connect))
-	case out.reason == exchange.ConnectFailed:
-		return last(out.detail)
-	case late:
-		return "the answer broke off"
-	case out.reason == exchange.UpstreamReset:
-		return "the connection ended before the answer"
-	case out.reason == exchange.UpstreamBad:
-		return "the answer is no HTTP"
-	case out.reason == exchange.UpgradeRefused:
-		return "the service switched protocols unasked"
 	}
-	return out.reason.Name
-}
-
-// last returns the last part of an error's text, which is what has happened: what
-// is before it says where.
-func last(text string) string {
-	if i := strings.LastIndex(text, ": "); i >= 0 {
-		return text[i+len(": "):]
-	}
-	return text
+	return out.words(late, c.conf.Timeout, min(c.conf.Timeout, c.t.service.conf.Timeouts.Connect))
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -217,13 +218,18 @@ func (s *Service) await(x *exchange.Exchange) bool {
 		return true
 	default:
 	}
-	timer := time.NewTimer(min(time.Duration(s.conf.Timeouts.Connect), s.responseTimeout(x)))
+	return s.awaitUntil(x.Context(), min(time.Duration(s.conf.Timeouts.Connect), s.responseTimeout(x)))
+}
+
+// awaitUntil is await, for as long as that, and until ctx ends.
+func (s *Service) awaitUntil(ctx context.Context, patience time.Duration) bool {
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-s.first:
 		return true
 	case <-timer.C:
-	case <-x.Context().Done():
+	case <-ctx.Done():
 	}
 	return false
 }

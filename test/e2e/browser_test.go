@@ -3,17 +3,14 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"html"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"yett/test/browser"
 )
 
 // callsPage calls the gateway in every way that CORS has something to say
@@ -53,28 +50,17 @@ type seen struct {
 	Failed   bool
 }
 
-// browse opens a page in a real browser and returns what it has seen.
-func browse(t *testing.T, url string) map[string]seen {
+// browse opens a page and returns what it has seen.
+func browse(t *testing.T, b *browser.Browser, url string) map[string]seen {
 	t.Helper()
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("there is no chromium")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--user-data-dir="+t.TempDir(), "--virtual-time-budget=20000", "--dump-dom", url)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	dom, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("the browser: %v", err)
-	}
-	_, rest, _ := strings.Cut(string(dom), `<pre id="out">`)
-	text, _, ok := strings.Cut(rest, "</pre>")
+	page := b.Open()
+	page.Goto(url)
+	page.WaitFor(`document.title === "done"`)
+	var text string
+	page.Eval(`document.getElementById("out").textContent`, &text)
 	var all map[string]seen
-	if err := json.Unmarshal([]byte(html.UnescapeString(text)), &all); err != nil || !ok {
-		t.Fatalf("%v: the page shows\n%s", err, dom)
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatalf("%v: the page shows\n%s", err, text)
 	}
 	return all
 }
@@ -83,6 +69,7 @@ func browse(t *testing.T, url string) map[string]seen {
 // nothing at all: not what headers say, but what a browser makes of them.
 func TestContractBrowsers(t *testing.T) {
 	t.Parallel()
+	b := browser.Start(t)
 	page := http.NewServeMux()
 	server := httptest.NewServer(page)
 	t.Cleanup(server.Close)
@@ -92,7 +79,7 @@ func TestContractBrowsers(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, callsPage, s.url, tokenOf(t, "technician"))
 	})
-	good := browse(t, allowed)
+	good := browse(t, b, allowed)
 	for name, want := range map[string]seen{
 		"good": {Status: 200}, "preflighted": {Status: 200}, "anonymous": {Status: 401, Code: "NO_TOKEN"},
 		"forbidden": {Status: 403, Code: "INSUFFICIENT_PERMISSIONS"}, "missing": {Status: 404, Code: "NOT_FOUND"}, "header": {Failed: true},
@@ -102,7 +89,7 @@ func TestContractBrowsers(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}
-	for name, got := range browse(t, server.URL) { // 127.0.0.1 is another origin than localhost
+	for name, got := range browse(t, b, server.URL) { // 127.0.0.1 is another origin than localhost
 		if !got.Failed {
 			t.Errorf("another origin, %s: %+v", name, got)
 		}

@@ -33,6 +33,9 @@ import (
 // Contract is a document, compiled for looking up operations and checking messages. It is
 // immutable to its users, and any number of goroutines may use it.
 type Contract struct {
+	// Unknown counts calls that the document does not know, if somebody tells it.
+	Unknown *Unknown
+
 	operations []*Operation
 	root       *segmentNode
 }
@@ -46,6 +49,8 @@ type Operation struct {
 	Method, Path, Written, ID string
 	// Node is the operation in the document.
 	Node *openapi.Node
+	// Tally counts what came of its calls, if somebody tells it.
+	Tally *Tally
 
 	segments []segment
 	params   []*param
@@ -64,7 +69,7 @@ func Compile(d *openapi.Document) (*Contract, problem.List) {
 	b := &compiler{builder: newBuilder(d), checks: map[checkKey]*check{}, shared: map[*openapi.Node]*param{},
 		bodies: map[*openapi.Node]*content{}, responses: map[*openapi.Node]*answer{}}
 	b.library = &library{patterns: b.patterns, byNode: b.byNode}
-	c := &Contract{root: new(segmentNode)}
+	c := &Contract{Unknown: new(Unknown), root: new(segmentNode)}
 	for _, op := range d.Operations() {
 		if o := b.operation(&op, c.root); o != nil {
 			o.Number = len(c.operations)
@@ -114,7 +119,7 @@ func (b *compiler) check(n *openapi.Node, mode int, names ...string) *check {
 }
 
 func (b *compiler) operation(op *openapi.Operation, root *segmentNode) *Operation {
-	o := &Operation{Method: op.Method, Path: op.Path, Written: op.Written, ID: op.ID, Node: op.Node}
+	o := &Operation{Method: op.Method, Path: op.Path, Written: op.Written, ID: op.ID, Node: op.Node, Tally: new(Tally)}
 	b.path = append(b.path[:0], "paths", op.Written, strings.ToLower(op.Method))
 	segments, names, what := splitTemplate(op.Path)
 	if what != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/limit"
 	"yett/internal/meter"
 	"yett/internal/policy"
 	"yett/internal/problem"
@@ -29,6 +30,10 @@ func (l *fakeLimit) AsksCaller() bool   { return l.asks }
 func (l *fakeLimit) ForAnonymous() bool { return l.anonymous }
 func (l *fakeLimit) Shown() bool        { return !l.hidden }
 func (l *fakeLimit) Explain() string    { return "so many for each " + l.name }
+
+func (l *fakeLimit) Facts(int64) limit.Facts {
+	return limit.Facts{Rule: l.Explain(), Enforced: !l.soft, Shown: !l.hidden, Fields: !l.hidden && !l.soft && l.kind != meter.Flight, Anonymous: !l.knownOnly}
+}
 
 func (l *fakeLimit) Counts(x *exchange.Exchange) bool { return x.Status == l.counts }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/limit"
 	"yett/internal/meter"
 	"yett/internal/policy"
 	"yett/internal/problem"
@@ -38,6 +39,7 @@ type limiter interface {
 	Counts(x *exchange.Exchange) bool
 	Shown() bool
 	Explain() string
+	Facts(cost int64) limit.Facts
 }
 
 // counter counts, see meter.Meter.

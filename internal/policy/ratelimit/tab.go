@@ -16,6 +16,8 @@ type plan struct {
 	limits   []limiter // in the order in which they are written
 	cost     int64
 	observes bool
+	// unknown tells that nobody finds out who calls.
+	unknown bool
 	// all, and those of them that need not know who calls, that are for anonymous
 	// callers, and that ask who calls; by their place in limits.
 	all, early, anonymous, asking []int
@@ -28,7 +30,7 @@ type plan struct {
 
 // newPlan makes the plan of a route. On one that is open nobody finds out who calls.
 func newPlan(list []limiter, m counter, cost int64, open bool) *plan {
-	p := &plan{meter: m, limits: list, cost: cost}
+	p := &plan{meter: m, limits: list, cost: cost, unknown: open}
 	for i, l := range list {
 		p.all = append(p.all, i)
 		p.quoted = append(p.quoted, `"`+policy.Realm(l.Name())+`"`)

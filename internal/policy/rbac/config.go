@@ -72,18 +72,25 @@ func (c Config) compile(deps policy.Deps) ([]demand, problem.List) {
 
 func (b *compiler) roleRules(c Config) {
 	if c.MinRole != nil && b.checkRole("min_role", *c.MinRole) {
-		b.demandRole("needs role "+*c.MinRole+" or above", b.deps.Roles.AtLeast(*c.MinRole))
+		b.demandRole("needs role ", *c.MinRole+" or above", b.deps.Roles.AtLeast(*c.MinRole))
 	}
 	if c.AnyRole != nil && b.checkRoles("any_role", *c.AnyRole) {
-		b.demandRole("needs role "+either(*c.AnyRole)+", or above", b.deps.Roles.AtLeast(*c.AnyRole...))
+		b.demandRole("needs role ", either(*c.AnyRole)+", or above", b.deps.Roles.AtLeast(*c.AnyRole...))
 	}
 	if c.ExactRole != nil && b.checkRoles("exact_role", *c.ExactRole) {
-		b.demandRole("needs exactly role "+either(*c.ExactRole), b.deps.Roles.Exactly(*c.ExactRole...))
+		b.demandRole(exactly, either(*c.ExactRole), b.deps.Roles.Exactly(*c.ExactRole...))
 	}
 }
 
-func (b *compiler) demandRole(detail string, pass role.Mask) {
-	b.demands = append(b.demands, demand{rule: &roleRule{b.deps.Roles, pass}, reason: roleMissing, detail: detail})
+// exactly is what the log says where no role above helps.
+const exactly = "needs exactly role "
+
+func (b *compiler) demandRole(needs, roles string, pass role.Mask) {
+	said := roles
+	if needs == exactly {
+		said = "exactly " + roles
+	}
+	b.demands = append(b.demands, demand{rule: &roleRule{b.deps.Roles, pass}, reason: roleMissing, detail: needs + roles, said: said})
 }
 
 // checkRole reports a role that is not configured. It tells whether it is.
@@ -131,6 +138,7 @@ func (b *compiler) self(c *SelfRule) {
 		rule:   &pathRule{param: c.Param, roles: roleRule{b.deps.Roles, b.deps.Roles.AtLeast(c.MinRole)}},
 		reason: resourceForbidden,
 		detail: "needs the path's value " + c.Param + " to be the caller, or role " + c.MinRole + " or above",
+		said:   "the caller whose id the path names as {" + c.Param + "}, or " + c.MinRole + " or above",
 	})
 }
 
@@ -141,13 +149,15 @@ func (b *compiler) tenant(c *TenantRule) {
 	ok := b.checkParam("tenant.param", c.Param)
 	r := &pathRule{param: c.Param, tenant: true}
 	detail := "needs the path's value " + c.Param + " to be the caller's tenant"
+	said := "callers of the tenant that the path names as {" + c.Param + "}"
 	if c.AnyTenant != nil {
 		ok = b.checkRole("tenant.any_tenant", *c.AnyTenant) && ok
 		r.roles = roleRule{b.deps.Roles, b.deps.Roles.AtLeast(*c.AnyTenant)}
 		detail += ", or role " + *c.AnyTenant + " or above"
+		said += ", or " + *c.AnyTenant + " or above"
 	}
 	if ok {
-		b.demands = append(b.demands, demand{rule: r, reason: tenantForbidden, detail: detail})
+		b.demands = append(b.demands, demand{rule: r, reason: tenantForbidden, detail: detail, said: said})
 	}
 }
 
@@ -182,7 +192,8 @@ func (b *compiler) grants(what string, c *Grants) {
 		b.problems.Add(what, "asks for nothing", "write all_of or any_of")
 		return
 	}
-	d := demand{rule: &grantRule{what, all, anyOf}, reason: permissionMissing, detail: "needs " + describeGrants(what, all, anyOf)}
+	needed := describeGrants(what, all, anyOf)
+	d := demand{rule: &grantRule{what, all, anyOf}, reason: permissionMissing, detail: "needs " + needed, said: "a token with " + needed}
 	if what == "scopes" {
 		d.reason = scopeMissing
 		d.challenge = insufficientScope(b.deps.Gateway, all, anyOf)

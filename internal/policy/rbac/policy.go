@@ -39,6 +39,7 @@ type demand struct {
 	rule
 	reason    *exchange.Reason
 	detail    string // for the log: "needs role technician or above"
+	said      string // for callers: "technician or above"
 	challenge string // the WWW-Authenticate field, "" for none
 }
 

@@ -33,7 +33,7 @@ func defaults() Config { return Config{Status: http.StatusOK} }
 // compile checks the configuration and makes the policy.
 func (c Config) compile(deps policy.Deps) (*respond, problem.List) {
 	b := compiler{deps: deps}
-	p := &respond{status: c.Status}
+	p := &respond{status: c.Status, json: c.JSON, deps: deps}
 	c.checkContent(&b.problems)
 	for _, e := range c.Headers {
 		p.headers = append(p.headers, b.header(e.Name, e.Value))

@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/jsontext"
 	"yett/internal/policy"
@@ -17,6 +18,9 @@ type respond struct {
 	contentType string
 	headers     []header
 	body        template
+	// json is what body is made of, nil for a text, and deps what with; for Describe.
+	json *config.Node
+	deps policy.Deps
 }
 
 type header struct {

@@ -17,7 +17,12 @@ type headers struct {
 	policy.Base
 	secure, plain []exchange.Field // what is sent over TLS, and without
 	ours          names            // what a service can't send
+	// The same without a content security policy, for answers of the gateway that bring
+	// their own; nil where none is sent.
+	secureOwn, plainOwn []exchange.Field
 }
+
+const cspName = "Content-Security-Policy"
 
 func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
 	if problems := c.check(); len(problems) > 0 {
@@ -40,7 +45,10 @@ func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
 	})
 	p := &headers{secure: send, plain: send}
 	if c.HSTS == "secure" {
-		p.plain = slices.DeleteFunc(slices.Clone(send), func(f exchange.Field) bool { return exchange.EqualFold(f.Name, hstsName) })
+		p.plain = without(send, hstsName)
+	}
+	if find(send, cspName) >= 0 {
+		p.secureOwn, p.plainOwn = without(p.secure, cspName), without(p.plain, cspName)
 	}
 	for _, f := range send {
 		p.ours.add(f.Name)
@@ -51,14 +59,35 @@ func build(c Config, _ policy.Deps) (policy.Policy, problem.List) {
 	return p, nil
 }
 
+// without returns a copy of a list that has no field of that name.
+func without(list []exchange.Field, name string) []exchange.Field {
+	return slices.DeleteFunc(slices.Clone(list), func(f exchange.Field) bool { return exchange.EqualFold(f.Name, name) })
+}
+
 // Response replaces the service's headers by the gateway's.
 func (p *headers) Response(x *exchange.Exchange, _ *exchange.Slot) {
-	x.Response.Filter(func(f *exchange.Field) bool { return !p.ours.has(f.Name) })
-	if x.Secure {
-		x.Response.AddFields(p.secure)
-	} else {
-		x.Response.AddFields(p.plain)
+	secure, plain, keep := p.secure, p.plain, ""
+	if p.plainOwn != nil && bringsPolicy(x) {
+		secure, plain, keep = p.secureOwn, p.plainOwn, cspName
 	}
+	x.Response.Filter(func(f *exchange.Field) bool {
+		return !p.ours.has(f.Name) || keep != "" && exchange.EqualFold(f.Name, keep)
+	})
+	if x.Secure {
+		x.Response.AddFields(secure)
+	} else {
+		x.Response.AddFields(plain)
+	}
+}
+
+// bringsPolicy tells whether the gateway has answered by itself, and said what the answer
+// may do: a page knows better what it needs than what is written for all answers.
+func bringsPolicy(x *exchange.Exchange) bool {
+	if x.Service != "" {
+		return false
+	}
+	_, brings := x.Response.Lookup(cspName)
+	return brings
 }
 
 // names is a set of field names. Most names of an answer are told from those

@@ -2,6 +2,7 @@ package secureheaders
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,6 +76,48 @@ func TestAnswer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := answer(t, tt.config, tt.service, tt.secure); got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+// A page of the gateway keeps its own content security policy; a service's is replaced.
+func TestOwnPolicy(t *testing.T) {
+	const own, preset = "default-src 'self'", "default-src 'none'; frame-ancestors 'none'"
+	tests := []struct {
+		name, config, service, brings string
+		secure                        bool
+		want                          []string
+	}{
+		{"page", "preset: api", "", own, true, []string{own}},
+		{"page without TLS", "preset: api", "", own, false, []string{own}},
+		{"page, set", `{preset: none, set: {content-security-policy: "sandbox"}}`, "", own, false, []string{own}},
+		{"page without one", "preset: api", "", "", false, []string{preset}},
+		{"page, none sent", "preset: helmet", "", own, false, []string{own}},
+		{"page, removed", "{preset: api, remove: Content-Security-Policy}", "", own, false, nil},
+		{"service", "preset: api", "app", own, false, []string{preset}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := policytest.Build(t, Kind, tt.config)
+			x := new(exchange.Exchange)
+			x.Service, x.Secure = tt.service, tt.secure
+			if tt.brings != "" {
+				x.Response.Add("Content-Security-Policy", tt.brings)
+			}
+			x.Response.Add("X-Content-Type-Options", "mine")
+			p.Response(x, nil)
+			var got []string
+			for _, f := range x.Response.Fields() {
+				if exchange.EqualFold(f.Name, cspName) {
+					got = append(got, f.Value)
+				}
+				if f.Value == "mine" && tt.name != "page, set" || f.Name == hstsName && !tt.secure {
+					t.Errorf("%s: %s", f.Name, f.Value)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}

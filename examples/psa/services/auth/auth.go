@@ -2,10 +2,12 @@
 package auth
 
 import (
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -24,6 +26,12 @@ const (
 	defaultRefreshTTL = 7 * 24 * time.Hour
 )
 
+//go:embed openapi.yaml
+var openAPI []byte
+
+// document is what the service says of itself; it is read once, however many services a process makes.
+var document = sync.OnceValues(func() (*kit.Document, error) { return kit.ParseDocument(openAPI) })
+
 // Config is what the service needs; only JWTSecret has no default.
 type Config struct {
 	JWTSecret    string           // HS256 key, at least 32 bytes
@@ -37,6 +45,7 @@ type Config struct {
 }
 
 type service struct {
+	document   *kit.Document
 	tokens     *kit.Tokens
 	accessTTL  time.Duration
 	bcryptCost int
@@ -54,7 +63,12 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the auth service: %w", err)
 	}
+	own, err := document()
+	if err != nil {
+		return nil, fmt.Errorf("make the auth service: %w", err)
+	}
 	s := &service{
+		document:   own,
 		tokens:     tokens,
 		accessTTL:  orDefault(cfg.AccessTTL, defaultAccessTTL),
 		bcryptCost: orDefault(cfg.BcryptCost, bcrypt.DefaultCost),
@@ -77,6 +91,7 @@ func orDefault[T comparable](value, otherwise T) T {
 
 func (s *service) router(log *slog.Logger) http.Handler {
 	router := kit.NewRouter("auth-service", s.tokens, log)
+	router.Document(s.document)
 	router.Public("/api/v1/auth/login", kit.Methods{http.MethodPost: s.login})
 	router.Public("/api/v1/auth/refresh", kit.Methods{http.MethodPost: s.refresh})
 	router.Private("/api/v1/auth/logout", kit.Methods{http.MethodPost: s.logout})

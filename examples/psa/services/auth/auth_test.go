@@ -21,7 +21,7 @@ func start(t *testing.T) kittest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kittest.Client{Handler: handler}
+	return kittest.Client{Handler: contract.Watch(t, handler)}
 }
 
 type tokens struct {
@@ -116,7 +116,7 @@ func TestPasswordBehindBcryptsReachIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := kittest.Client{Handler: handler}
+	client := kittest.Client{Handler: contract.Watch(t, handler)}
 	loginWith(t, client, "tech@example.com", password).Want(t, 200)
 	loginWith(t, client, "tech@example.com", password+"y").Want(t, 401)
 }

@@ -51,7 +51,7 @@ func startWith(t *testing.T, url string) (client kittest.Client, log *bytes.Buff
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kittest.Client{Handler: handler}, log
+	return kittest.Client{Handler: contract.Watch(t, handler)}, log
 }
 
 func one(t *testing.T, requests <-chan told) told {

@@ -2,6 +2,7 @@
 package crm
 
 import (
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,12 @@ import (
 
 	"yett/examples/psa/services/kit"
 )
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// document is what the service says of itself; it is read once, however many services a process makes.
+var document = sync.OnceValues(func() (*kit.Document, error) { return kit.ParseDocument(openAPI) })
 
 // Config is what the service needs; only JWTSecret has no default.
 type Config struct {
@@ -18,6 +25,7 @@ type Config struct {
 }
 
 type service struct {
+	document  *kit.Document
 	tokens    *kit.Tokens
 	customers *kit.Collection[Customer]
 	contacts  *kit.Collection[Contact]
@@ -41,12 +49,17 @@ func newService(cfg Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{tokens: tokens, customers: newCustomers(), contacts: newContacts()}
+	own, err := document()
+	if err != nil {
+		return nil, err
+	}
+	s := &service{document: own, tokens: tokens, customers: newCustomers(), contacts: newContacts()}
 	return s, s.seed()
 }
 
 func (s *service) router(log *slog.Logger) http.Handler {
 	router := kit.NewRouter("crm-service", s.tokens, log)
+	router.Document(s.document)
 	s.customerPaths(router)
 	s.contactPaths(router)
 	return router

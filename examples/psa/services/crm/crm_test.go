@@ -20,6 +20,7 @@ func start(t *testing.T) (a, b kittest.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	handler = contract.Watch(t, handler)
 	return kittest.Client{Handler: handler, Token: kittest.Token(t, "technician", tenantA, "a")},
 		kittest.Client{Handler: handler, Token: kittest.Token(t, "technician", tenantB, "b")}
 }
@@ -131,7 +132,12 @@ func TestConflicts(t *testing.T) {
 	other := create(t, a, "customers", `{"name":"Clinic"}`)
 	a.Do(t, "POST", "/api/v1/customers", `{"name":"BAKERY"}`).WantError(t, 409, kit.CodeConflict, "customer")
 	a.Do(t, "PATCH", other, `{"name":"bakery"}`).WantError(t, 409, kit.CodeConflict, "customer")
+	a.Do(t, "PUT", other, `{"name":"bakery","status":"active"}`).WantError(t, 409, kit.CodeConflict, "customer")
 	contact := create(t, a, "contacts", contactBody(customer, "x@example.com"))
+	second := create(t, a, "contacts", contactBody(customer, "y@example.com"))
+	a.Do(t, "PUT", second, contactBody(customer, "x@example.com")).WantError(t, 409, kit.CodeConflict, "contact")
+	a.Do(t, "PATCH", second, `{"email":"X@example.com"}`).WantError(t, 409, kit.CodeConflict, "contact")
+	a.Do(t, "DELETE", second, "").Want(t, 204)
 	a.Do(t, "POST", "/api/v1/contacts", contactBody(customer, "X@example.com")).WantError(t, 409, kit.CodeConflict, "contact")
 	create(t, a, "contacts", contactBody(other, ""))
 	create(t, a, "contacts", contactBody(other, "")) // without an email there is nothing to be the same

@@ -16,7 +16,7 @@ func TestDeleteWhileAContactIsAdded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := kittest.Client{Handler: s.router(nil), Token: kittest.Token(t, "technician", "tenant-a", "a")}
+	client := kittest.Client{Handler: (&kittest.Contract{Beyond: []string{"no customer of yours"}}).Watch(t, s.router(nil)), Token: kittest.Token(t, "technician", "tenant-a", "a")}
 	blocker := Contact{Meta: kit.NewMeta("tenant-b")}
 	if err := s.contacts.Insert(blocker); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -70,6 +71,7 @@ type Router struct {
 	log     *slog.Logger
 	started time.Time
 	mux     *http.ServeMux
+	routes  map[string][]string
 }
 
 // NewRouter makes the router of a service; it answers GET /health by itself, and 404 for every path not given to it.
@@ -78,7 +80,10 @@ func NewRouter(service string, tokens *Tokens, log *slog.Logger) *Router {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	router := &Router{service: service, tokens: tokens, log: log.With("service", service), started: time.Now(), mux: http.NewServeMux()}
+	router := &Router{
+		service: service, tokens: tokens, log: log.With("service", service), started: time.Now(),
+		mux: http.NewServeMux(), routes: map[string][]string{},
+	}
 	router.Public("/health", Methods{http.MethodGet: router.health})
 	router.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		router.fail(w, r, NotFound("There is nothing at %s.", r.URL.Path))
@@ -104,6 +109,7 @@ func (rt *Router) Tenant(path string, methods Methods) {
 // TenantStream serves GET on a path like Tenant, as a stream. The token may also stand in the query, because browsers
 // can't set headers on a stream.
 func (rt *Router) TenantStream(path string, stream StreamEndpoint) {
+	rt.routes[path] = []string{http.MethodGet}
 	rt.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		call := &Call{Request: r}
 		if r.Method != http.MethodGet {
@@ -120,6 +126,10 @@ func (rt *Router) TenantStream(path string, stream StreamEndpoint) {
 		}
 	})
 }
+
+// Routes returns the methods of every path that was given to the Router, in alphabetical order, and of /health; the
+// paths of the document are not among them. The map is the caller's.
+func (rt *Router) Routes() map[string][]string { return maps.Clone(rt.routes) }
 
 // ServeHTTP implements http.Handler.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -141,6 +151,7 @@ func requestID(r *http.Request) string {
 }
 
 func (rt *Router) handle(path string, methods Methods, admit func(*Call) error) {
+	rt.routes[path] = methods.names()
 	rt.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		reply, err := answer(methods, admit, &Call{Request: r})
 		if err == nil {

@@ -13,7 +13,7 @@ func TestDeletedTicketLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := kittest.Client{Handler: s.router(nil), Token: kittest.Token(t, "technician", kit.Acme().ID, "a")}
+	client := kittest.Client{Handler: new(kittest.Contract).Watch(t, s.router(nil)), Token: kittest.Token(t, "technician", kit.Acme().ID, "a")}
 	path := "/api/v1/tickets/" + kit.DemoID("ticket", "printer")
 	client.Do(t, "POST", path+"/comments", `{"body":"First"}`).Want(t, 201)
 	client.Do(t, "DELETE", path, "").Want(t, 204)

@@ -3,6 +3,7 @@
 package tickets
 
 import (
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,12 @@ import (
 
 	"yett/examples/psa/services/kit"
 )
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// document is what the service says of itself; it is read once, however many services a process makes.
+var document = sync.OnceValues(func() (*kit.Document, error) { return kit.ParseDocument(openAPI) })
 
 // Config is what the service needs; only JWTSecret has no default.
 type Config struct {
@@ -19,6 +26,7 @@ type Config struct {
 }
 
 type service struct {
+	document *kit.Document
 	tokens   *kit.Tokens
 	tickets  *kit.Collection[Ticket]
 	comments *kit.Collection[Comment]
@@ -44,12 +52,17 @@ func newService(cfg Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{tokens: tokens, tickets: newTickets(), comments: newComments(), entries: newTimeEntries(), feed: newFeed()}
+	own, err := document()
+	if err != nil {
+		return nil, err
+	}
+	s := &service{document: own, tokens: tokens, tickets: newTickets(), comments: newComments(), entries: newTimeEntries(), feed: newFeed()}
 	return s, s.seed()
 }
 
 func (s *service) router(log *slog.Logger) http.Handler {
 	router := kit.NewRouter("tickets-service", s.tokens, log)
+	router.Document(s.document)
 	s.ticketPaths(router)
 	s.commentPaths(router)
 	s.timeEntryPaths(router)

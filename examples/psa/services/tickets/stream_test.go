@@ -180,7 +180,7 @@ func TestStreamEndsWhenItsTokenIsRevoked(t *testing.T) {
 			t.Fatal(err)
 		}
 		token := kittest.Sign(t, kit.Identity{UserID: "a", TenantID: tenantA, SessionID: "s"}, time.Hour)
-		stream := run(t, handler, token)
+		stream := run(t, contract.Watch(t, handler), token)
 		revoked.Add("s", time.Now().Add(time.Hour))
 		time.Sleep(15 * time.Second)
 		if !stream.hasEnded() || stream.heartbeats() != 0 {

@@ -23,7 +23,7 @@ func newHandler(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return handler
+	return contract.Watch(t, handler)
 }
 
 func as(t *testing.T, handler http.Handler, role, tenant, user string) kittest.Client {
@@ -99,9 +99,11 @@ func TestTransitions(t *testing.T) {
 		for to := range allowed {
 			path := newTicket(t, a, from+" to "+to)
 			a.Do(t, "PATCH", path, `{"status":"`+from+`"}`).Want(t, 200)
+			whole := fmt.Sprintf(`{"subject":"x","customerId":%q,"priority":"low","status":%q}`, someCustomer, to)
 			answer := a.Do(t, "PATCH", path, `{"status":"`+to+`"}`)
 			if !slices.Contains(targets, to) {
 				answer.WantError(t, 409, kit.CodeConflict, "from "+from+" to "+to)
+				a.Do(t, "PUT", path, whole).WantError(t, 409, kit.CodeConflict, "from "+from+" to "+to)
 				continue
 			}
 			if closed := answer.Want(t, 200).Field(t, "closedAt") != ""; closed != (to == "closed") {

@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"yett/internal/admin"
+	"yett/internal/apidocs"
+	"yett/internal/config"
+	"yett/internal/openapi"
+	"yett/internal/openapi/source"
+	"yett/internal/snapshot"
+	"yett/internal/sweep"
+	"yett/internal/upstream"
+	"yett/internal/wire"
+)
+
+func newHub(o Options, log *slog.Logger) *apidocs.Hub {
+	own := &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject("components", admin.Components())}
+	return apidocs.New(apidocs.Options{Version: o.Version, Own: admin.Operations, Components: own, Log: log})
+}
+
+// Documents is the gateway's OpenAPI document as a configuration has it, and what it was
+// made of.
+type Documents struct {
+	Snapshot *snapshot.Snapshot
+	Edition  *apidocs.Edition
+	Sources  []source.State
+}
+
+// NewDocuments compiles a configuration, gets the documents of its services, and makes the
+// gateway's. It serves nobody, and secrets of issuers need not be there. Until ctx ends it
+// waits for documents that have to be fetched; one that is not there by then is missing,
+// which Sources says.
+func NewDocuments(ctx context.Context, o Options) (*Documents, error) {
+	conf, err := load(o, new(config.Keyless))
+	if err != nil {
+		return nil, err
+	}
+	sweeper := sweep.New()
+	defer sweeper.Close()
+	snap, err := compile(conf, o, upstream.Deps{Buffers: new(wire.Buffers), Sweeper: sweeper, Log: slog.New(slog.DiscardHandler)}, pages{}, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Retire(nil)
+	for _, s := range snap.Services() {
+		s.Start()
+	}
+	snap.Documents().Start()
+	d := &Documents{Snapshot: snap}
+	for _, s := range snap.Documents().All() {
+		s.Wait(ctx)
+		d.Sources = append(d.Sources, s.State())
+	}
+	hub := newHub(o, nil)
+	hub.Use(snap)
+	d.Edition = hub.Edition()
+	return d, nil
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"yett/internal/openapi"
+)
+
+func (p Process) docsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "docs",
+		Short: "Work with OpenAPI documents",
+		Example: `  yett docs lint tickets.yaml
+  yett docs diff released.json tickets.yaml`,
+		Args: knownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.docsVerbs()...)
+	return cmd
+}
+
+// docsVerbs are the verbs below docs.
+func (p Process) docsVerbs() []*cobra.Command {
+	return []*cobra.Command{
+		p.docsLintCommand(),
+		p.docsDiffCommand(),
+	}
+}
+
+// stdinName is how standard input is named on the command line.
+const stdinName = "-"
+
+// readDocument reads an OpenAPI document, from standard input where its name is -. An error
+// is a problem.List where it can be read and is none.
+func readDocument(name string, stdin io.Reader) (*openapi.Document, error) {
+	most := openapi.DefaultLimits()
+	if name == stdinName {
+		return parseDocument("stdin", stdin, most)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the document: %w", err)
+	}
+	defer f.Close()
+	return parseDocument(name, f, most)
+}
+
+func parseDocument(name string, from io.Reader, most openapi.Limits) (*openapi.Document, error) {
+	data, err := io.ReadAll(io.LimitReader(from, most.Bytes+1)) // more is refused
+	if err != nil {
+		return nil, fmt.Errorf("reading the document: %w", err)
+	}
+	return openapi.Parse(name, data, most)
+}
+
+// onceStdin checks that standard input is named once at most.
+func onceStdin(names []string) error {
+	seen := false
+	for _, name := range names {
+		if name == stdinName && seen {
+			return errors.New("standard input can be read only once")
+		}
+		seen = seen || name == stdinName
+	}
+	return nil
+}
+
+// completeDocuments lets shells complete names of documents.
+func completeDocuments(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// counts names how many there are of several things, such as "2 errors, 1 warning", and
+// leaves out those of which there is none.
+func counts(none string, numbers []int, nouns ...string) string {
+	var parts []string
+	for i, n := range numbers {
+		if n > 0 {
+			parts = append(parts, count(n, nouns[i]))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), none)
+}
