@@ -13,7 +13,7 @@ func (d *Document) Downgrade() *Document {
 	if d.Version == Version30 {
 		return c
 	}
-	g := &downgrade{d: c}
+	g := &downgrade{d: c, made: make(map[*Node]bool)}
 	g.pathItems()
 	g.moveTargets()
 	g.lossy = c.lossySchemas()
@@ -30,6 +30,7 @@ func (d *Document) Downgrade() *Document {
 type downgrade struct {
 	d     *Document
 	lossy map[*Node]bool // schemas of which something is lost
+	made  map[*Node]bool // schemas that are of version 3.0 from the beginning
 }
 
 // root takes away what 3.0 has no place for at the top.

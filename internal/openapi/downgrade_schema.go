@@ -7,14 +7,21 @@ import (
 )
 
 // keywords30 are those of a schema in 3.0 (section 4.7.24). All others are left out.
-func keywords30() []string {
-	return []string{"$ref", "title", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "pattern",
+var keywords30 = func() map[string]bool {
+	known := make(map[string]bool)
+	for _, name := range []string{"$ref", "title", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "pattern",
 		"maxItems", "minItems", "uniqueItems", "maxProperties", "minProperties", "required", "enum", "type", "allOf", "oneOf", "anyOf", "not", "items",
 		"properties", "additionalProperties", "description", "format", "default", "nullable", "discriminator", "readOnly", "writeOnly", "xml",
-		"externalDocs", "example", "deprecated"}
-}
+		"externalDocs", "example", "deprecated"} {
+		known[name] = true
+	}
+	return known
+}()
 
 func (g *downgrade) schema(n *Node) {
+	if g.made[n] {
+		return
+	}
 	n.Delete("nullable") // which says nothing in 3.1
 	g.negation(n)
 	g.alternatives(n)
@@ -24,15 +31,14 @@ func (g *downgrade) schema(n *Node) {
 	downgradeBound(n, "minimum", "exclusiveMinimum", 1)
 	downgradeBound(n, "maximum", "exclusiveMaximum", -1)
 	downgradeContent(n)
-	downgradeType(n)
+	g.types(n)
 	if required := n.Get("required"); required != nil {
 		if required.Items = uniqueStrings(required.Elements()); len(required.Items) == 0 {
 			n.Delete("required")
 		}
 	}
-	known := keywords30()
 	n.Members = slices.DeleteFunc(n.Members, func(m Member) bool {
-		return !slices.Contains(known, m.Name) && !strings.HasPrefix(m.Name, "x-")
+		return !keywords30[m.Name] && !strings.HasPrefix(m.Name, "x-")
 	})
 	downgradeReference(n)
 }
@@ -174,8 +180,8 @@ func downgradeContent(n *Node) {
 	}
 }
 
-// downgradeType writes null as a flag, and several types as alternatives.
-func downgradeType(n *Node) {
+// types writes null as a flag, and several types as alternatives.
+func (g *downgrade) types(n *Node) {
 	t := n.Get("type")
 	names := t.Strings()
 	if t.Is(String) {
@@ -201,11 +207,11 @@ func downgradeType(n *Node) {
 		}
 	default:
 		n.Delete("type")
-		n.anyType(names, null)
+		g.anyType(n, names, null)
 	}
 }
 
-func (n *Node) anyType(names []string, null bool) {
+func (g *downgrade) anyType(n *Node, names []string, null bool) {
 	any := NewArray()
 	for _, name := range names {
 		schema := NewObject("type", name)
@@ -215,6 +221,7 @@ func (n *Node) anyType(names []string, null bool) {
 		if null {
 			schema.Set("nullable", NewBool(true))
 		}
+		g.made[schema] = true
 		any.Append(schema)
 	}
 	if n.Get("anyOf") == nil {

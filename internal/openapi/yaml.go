@@ -108,6 +108,10 @@ func (r *yamlReader) measure(n *yaml.Node, depth int) extent {
 	if len(r.problems) > 0 {
 		return extent{}
 	}
+	container := n.Kind != yaml.ScalarNode
+	if container {
+		depth++
+	}
 	if depth > r.most.Depth {
 		r.add(n, tooDeep(r.most.Depth), "use references")
 		return extent{}
@@ -117,13 +121,16 @@ func (r *yamlReader) measure(n *yaml.Node, depth int) extent {
 	}
 	e := extent{values: 1, bytes: len(n.Value)}
 	for i, c := range n.Content {
-		inner := r.measure(c, depth+1)
+		inner := r.measure(c, depth)
 		if n.Kind == yaml.MappingNode && i%2 == 0 {
 			inner.values = 0 // a key
 		}
 		e.values += inner.values
 		e.bytes += inner.bytes
-		e.depth = max(e.depth, inner.depth+1)
+		e.depth = max(e.depth, inner.depth)
+	}
+	if container {
+		e.depth++
 	}
 	if n.Anchor != "" {
 		r.sizes[n] = e

@@ -343,3 +343,58 @@ func TestMatch(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendViolations(t *testing.T) {
+	list := []Violation{{"body", "/a~1b", `has to be one of "x y"`}, {"query", "/ü", "is missing"}}
+	const want = `[{"in":"body","pointer":"/a~1b","message":"has to be one of \"x y\""},{"in":"query","pointer":"/ü","message":"is missing"}]`
+	if got := string(AppendViolations([]byte("-"), list)); got != "-"+want {
+		t.Errorf("got %s", got)
+	}
+	if got := string(AppendViolations(nil, nil)); got != "[]" {
+		t.Errorf("nothing is %s", got)
+	}
+}
+
+// What only one side sends is required of that side alone, whichever way it is said.
+func TestReadOnlyAndWriteOnly(t *testing.T) {
+	c := compile(t, `
+openapi: 3.1.0
+info: {title: t, version: "1"}
+paths:
+  /a:
+    post:
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/A"}}}}
+      responses: {"200": {description: x, content: {application/json: {schema: {$ref: "#/components/schemas/A"}}}}}
+components:
+  schemas:
+    Id: {type: integer, readOnly: true}
+    Base: {type: object, properties: {id: {$ref: "#/components/schemas/Id"}, pin: {type: string, writeOnly: true}, name: {type: string}}}
+    A:
+      allOf:
+        - {$ref: "#/components/schemas/Base"}
+        - {required: [id, pin, name]}
+`)
+	o, _ := c.Match("POST", "/a")
+	var h exchange.Header
+	h.Add("Content-Type", "application/json")
+	for body, want := range map[string][2]string{
+		`{"name":"n","pin":"1"}`:          {"", "body /id is missing"},
+		`{"name":"n","id":1}`:             {"body /pin is missing", ""},
+		`{"name":"n","id":1,"pin":"1"}`:   {"", ""},
+		`{"id":1,"pin":"1"}`:              {"body /name is missing", "body /name is missing"},
+		`{"name":"n","pin":"1","id":"x"}`: {"body /id has to be a whole number, not a text", "body /id has to be a whole number, not a text"},
+	} {
+		got := [2]string{
+			said(o.CheckRequest(request("POST", "/a", "", body, "Content-Type", "application/json"), "/a", []byte(body))),
+			said(o.CheckAnswer(200, &h, []byte(body))),
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+		for mode := range modes { // the quick path has to know it too
+			if good := quickJSON(body, o.body.media[0].check.schema, mode) == yes; good != (want[mode] == "") {
+				t.Errorf("%s: quick says %v in mode %d", body, good, mode)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -24,7 +25,7 @@ paths:
   /form: {post: {requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, required: [z]}}}}, responses: {default: {description: x}}}}
   /query:
     get:
-      parameters: [{name: f, in: query, style: deepObject, schema: {type: object}}, {name: a, in: query, schema: {type: array, items: {type: integer}}}]
+      parameters: [{name: f, in: query, style: deepObject, schema: {type: object}}, {name: a, in: query, schema: {type: array, items: {type: integer, minimum: 0}}}]
       responses: {default: {description: x}}
 components:
   schemas:
@@ -103,6 +104,41 @@ func checkSafe(t *testing.T, list []Violation) {
 	}
 }
 
+// What several schemas are about is read several times, but not as often as one likes: not
+// a large body for each of many schemas.
+func TestQuickReadsLittle(t *testing.T) {
+	all := strings.Repeat(`{"required":["a"]},`, 200)
+	c := schemaCheck(t, `{"allOf":[`+all+`true]}`, "true", inRequest)
+	body := `{"a":"` + strings.Repeat("x", 1<<16) + `"}`
+	if v := quickJSON(body, c.schema, inRequest); v != unsure {
+		t.Errorf("a large body is read 200 times: %d", v)
+	}
+	if v := quickJSON(`{"a":"x"}`, c.schema, inRequest); v != yes {
+		t.Errorf("a small body is %d", v)
+	}
+	if list := slow(c, body); list != nil {
+		t.Error(said(list))
+	}
+}
+
+// Many goroutines need the library for the first time at once.
+func TestConcurrentFirstUse(t *testing.T) {
+	c := compile(t, desk)
+	o, _ := c.Match("POST", "/v1/tickets")
+	const body = `{"title":"","priority":"low","owner":{},"parent":{"title":"a"},"source":{"kind":"mail","mail":"x"}}`
+	const want = "body /owner/name is missing; body /parent/priority is missing; body /source/mail is not a mail address; body /title has 0 characters, the least is 1"
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			x := request("POST", "/v1/tickets", "", body, "Content-Type", "application/json", "X-Tenant", "acme")
+			if got := said(o.CheckRequest(x, "/v1/tickets", []byte(body))); got != want {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestHostileForms(t *testing.T) {
 	c := compile(t, hostile)
 	form, _ := c.Match("POST", "/form")
@@ -117,6 +153,18 @@ func TestHostileForms(t *testing.T) {
 	query, _ := c.Match("GET", "/query")
 	for _, q := range []string{strings.Repeat("f[a]=1&", 5000), strings.Repeat("a=x&", 20_000), "f[" + strings.Repeat("[", 10_000) + "=1", "f[]=1&f[][]=2", "f[%00]=\x01&a=%zz", "&&&=&a"} {
 		checkSafe(t, query.CheckRequest(request("GET", "/query", q, ""), "/query", nil))
+	}
+}
+
+// Numbers that nobody can reckon with are none, wherever they stand.
+func TestHugeNumbers(t *testing.T) {
+	c := compile(t, hostile)
+	query, _ := c.Match("GET", "/query")
+	for _, lit := range []string{"1e9999999", "1e999999", "-1e-9999999", strings.Repeat("1", 1000)} {
+		x := request("GET", "/query", "a=1&a="+lit, "")
+		if got := said(query.CheckRequest(x, "/query", nil)); got != "query /a/1 has to be a whole number" {
+			t.Errorf("%.20s: %s", lit, got)
+		}
 	}
 }
 
