@@ -31,6 +31,8 @@ func (p Process) docsVerbs() []*cobra.Command {
 	return []*cobra.Command{
 		p.docsLintCommand(),
 		p.docsDiffCommand(),
+		p.docsExportCommand(),
+		p.docsCoverageCommand(),
 	}
 }
 
