@@ -23,9 +23,10 @@ var document = sync.OnceValue(func() *openapi.Document {
 })
 
 // Operations returns the path item of an endpoint by its name in the configuration: what it
-// takes and answers by which method, of which get stands for HEAD too. It is nil for an
-// endpoint that is not of this package. References lead to Components. The node is the
-// caller's.
+// takes and answers by which method, of which get stands for HEAD too. Where an endpoint
+// answers something else under a path that ends in .json or .yaml, that is behind its name.
+// It is nil for an endpoint that is not of this package. References lead to Components. The
+// node is the caller's.
 func Operations(endpoint string) *openapi.Node {
 	return document().Root.At("paths", "/"+endpoint).Clone()
 }

@@ -3,6 +3,7 @@ package apidocs
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,8 @@ type Input struct {
 	// Version is that of the API where the configuration names none.
 	Version string
 	// Own returns the operations of a page of the gateway itself, as a path item, nil for a
-	// page that is not described. Components are the schemas that they refer to.
+	// page that is not described. It is asked for the name of the endpoint, first with .json
+	// or .yaml behind it where the path ends so. Components are the schemas that they refer to.
 	Own        func(endpoint string) *openapi.Node
 	Components *openapi.Document
 	// Loaded returns the document of a service, nil where there is none.
@@ -433,19 +435,28 @@ func (m *merger) own() {
 			continue
 		}
 		f := m.factsOf(r)
-		item := m.answered(c, f.Answer)
 		for _, pattern := range c.Path {
-			m.page(r, f, im, item, strings.TrimSuffix(pattern, "/**"))
+			m.page(r, f, im, m.answered(c, pattern, f.Answer), strings.TrimSuffix(pattern, "/**"))
 		}
 	}
 }
 
-// answered is what a route without a service answers, as a path item. It is empty where that
-// is not known.
-func (m *merger) answered(c config.Route, a *policy.AnswerNote) *openapi.Node {
+// ownPage describes a page under a path of it, which may end in what the page is written as.
+func (m *merger) ownPage(endpoint, pattern string) *openapi.Node {
+	if as := path.Ext(pattern); as == ".json" || as == ".yaml" {
+		if item := m.in.Own(endpoint + as); item != nil {
+			return item
+		}
+	}
+	return m.in.Own(endpoint)
+}
+
+// answered is what a route without a service answers under one of its paths, as a path item.
+// It is empty where that is not known.
+func (m *merger) answered(c config.Route, pattern string, a *policy.AnswerNote) *openapi.Node {
 	item := openapi.NewObject()
 	if c.Endpoint != "" {
-		for _, member := range m.in.Own(c.Endpoint).Pairs() {
+		for _, member := range m.ownPage(c.Endpoint, pattern).Pairs() {
 			if len(c.Methods) == 0 || slices.Contains(c.Methods, strings.ToUpper(member.Name)) {
 				item.Members = append(item.Members, member)
 			}
