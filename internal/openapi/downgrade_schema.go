@@ -191,9 +191,9 @@ func (g *downgrade) types(n *Node) {
 	names = slices.DeleteFunc(names, func(s string) bool { return s == "null" })
 	switch {
 	case t == nil:
-	case len(names) == 0 && null: // nothing but null
-		n.Delete("enum")
-		n.rename("type", "nullable", NewBool(true))
+	case len(names) == 0 && null: // nothing but null; nullable says nothing without a type
+		n.Set("type", NewString("object"))
+		n.Set("nullable", NewBool(true))
 		n.Set("enum", NewArray(&Node{Kind: Null}))
 	case len(names) == 0:
 		n.Delete("type")
