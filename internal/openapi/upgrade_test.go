@@ -75,7 +75,7 @@ func TestDowngradeSchemas(t *testing.T) {
 	for _, tt := range [][2]string{
 		{`{"type":["string","null"]}`, `{"type":"string","nullable":true}`},
 		{`{"type":"null"}`, `{"type":"object","nullable":true,"enum":[null]}`},
-		{`{"type":["null"],"enum":[1,null]}`, `{"type":"object","nullable":true,"enum":[null]}`},
+		{`{"type":["null"],"enum":[1,null]}`, `{"type":"object","enum":[null],"nullable":true}`},
 		{`{"type":["string","integer"]}`, `{"anyOf":[{"type":"string"},{"type":"integer"}]}`},
 		{`{"type":["string","array","null"],"anyOf":[{"title":"a"}]}`, `{"anyOf":[{"title":"a"}],"allOf":[{"anyOf":[{"type":"string","nullable":true},{"type":"array","items":{},"nullable":true}]}]}`},
 		{`{"type":"array"}`, `{"type":"array","items":{}}`},
