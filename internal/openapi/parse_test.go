@@ -214,6 +214,7 @@ func TestParseTakes(t *testing.T) {
 		"YAML in braces":             `{openapi: 3.1.0, paths: {}}`,
 		"release candidate":          `{"openapi":"3.1.0-rc1","paths":{}}`,
 		"a header called x-anything": `{"openapi":"3.0.0","paths":{},"components":{"headers":{"x-a":{"$ref":"#/components/headers/b"},"b":{}}}}`,
+		"$ref in an extension":       `{"openapi":"3.0.0","paths":{"x-a":{"$ref":"x.yaml"},"/a":{"get":{"responses":{"x-b":{"$ref":"y.yaml"}}}}}}`,
 		"99 references":              schemas31(chain(99)),
 	} {
 		d, err := Parse("a", []byte(text), Limits{})
@@ -297,6 +298,51 @@ func TestLimits(t *testing.T) {
 			if _, err := Parse(file, []byte(text), most); err == nil || !strings.Contains(err.Error(), what) {
 				t.Errorf("%s with %v: %v", file, most, err)
 			}
+		}
+	}
+}
+
+// Resolve has to see what has become of a large object since it was looked at.
+func TestResolveAfterChanges(t *testing.T) {
+	d := parse(t, schemas31("{"+strings.ReplaceAll(many(100), ":1", ":{}")+`"z":{}}`))
+	schemas := d.Root.At("components", "schemas")
+	find := func(name string) *Node {
+		n, _ := d.Resolve("#/components/schemas/" + name)
+		return n
+	}
+	if find("k50") == nil {
+		t.Fatal("k50 is not found")
+	}
+	set := NewObject("title", "new")
+	schemas.Set("k50", set)
+	if find("k50") != set {
+		t.Error("a new value is not found")
+	}
+	last := find("z")
+	schemas.Delete("k50")
+	schemas.Set("k50b", set)
+	if find("k50") != nil || find("k50b") != set || find("z") != last || find("k51") != schemas.Get("k51") {
+		t.Error("what was taken out, added or moved is not found where it is")
+	}
+	schemas.Members[0].Name = "renamed"
+	if find("k0") != nil || find("renamed") == nil {
+		t.Error("a new name is not found")
+	}
+}
+
+// Every known part is met once, as what it is, and nothing else.
+func TestWalk(t *testing.T) {
+	d := parse(t, everything)
+	met := make(map[Part]int)
+	d.Walk(func(n *Node, p Part) bool { met[p]++; return true })
+	for p, want := range map[Part]int{PartDocument: 1, PartComponents: 1, PartPathItem: 9, PartOperation: 5, PartParameter: 2, PartResponse: 3, PartCallback: 2, PartRequestBody: 1, PartMediaType: 2, PartSchema: 4, PartSecurityScheme: 3} {
+		if met[p] != want {
+			t.Errorf("%s: met %d times, want %d", p, met[p], want)
+		}
+	}
+	for p, want := range map[Part]string{PartSchema: "schemas", PartRequestBody: "requestBodies", PartPathItem: "pathItems", PartOperation: ""} {
+		if got := p.Section(); got != want {
+			t.Errorf("%s is kept in %q, want %q", p, got, want)
 		}
 	}
 }
