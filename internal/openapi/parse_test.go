@@ -140,7 +140,7 @@ func TestParseRefuses(t *testing.T) {
 		{"odd version", "a.yaml", "openapi: 3.1.\npaths: {}\n", `OpenAPI "3.1." is not read here`},
 		{"no paths", "a.yaml", "openapi: 3.0.0\ncomponents: {}\n", "the document has no paths, write paths: {}"},
 		{"nothing", "a.yaml", "openapi: 3.1.0\n", "the document has no paths, write paths, webhooks or components"},
-		{"paths", "a.yaml", "openapi: 3.0.0\npaths: []\n", "2:8: #/paths: paths is a array, not an object"},
+		{"paths", "a.yaml", "openapi: 3.0.0\npaths: []\n", "2:8: #/paths: paths is an array, not an object"},
 		{"file", "a", schemas31(`{"A":{"$ref":"file:///etc/passwd"}}`), `1:103: #/components/schemas/A/$ref: the reference "file:///etc/passwd" leads out of the document, references out of the document are not followed: bundle`},
 		{"loopback", "a", schemas31(`{"A":{"properties":{"b":{"$ref":"http://127.0.0.1:9901/x#/a"}}}}`), "leads out of the document"},
 		{"other file", "a", frame31(`{"responses":{"A":{"$ref":"other.yaml#/components/responses/A"}}}`), "leads out of the document"},
