@@ -177,11 +177,11 @@ func (c *checker) reference(ref found) {
 		return
 	}
 	if p, known := c.walker.met[target]; known && p != ref.part {
-		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to %s where %s should stand", quote(text), aOrAn(p), aOrAn(ref.part)), "")
+		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to %s where %s should stand", quote(text), aOrAn(p), aOrAn(ref.part)), "refer to something in #/components/"+ref.part.Section())
 		return
 	}
 	if target.Kind != Object && (ref.part != PartSchema || target.Kind != Bool) {
-		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to %s where %s should stand", quote(text), aOrAn(target.Kind), aOrAn(ref.part)), "")
+		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to %s where %s should stand", quote(text), aOrAn(target.Kind), aOrAn(ref.part)), "refer to something in #/components/"+ref.part.Section())
 	}
 }
 

@@ -150,7 +150,7 @@ func TestParseRefuses(t *testing.T) {
 		{"anchor", "a", schemas31(`{"A":{"$anchor":"a"},"B":{"$ref":"#a"}}`), "anchors are not supported"},
 		{"dynamic", "a", schemas31(`{"A":{"$dynamicRef":"#a"}}`), "$dynamicRef is not supported"},
 		{"number as reference", "a", schemas31(`{"A":{"$ref":5}}`), "a reference is a number, not a text"},
-		{"wrong part", "a", frame31(`{"responses":{"A":{"description":""}},"schemas":{"B":{"$ref":"#/components/responses/A"}}}`), "leads to a response where a schema should stand"},
+		{"wrong part", "a", frame31(`{"responses":{"A":{"description":""}},"schemas":{"B":{"$ref":"#/components/responses/A"}}}`), "leads to a response where a schema should stand, refer to something in #/components/schemas"},
 		{"text as schema", "a", schemas31(`{"A":{"description":"a"},"B":{"$ref":"#/components/schemas/A/description"}}`), "leads to a string where a schema"},
 		{"circle", "a", schemas31(`{"A":{"$ref":"#/components/schemas/B"},"B":{"$ref":"#/components/schemas/A"}}`), "the references go in a circle"},
 		{"self", "a", frame31(`{"responses":{"A":{"$ref":"#/components/responses/A"}}}`), "the references go in a circle"},
