@@ -48,7 +48,7 @@ func (d *Document) check() problem.List {
 func (c *checker) frame() {
 	root := c.d.Root
 	if !root.Is(Object) {
-		c.add(root, "", fmt.Sprintf("the document is a %s, not an object", root.Kind), "write openapi, info and paths")
+		c.add(root, "", fmt.Sprintf("the document is %s, not an object", aOrAn(root.Kind)), "write openapi, info and paths")
 		return
 	}
 	if c.version(); len(c.problems) > 0 {
@@ -58,7 +58,7 @@ func (c *checker) frame() {
 	for _, name := range []string{"paths", "webhooks", "components"} {
 		v := root.Get(name)
 		if v != nil && !v.Is(Object) {
-			c.add(v, "#/"+name, fmt.Sprintf("%s is a %s, not an object", name, v.Kind), "write a name and an object for each of its entries")
+			c.add(v, "#/"+name, fmt.Sprintf("%s is %s, not an object", name, aOrAn(v.Kind)), "write a name and an object for each of its entries")
 		}
 		filled = filled || v != nil && (name == "paths" || c.d.Version == Version31)
 	}
@@ -82,7 +82,7 @@ func (c *checker) version() {
 	case v.Is(Number):
 		c.add(v, "#/openapi", "openapi is a number, not a text", `write "3.1.0" or "3.0.3", in quotes and with three parts`)
 	case !v.Is(String):
-		c.add(v, "#/openapi", fmt.Sprintf("openapi is a %s, not a text", v.Kind), `write "3.1.0" or "3.0.3"`)
+		c.add(v, "#/openapi", fmt.Sprintf("openapi is %s, not a text", aOrAn(v.Kind)), `write "3.1.0" or "3.0.3"`)
 	case isVersion(v.Text, Version30):
 		c.d.Version = Version30
 	case isVersion(v.Text, Version31):
@@ -90,6 +90,18 @@ func (c *checker) version() {
 	default:
 		c.add(v, "#/openapi", fmt.Sprintf("OpenAPI %s is not read here", quote(v.Text)), "OpenAPI 3.0 and 3.1 are: write 3.1.0 if it uses nothing newer")
 	}
+}
+
+// aOrAn puts an article before what something is.
+func aOrAn(what fmt.Stringer) string {
+	name := what.String()
+	switch {
+	case name == "null":
+		return name
+	case strings.ContainsRune("aeiou", rune(name[0])):
+		return "an " + name
+	}
+	return "a " + name
 }
 
 // isVersion tells whether the text is the version with a third part.
@@ -105,7 +117,7 @@ func (c *checker) visit(n *Node, p Part, _ []string) bool {
 		return true
 	}
 	if ref := n.Get("$ref"); ref != nil && !ref.Is(String) && p.takesReference() {
-		c.add(ref, c.walker.pointer("$ref"), fmt.Sprintf("a reference is a %s, not a text", ref.Kind), "write it as #/components/...")
+		c.add(ref, c.walker.pointer("$ref"), fmt.Sprintf("a reference is %s, not a text", aOrAn(ref.Kind)), "write it as #/components/...")
 	}
 	switch p {
 	case PartDiscriminator:
@@ -125,7 +137,7 @@ func (c *checker) mapping(v *Node, name string) {
 	switch {
 	case len(c.problems) >= maxProblems: // a miss is costly
 	case !v.Is(String):
-		c.add(v, c.walker.pointer("mapping", name), fmt.Sprintf("the schema is a %s, not a text", v.Kind), "write a schema's name or #/components/schemas/name")
+		c.add(v, c.walker.pointer("mapping", name), fmt.Sprintf("the schema is %s, not a text", aOrAn(v.Kind)), "write a schema's name or #/components/schemas/name")
 	case strings.HasPrefix(v.Text, "#"):
 		c.walker.refs = append(c.walker.refs, found{v, PartSchema, c.walker.pointer("mapping", name), nil})
 	case c.d.step(c.d.Root.At("components", "schemas"), v.Text) != nil:
@@ -165,11 +177,11 @@ func (c *checker) reference(ref found) {
 		return
 	}
 	if p, known := c.walker.met[target]; known && p != ref.part {
-		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to a %s where a %s should stand", quote(text), p, ref.part), "")
+		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to %s where %s should stand", quote(text), aOrAn(p), aOrAn(ref.part)), "refer to something in #/components/"+ref.part.Section())
 		return
 	}
 	if target.Kind != Object && (ref.part != PartSchema || target.Kind != Bool) {
-		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to a %s where a %s should stand", quote(text), target.Kind, ref.part), "")
+		c.add(ref.ref, ref.path, fmt.Sprintf("the reference %s leads to %s where %s should stand", quote(text), aOrAn(target.Kind), aOrAn(ref.part)), "refer to something in #/components/"+ref.part.Section())
 	}
 }
 

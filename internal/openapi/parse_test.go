@@ -140,7 +140,7 @@ func TestParseRefuses(t *testing.T) {
 		{"odd version", "a.yaml", "openapi: 3.1.\npaths: {}\n", `OpenAPI "3.1." is not read here`},
 		{"no paths", "a.yaml", "openapi: 3.0.0\ncomponents: {}\n", "the document has no paths, write paths: {}"},
 		{"nothing", "a.yaml", "openapi: 3.1.0\n", "the document has no paths, write paths, webhooks or components"},
-		{"paths", "a.yaml", "openapi: 3.0.0\npaths: []\n", "2:8: #/paths: paths is a array, not an object"},
+		{"paths", "a.yaml", "openapi: 3.0.0\npaths: []\n", "2:8: #/paths: paths is an array, not an object"},
 		{"file", "a", schemas31(`{"A":{"$ref":"file:///etc/passwd"}}`), `1:103: #/components/schemas/A/$ref: the reference "file:///etc/passwd" leads out of the document, references out of the document are not followed: bundle`},
 		{"loopback", "a", schemas31(`{"A":{"properties":{"b":{"$ref":"http://127.0.0.1:9901/x#/a"}}}}`), "leads out of the document"},
 		{"other file", "a", frame31(`{"responses":{"A":{"$ref":"other.yaml#/components/responses/A"}}}`), "leads out of the document"},
@@ -150,7 +150,7 @@ func TestParseRefuses(t *testing.T) {
 		{"anchor", "a", schemas31(`{"A":{"$anchor":"a"},"B":{"$ref":"#a"}}`), "anchors are not supported"},
 		{"dynamic", "a", schemas31(`{"A":{"$dynamicRef":"#a"}}`), "$dynamicRef is not supported"},
 		{"number as reference", "a", schemas31(`{"A":{"$ref":5}}`), "a reference is a number, not a text"},
-		{"wrong part", "a", frame31(`{"responses":{"A":{"description":""}},"schemas":{"B":{"$ref":"#/components/responses/A"}}}`), "leads to a response where a schema should stand"},
+		{"wrong part", "a", frame31(`{"responses":{"A":{"description":""}},"schemas":{"B":{"$ref":"#/components/responses/A"}}}`), "leads to a response where a schema should stand, refer to something in #/components/schemas"},
 		{"text as schema", "a", schemas31(`{"A":{"description":"a"},"B":{"$ref":"#/components/schemas/A/description"}}`), "leads to a string where a schema"},
 		{"circle", "a", schemas31(`{"A":{"$ref":"#/components/schemas/B"},"B":{"$ref":"#/components/schemas/A"}}`), "the references go in a circle"},
 		{"self", "a", frame31(`{"responses":{"A":{"$ref":"#/components/responses/A"}}}`), "the references go in a circle"},
@@ -214,6 +214,7 @@ func TestParseTakes(t *testing.T) {
 		"YAML in braces":             `{openapi: 3.1.0, paths: {}}`,
 		"release candidate":          `{"openapi":"3.1.0-rc1","paths":{}}`,
 		"a header called x-anything": `{"openapi":"3.0.0","paths":{},"components":{"headers":{"x-a":{"$ref":"#/components/headers/b"},"b":{}}}}`,
+		"$ref in an extension":       `{"openapi":"3.0.0","paths":{"x-a":{"$ref":"x.yaml"},"/a":{"get":{"responses":{"x-b":{"$ref":"y.yaml"}}}}}}`,
 		"99 references":              schemas31(chain(99)),
 	} {
 		d, err := Parse("a", []byte(text), Limits{})
@@ -297,6 +298,51 @@ func TestLimits(t *testing.T) {
 			if _, err := Parse(file, []byte(text), most); err == nil || !strings.Contains(err.Error(), what) {
 				t.Errorf("%s with %v: %v", file, most, err)
 			}
+		}
+	}
+}
+
+// Resolve has to see what has become of a large object since it was looked at.
+func TestResolveAfterChanges(t *testing.T) {
+	d := parse(t, schemas31("{"+strings.ReplaceAll(many(100), ":1", ":{}")+`"z":{}}`))
+	schemas := d.Root.At("components", "schemas")
+	find := func(name string) *Node {
+		n, _ := d.Resolve("#/components/schemas/" + name)
+		return n
+	}
+	if find("k50") == nil {
+		t.Fatal("k50 is not found")
+	}
+	set := NewObject("title", "new")
+	schemas.Set("k50", set)
+	if find("k50") != set {
+		t.Error("a new value is not found")
+	}
+	last := find("z")
+	schemas.Delete("k50")
+	schemas.Set("k50b", set)
+	if find("k50") != nil || find("k50b") != set || find("z") != last || find("k51") != schemas.Get("k51") {
+		t.Error("what was taken out, added or moved is not found where it is")
+	}
+	schemas.Members[0].Name = "renamed"
+	if find("k0") != nil || find("renamed") == nil {
+		t.Error("a new name is not found")
+	}
+}
+
+// Every known part is met once, as what it is, and nothing else.
+func TestWalk(t *testing.T) {
+	d := parse(t, everything)
+	met := make(map[Part]int)
+	d.Walk(func(n *Node, p Part) bool { met[p]++; return true })
+	for p, want := range map[Part]int{PartDocument: 1, PartComponents: 1, PartPathItem: 9, PartOperation: 5, PartParameter: 2, PartResponse: 3, PartCallback: 2, PartRequestBody: 1, PartMediaType: 2, PartSchema: 4, PartSecurityScheme: 3} {
+		if met[p] != want {
+			t.Errorf("%s: met %d times, want %d", p, met[p], want)
+		}
+	}
+	for p, want := range map[Part]string{PartSchema: "schemas", PartRequestBody: "requestBodies", PartPathItem: "pathItems", PartOperation: ""} {
+		if got := p.Section(); got != want {
+			t.Errorf("%s is kept in %q, want %q", p, got, want)
 		}
 	}
 }
