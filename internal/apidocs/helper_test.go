@@ -314,3 +314,5 @@ func services(names ...string) string {
 	}
 	return text
 }
+
+type node = openapi.Node

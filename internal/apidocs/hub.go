@@ -35,7 +35,6 @@ type Hub struct {
 	wg      sync.WaitGroup
 	current atomic.Pointer[Edition]
 	mu      sync.Mutex // held while a document is made
-	first   sync.Mutex // held by the one who makes the first one for those who wait
 }
 
 // New makes a Hub. It makes nothing before Use, and nothing in the background before Start.
@@ -78,7 +77,7 @@ func (h *Hub) Start() {
 				return
 			case <-time.After(quiet):
 			}
-			h.make()
+			h.make(false)
 		}
 	})
 }
@@ -92,11 +91,14 @@ func (h *Hub) Close() {
 // Snapshot returns what the document is about.
 func (h *Hub) Snapshot() *snapshot.Snapshot { return h.snap.Load() }
 
-// make makes the document of what is known now. A fault in that is logged, and the document
+// make makes the document of what is known now, or only the very first one. A fault in that is logged, and the document
 // before it stays: whoever looks at the documentation must not end the gateway.
-func (h *Hub) make() {
+func (h *Hub) make(first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if first && h.current.Load() != nil {
+		return
+	}
 	defer func() {
 		if fault := recover(); fault != nil {
 			h.o.Log.Error("a fault in the gateway ended making the OpenAPI document", "fault", fault, "stack", string(debug.Stack()))
@@ -146,11 +148,7 @@ func (h *Hub) Edition() *Edition {
 	if e := h.current.Load(); e != nil {
 		return e
 	}
-	h.first.Lock()
-	defer h.first.Unlock()
-	if h.current.Load() == nil {
-		h.make()
-	}
+	h.make(true)
 	if e := h.current.Load(); e != nil {
 		return e
 	}

@@ -19,6 +19,7 @@ type demand struct {
 type alternative struct {
 	demands []demand
 	scopes  []*openapi.Node // of each, nil for none
+	known   bool            // by a token for the gateway
 }
 
 // security says what callers have to bring: what the gateway asks for, and what the service
@@ -92,7 +93,7 @@ func (f *facts) combined(service []alternative) []alternative {
 	}
 	for _, g := range f.alternatives() {
 		for _, s := range service {
-			both := alternative{slices.Clone(g.demands), slices.Clone(g.scopes)}
+			both := alternative{slices.Clone(g.demands), slices.Clone(g.scopes), g.known}
 			for i, d := range s.demands {
 				if at := slices.Index(both.demands, d); at >= 0 {
 					both.scopes[at] = s.scopes[i]
@@ -109,7 +110,7 @@ func (f *facts) combined(service []alternative) []alternative {
 // alternatives are what the gateway asks for.
 func (f *facts) alternatives() (all []alternative) {
 	for _, s := range f.Schemes {
-		all = append(all, alternative{[]demand{{Scheme: s}}, []*openapi.Node{nil}})
+		all = append(all, alternative{[]demand{{Scheme: s}}, []*openapi.Node{nil}, true})
 	}
 	if f.Anonymous || len(all) == 0 {
 		all = append(all, alternative{})
@@ -117,12 +118,19 @@ func (f *facts) alternatives() (all []alternative) {
 	return all
 }
 
-// least leaves out alternatives that ask for all that another one does, and more.
+// least leaves out alternatives that are there already, and those that ask for all that
+// another one does, and more. What need not be said, but may be, stays.
 func least(all []alternative) (kept []alternative) {
 	for i, a := range all {
 		superfluous := false
 		for j, other := range all {
-			superfluous = superfluous || i != j && a.includes(other) && (len(other.demands) < len(a.demands) || j < i)
+			switch {
+			case i == j || !a.includes(other):
+			case len(other.demands) == len(a.demands):
+				superfluous = superfluous || j < i
+			case len(other.demands) > 0 && other.known == a.known:
+				superfluous = true
+			}
 		}
 		if !superfluous {
 			kept = append(kept, a)
