@@ -3,6 +3,7 @@ package apidocs
 import (
 	"bytes"
 	"errors"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -12,17 +13,18 @@ import (
 
 // covers tells whether what the service says of an answer holds for the gateway's refusals
 // too, as where both have the same shape of errors: then nothing has to be added. It is
-// known for components, which are few.
+// looked at for schemas that are referred to, which are few.
 func (m *merger) covers(im *importer, written *openapi.Node, reasons []*exchange.Reason) bool {
-	ref := im.from.Deref(written).At("content", "application/json", "schema").Str("$ref")
-	if ref == "" {
+	ref := jsonOf(written.Get("content")).At("schema").Str("$ref")
+	node, err := im.from.Resolve(ref)
+	if ref == "" || err != nil {
 		return false
 	}
 	for _, r := range reasons {
-		key := im.prefix + " " + ref + " " + r.Name
+		key := coverKey{node, r}
 		known, ok := m.cover[key]
 		if !ok {
-			known = im.accepts(ref, errorExample(r))
+			known = im.accepts(node, ref, errorExample(r))
 			m.cover[key] = known
 		}
 		if !known {
@@ -32,23 +34,38 @@ func (m *merger) covers(im *importer, written *openapi.Node, reasons []*exchange
 	return true
 }
 
-const documentURL = "mem:document"
-
 // accepts tells whether a schema of the document accepts a value.
-func (im *importer) accepts(ref string, value *openapi.Node) bool {
-	if im.schemas == nil {
-		im.schemas = jsonschema.NewCompiler()
-		im.schemas.UseLoader(nothing{})
-		if err := im.schemas.AddResource(documentURL, im.from.Root.Any()); err != nil {
-			return false
-		}
+func (im *importer) accepts(node *openapi.Node, ref string, value *openapi.Node) bool {
+	schema, known := im.schemas[node]
+	if !known {
+		schema = im.compile(ref)
+		im.schemas[node] = schema
 	}
-	schema, err := im.schemas.Compile(documentURL + ref)
-	if err != nil {
+	if schema == nil {
 		return false
 	}
 	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(value.AppendJSON(nil, "")))
 	return err == nil && schema.Validate(decoded) == nil
+}
+
+// compile compiles a schema of the document, with nothing of it but what the schema refers to.
+// It returns nil where that can't be done.
+func (im *importer) compile(ref string) *jsonschema.Schema {
+	parts := newComponents()
+	alone := newImporter(im.from, "", parts, make(counter), im.special)
+	ref = alone.reference(ref, openapi.PartSchema)
+	alone.drain()
+	c := jsonschema.NewCompiler()
+	c.UseLoader(nothing{})
+	const url = "mem:document"
+	if c.AddResource(url, openapi.NewObject("components", parts.node()).Any()) != nil {
+		return nil
+	}
+	schema, err := c.Compile(url + "#" + strings.TrimPrefix(ref, "#"))
+	if err != nil {
+		return nil
+	}
+	return schema
 }
 
 // nothing loads nothing: what a document refers to stands in it.

@@ -2,11 +2,11 @@ package apidocs
 
 import (
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"yett/internal/apidocs/ui"
 	"yett/internal/openapi"
 	"yett/internal/openapi/source"
 	"yett/internal/snapshot"
@@ -28,7 +28,7 @@ type Options struct {
 type Hub struct {
 	o    Options
 	snap atomic.Pointer[snapshot.Snapshot]
-	// stale tells that a document has to be made, wake that it is to be done now.
+	// wake tells that a document has to be made, done that no more are.
 	wake    chan struct{}
 	done    chan struct{}
 	close   sync.Once
@@ -77,7 +77,7 @@ func (h *Hub) Start() {
 				return
 			case <-time.After(quiet):
 			}
-			h.make()
+			h.make(false)
 		}
 	})
 }
@@ -91,19 +91,38 @@ func (h *Hub) Close() {
 // Snapshot returns what the document is about.
 func (h *Hub) Snapshot() *snapshot.Snapshot { return h.snap.Load() }
 
-// make makes the document of what is known now.
-func (h *Hub) make() *Edition {
+// make makes the document of what is known now, or only the very first one. A fault in that is logged, and the document
+// before it stays: whoever looks at the documentation must not end the gateway.
+func (h *Hub) make(first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if first && h.current.Load() != nil {
+		return
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			h.o.Log.Error("a fault in the gateway ended making the OpenAPI document", "fault", fault, "stack", string(debug.Stack()))
+			h.current.CompareAndSwap(nil, newEdition(nowhere()))
+		}
+	}()
+	s := h.snap.Load()
+	if s == nil {
+		return
+	}
 	begin := time.Now()
-	e := newEdition(Merge(h.input()))
+	e := newEdition(Merge(h.input(s)))
+	size := len(e.json31().Content()) // so that nobody has to wait for it
 	h.current.Store(e)
-	h.o.Log.Debug("made the OpenAPI document", "operations", len(e.Merged.Shown), "bytes", len(e.json31().Content()), "took", time.Since(begin).String())
-	return e
+	h.o.Log.Debug("made the OpenAPI document", "operations", len(e.Merged.Shown), "bytes", size, "took", time.Since(begin).String())
 }
 
-func (h *Hub) input() Input {
-	s := h.snap.Load()
+// nowhere is a document about nothing.
+func nowhere() *Merged {
+	root := openapi.NewObject("openapi", "3.1.0", "info", openapi.NewObject("title", "", "version", "0"), "paths", openapi.NewObject())
+	return &Merged{Document: &openapi.Document{File: "the gateway's document", Version: openapi.Version31, Root: root}}
+}
+
+func (h *Hub) input(s *snapshot.Snapshot) Input {
 	docs := s.Documents()
 	return Input{
 		Snapshot: s, Version: h.o.Version, Own: h.o.Own, Components: h.o.Components,
@@ -123,53 +142,15 @@ func (h *Hub) input() Input {
 	}
 }
 
-// Edition returns the latest document. Only the very first one is waited for.
+// Edition returns the latest document. Only the very first one is waited for, by those who
+// come before it is there; before Use it is about nothing.
 func (h *Hub) Edition() *Edition {
 	if e := h.current.Load(); e != nil {
 		return e
 	}
-	return h.make()
-}
-
-// Edition is one document in all its forms. What is seldom asked for is written when it is
-// asked for the first time.
-type Edition struct {
-	Merged                         *Merged
-	json31, yaml31, json30, yaml30 func() *ui.File
-}
-
-// The content types of documents (RFC 9512 for the latter).
-const (
-	typeJSON = "application/json; charset=utf-8"
-	typeYAML = "application/yaml; charset=utf-8"
-)
-
-func newEdition(m *Merged) *Edition {
-	older := sync.OnceValue(func() *openapi.Node { return m.Document.Downgrade().Root })
-	file := func(write func() []byte, contentType string) func() *ui.File {
-		return sync.OnceValue(func() *ui.File { return ui.NewFile(write(), contentType) })
+	h.make(true)
+	if e := h.current.Load(); e != nil {
+		return e
 	}
-	return &Edition{
-		Merged: m,
-		json31: file(func() []byte { return m.Document.Root.AppendJSON(nil, "") }, typeJSON),
-		yaml31: file(func() []byte { return m.Document.Root.AppendYAML(nil) }, typeYAML),
-		json30: file(func() []byte { return older().AppendJSON(nil, "") }, typeJSON),
-		yaml30: file(func() []byte { return older().AppendYAML(nil) }, typeYAML),
-	}
-}
-
-// Operations returns how many operations the document has.
-func (e *Edition) Operations() int { return len(e.Merged.Document.Operations()) }
-
-// File returns the document as callers get it: version is 3.0 or 3.1, "" for the latter.
-func (e *Edition) File(version string, yaml bool) *ui.File {
-	switch {
-	case version == openapi.Version30 && yaml:
-		return e.yaml30()
-	case version == openapi.Version30:
-		return e.json30()
-	case yaml:
-		return e.yaml31()
-	}
-	return e.json31()
+	return newEdition(nowhere())
 }

@@ -1,6 +1,9 @@
 package apidocs
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -9,22 +12,142 @@ import (
 	"yett/internal/openapi"
 )
 
-// importer copies parts of a service's document into the merged one. What they refer to
-// comes along under a name with the service's in front, so that services can't clash,
-// whichever of them is there; nothing else of the document does.
+const componentsRef = "#/components/"
+
+// components are the sections of components of a document in the making.
+type components struct {
+	sections map[string]*openapi.Node
+	names    map[string]counter
+	alike    map[string]string // see share
+}
+
+func newComponents() *components {
+	return &components{make(map[string]*openapi.Node), make(map[string]counter), make(map[string]string)}
+}
+
+// add adds a component under that name, or another one if it is taken, and returns the name.
+func (c *components) add(section, name string, v *openapi.Node) string {
+	s := c.sections[section]
+	if s == nil {
+		s = openapi.NewObject()
+		c.sections[section], c.names[section] = s, make(counter)
+	}
+	name = c.names[section].unique(name)
+	s.Members = append(s.Members, openapi.Member{Name: name, Value: v})
+	return name
+}
+
+// share adds a component unless there is one of that name with the same in it, and returns
+// the name that it has.
+func (c *components) share(section, name string, v *openapi.Node) string {
+	key := section + " " + name + " " + string(v.AppendJSON(nil, ""))
+	if c.alike[key] == "" {
+		c.alike[key] = c.add(section, name, v)
+	}
+	return c.alike[key]
+}
+
+// node returns all of them in order.
+func (c *components) node() *openapi.Node {
+	all := openapi.NewObject()
+	byName := func(a, b openapi.Member) int { return strings.Compare(a.Name, b.Name) }
+	for name, section := range c.sections {
+		slices.SortFunc(section.Members, byName)
+		all.Members = append(all.Members, openapi.Member{Name: name, Value: section})
+	}
+	slices.SortFunc(all.Members, byName)
+	return all
+}
+
+// importer copies parts of one document into the merged one. What they refer to comes along
+// under a name with the service's in front, so that services can't clash, whichever of them is
+// there; nothing else of the document does.
 type importer struct {
 	from   *openapi.Document
 	prefix string // "" keeps names
-	// into is the section components of the merged document.
-	into *openapi.Node
-	done map[string]bool // components that were brought, shared by all importers
-	// schemas compiles schemas of the document, nil until one is asked for.
-	schemas *jsonschema.Compiler
+	into   *components
+	ids    counter // operationIds of the merged document
+	// special are the nodes that a copy has to change.
+	special map[*openapi.Node]openapi.Part
+	// brought are the names of what came along, todo is what of that has to be copied yet: a
+	// queue, because documents can have long chains of references.
+	brought map[target]string
+	todo    []pending
+	// heirs are the schemas that extend one by allOf, nil until somebody asks.
+	heirs map[*openapi.Node][]string
+	// shown are the operationIds of the operations that are shown, byID those operations by
+	// their operationIds in the service's document.
+	shown map[*openapi.Node]string
+	byID  map[string]*openapi.Node
+	// schemas are those of covers, nil for one that can't be compiled.
+	schemas map[*openapi.Node]*jsonschema.Schema
 }
 
-const componentsRef = "#/components/"
+// target is a part of a document that comes along, and the section it goes to.
+type target struct {
+	section string
+	node    *openapi.Node
+}
 
-// name returns what a component is called in the merged document.
+type pending struct{ from, to *openapi.Node }
+
+func (m *merger) importer(from *openapi.Document, prefix string) *importer {
+	return newImporter(from, prefix, m.parts, m.ids, specials(from))
+}
+
+func newImporter(from *openapi.Document, prefix string, into *components, ids counter, special map[*openapi.Node]openapi.Part) *importer {
+	return &importer{
+		from: from, prefix: prefix, into: into, ids: ids, special: special, brought: make(map[target]string),
+		shown: make(map[*openapi.Node]string), byID: make(map[string]*openapi.Node), schemas: make(map[*openapi.Node]*jsonschema.Schema),
+	}
+}
+
+// specials are the parts of a document that can't be copied as they are. By going over what is
+// known to be a part, examples may have a member $ref, and properties any name.
+func specials(d *openapi.Document) map[*openapi.Node]openapi.Part {
+	special := make(map[*openapi.Node]openapi.Part)
+	d.Walk(func(n *openapi.Node, p openapi.Part) bool {
+		switch p {
+		case openapi.PartOperation, openapi.PartLink:
+			special[n] = p
+		case openapi.PartResponse:
+			if n.Get("links") != nil || n.Get("$ref") != nil {
+				special[n] = p
+			}
+		case openapi.PartSchema:
+			if n.Get("discriminator") != nil || n.Get("$ref") != nil {
+				special[n] = p
+			}
+		case openapi.PartPathItem, openapi.PartParameter, openapi.PartHeader, openapi.PartRequestBody, openapi.PartCallback, openapi.PartExample, openapi.PartSecurityScheme:
+			if n.Get("$ref") != nil {
+				special[n] = p
+			}
+		}
+		return true
+	})
+	return special
+}
+
+// know makes a path item that stands in no document one of this document's.
+func (im *importer) know(item *openapi.Node) {
+	d := &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject(
+		"paths", openapi.NewObject("/", item), "components", im.from.Root.Get("components"))}
+	for n, part := range specials(d) {
+		im.special[n] = part
+	}
+}
+
+// show notes that an operation is shown under an operationId; the first one counts.
+func (im *importer) show(o *openapi.Operation, id string) {
+	if im.shown[o.Node] == "" {
+		im.shown[o.Node] = id
+	}
+	if o.ID != "" && im.byID[o.ID] == nil {
+		im.byID[o.ID] = o.Node
+	}
+}
+
+// name returns what something is called in the merged document.
 func (im *importer) name(own string) string {
 	if im.prefix == "" {
 		return own
@@ -32,110 +155,161 @@ func (im *importer) name(own string) string {
 	return im.prefix + "." + own
 }
 
-// namedMaps are keys whose value has names of the author's as keys.
-func namedMaps() []string {
-	return []string{"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "responses", "headers", "content", "links", "callbacks", "encoding"}
+// drain copies what came along and has not been copied yet.
+func (im *importer) drain() {
+	for len(im.todo) > 0 {
+		last := len(im.todo) - 1
+		next := im.todo[last]
+		im.todo = im.todo[:last]
+		*next.to = *im.copy(next.from)
+	}
 }
-
-// verbatim are keys whose value is an example or the like: nothing in it is a reference.
-func verbatim() []string { return []string{"example", "default", "enum", "const", "value"} }
 
 // copy returns a copy of a node, with what it refers to under its new name.
 func (im *importer) copy(n *openapi.Node) *openapi.Node {
 	if n == nil {
 		return nil
 	}
+	switch part, special := im.special[n]; {
+	case !special:
+	case n.Get("$ref").Is(openapi.String) && part != openapi.PartOperation:
+		return im.refer(n, part)
+	case part == openapi.PartResponse:
+		return im.response(n, nil)
+	case part == openapi.PartOperation:
+		return im.operation(n)
+	case part == openapi.PartSchema:
+		c := im.plain(n)
+		im.discriminate(n, c)
+		return c
+	}
+	return im.plain(n)
+}
+
+// plain copies a node, and what is below as copy does.
+func (im *importer) plain(n *openapi.Node) *openapi.Node {
 	c := *n
-	c.Items = nil
-	for _, item := range n.Items {
-		c.Items = append(c.Items, im.copy(item))
+	if n.Items != nil {
+		c.Items = make([]*openapi.Node, len(n.Items))
+		for i, item := range n.Items {
+			c.Items[i] = im.copy(item)
+		}
 	}
-	c.Members = make([]openapi.Member, 0, len(n.Members))
-	for _, m := range n.Members {
-		m.Value = im.member(m.Name, m.Value)
-		c.Members = append(c.Members, m)
+	if n.Members != nil {
+		c.Members = slices.Clone(n.Members)
+		for i := range c.Members {
+			c.Members[i].Value = im.copy(c.Members[i].Value)
+		}
 	}
-	im.discriminate(n, &c)
 	return &c
 }
 
-// member copies the value of a keyword.
-func (im *importer) member(key string, v *openapi.Node) *openapi.Node {
-	switch {
-	case key == "$ref" && v.Is(openapi.String):
-		return openapi.NewString(im.reference(v.Text))
-	case key == "operationId" && v.Is(openapi.String): // of a link
-		return openapi.NewString(im.name(v.Text))
-	case slices.Contains(verbatim(), key), strings.HasPrefix(key, "x-"), key == "examples" && v.Is(openapi.Array):
-		return v.Clone()
-	case slices.Contains(namedMaps(), key) && v.Is(openapi.Object):
-		c := *v
-		c.Members = nil
-		for _, m := range v.Members {
-			m.Value = im.copy(m.Value)
-			c.Members = append(c.Members, m)
-		}
-		return &c
-	}
-	return im.copy(v)
+// refer copies a reference.
+func (im *importer) refer(n *openapi.Node, part openapi.Part) *openapi.Node {
+	c := im.plain(n)
+	c.Set("$ref", openapi.NewString(im.reference(n.Str("$ref"), part)))
+	return c
 }
 
 // reference brings along what a reference stands for, and returns the new one.
-func (im *importer) reference(ref string) string {
-	kind, rest, ok := strings.Cut(strings.TrimPrefix(ref, componentsRef), "/")
-	if !ok || !strings.HasPrefix(ref, componentsRef) {
-		return im.elsewhere(ref)
-	}
-	own, deeper, isDeeper := strings.Cut(rest, "/")
-	target, err := im.from.Resolve(componentsRef + kind + "/" + own)
+func (im *importer) reference(ref string, part openapi.Part) string {
+	node, err := im.from.Resolve(ref)
 	if err != nil {
 		return ref // Parse has seen that there is one
 	}
-	plain := unescapeName(own)
-	im.bring(kind, im.name(plain), target)
-	ref = componentsRef + kind + "/" + openapi.Escape(im.name(plain))
-	if isDeeper {
-		ref += "/" + deeper
+	section := part.Section()
+	key := target{section, node}
+	name, known := im.brought[key]
+	if !known {
+		to := &openapi.Node{}
+		name = im.into.add(section, im.name(ownName(section, ref)), to)
+		im.brought[key] = name
+		im.todo = append(im.todo, pending{node, to})
 	}
-	return ref
+	return componentsRef + section + "/" + name
 }
 
-func unescapeName(token string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+// schema brings a schema along, and returns the reference to it.
+func (im *importer) schema(name string) string {
+	return im.reference(componentsRef+"schemas/"+openapi.Escape(name), openapi.PartSchema)
 }
 
-// elsewhere gives a part that is no component a name among the schemas, which is what such
-// references are for.
-func (im *importer) elsewhere(ref string) string {
-	target, err := im.from.Resolve(ref)
-	if err != nil {
-		return ref
+// ownName makes a name of the place of what is referred to. That of a part of an operation
+// says nothing about its path, which need not be shown.
+func ownName(section, ref string) string {
+	own, ok := strings.CutPrefix(ref, componentsRef+section+"/")
+	if !ok {
+		sum := sha256.Sum256([]byte(ref))
+		return "inline_" + hex.EncodeToString(sum[:4])
 	}
-	name := im.name("at" + strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
-			return r
+	words := strings.FieldsFunc(unescapeName(own), func(r rune) bool { return r == '/' || r == '.' })
+	for i, w := range words {
+		words[i] = componentName(w)
+	}
+	return strings.Join(words, ".")
+}
+
+// response copies a response without the fields for which replaced is true, and without
+// links to operations that are not shown.
+func (im *importer) response(n *openapi.Node, replaced func(header string) bool) *openapi.Node {
+	c := *n
+	c.Members = make([]openapi.Member, 0, len(n.Members)+1)
+	for _, m := range n.Members {
+		switch {
+		case m.Name == "links":
+			m.Value = im.links(m.Value)
+		case m.Name == "headers" && replaced != nil && m.Value.Is(openapi.Object):
+			kept := *m.Value
+			kept.Members = slices.DeleteFunc(slices.Clone(kept.Members), func(h openapi.Member) bool { return replaced(h.Name) })
+			m.Value = im.plain(&kept)
+		default:
+			m.Value = im.copy(m.Value)
 		}
-		return '-'
-	}, strings.TrimPrefix(ref, "#")))
-	im.bring("schemas", name, target)
-	return componentsRef + "schemas/" + name
+		c.Members = append(c.Members, m)
+	}
+	return &c
 }
 
-// bring copies a component, unless that has been done or is under way.
-func (im *importer) bring(kind, name string, target *openapi.Node) {
-	section := im.into.Get(kind)
-	if section == nil {
-		section = openapi.NewObject()
-		im.into.Set(kind, section)
+func (im *importer) links(n *openapi.Node) *openapi.Node {
+	c := openapi.NewObject()
+	for _, m := range n.Pairs() {
+		if link := im.link(im.from.Deref(m.Value)); link != nil {
+			c.Members = append(c.Members, openapi.Member{Name: m.Name, Value: link})
+		}
 	}
-	key := kind + "/" + name
-	if im.done[key] {
-		return
+	return c
+}
+
+// link copies a link, nil for one to an operation that is not shown.
+func (im *importer) link(n *openapi.Node) *openapi.Node {
+	to := im.byID[n.Str("operationId")]
+	if ref := n.Str("operationRef"); strings.HasPrefix(ref, "#") {
+		to, _ = im.from.Resolve(ref)
 	}
-	im.done[key] = true
-	at := len(section.Members)
-	section.Members = append(section.Members, openapi.Member{Name: name})
-	section.Members[at].Value = im.copy(target)
+	id := im.shown[to]
+	if id == "" || to == nil {
+		return nil
+	}
+	c := n.Clone() // its values are data
+	c.Delete("operationRef")
+	c.Set("operationId", openapi.NewString(id))
+	return c
+}
+
+// operation copies an operation of a callback, which the service calls.
+func (im *importer) operation(n *openapi.Node) *openapi.Node {
+	bare := *n
+	bare.Members = slices.DeleteFunc(slices.Clone(n.Members), func(m openapi.Member) bool {
+		return m.Name == "tags" || m.Name == "security" || m.Name == "operationId"
+	})
+	c := im.plain(&bare)
+	if id := n.Str("operationId"); id != "" {
+		c.Set("operationId", openapi.NewString(im.ids.unique(im.name(id))))
+	}
+	if own := n.Get("security"); own.Is(openapi.Array) {
+		c.Set("security", im.requirements(own))
+	}
+	return c
 }
 
 // discriminate keeps the values of a discriminator, which are names of schemas where no
@@ -145,19 +319,27 @@ func (im *importer) discriminate(n, c *openapi.Node) {
 	if !d.Is(openapi.Object) || d.Str("propertyName") == "" {
 		return
 	}
-	mapping := d.Get("mapping")
-	if mapping == nil {
-		mapping = openapi.NewObject()
+	mapping := openapi.NewObject()
+	values := make(map[string]bool)
+	mapped := make(map[*openapi.Node]bool)
+	add := func(value, ref string) {
+		node, err := im.from.Resolve(ref)
+		if err == nil && !values[value] {
+			values[value], mapped[node] = true, true
+			mapping.Members = append(mapping.Members, openapi.Member{Name: value, Value: openapi.NewString(im.reference(ref, openapi.PartSchema))})
+		}
 	}
 	for _, m := range n.At("discriminator", "mapping").Pairs() {
-		mapping.Set(m.Name, openapi.NewString(im.mapped(m.Value.Text)))
+		ref := m.Value.TextOf()
+		if !strings.HasPrefix(ref, "#") {
+			ref = componentsRef + "schemas/" + openapi.Escape(ref)
+		}
+		add(m.Name, ref)
 	}
-	for _, list := range []string{"oneOf", "anyOf"} {
-		for _, item := range n.Get(list).Elements() {
-			own, isComponent := strings.CutPrefix(item.Str("$ref"), componentsRef+"schemas/")
-			if name := unescapeName(own); isComponent && !mapsTo(n, item.Str("$ref"), name) {
-				mapping.Set(name, openapi.NewString(im.reference(item.Str("$ref"))))
-			}
+	for _, ref := range im.alternatives(n) {
+		own, isComponent := strings.CutPrefix(ref, componentsRef+"schemas/")
+		if node, err := im.from.Resolve(ref); err == nil && isComponent && !strings.Contains(own, "/") && !mapped[node] {
+			add(unescapeName(own), ref)
 		}
 	}
 	if len(mapping.Members) > 0 {
@@ -165,20 +347,43 @@ func (im *importer) discriminate(n, c *openapi.Node) {
 	}
 }
 
-// mapsTo tells whether a discriminator names a value for a schema itself.
-func mapsTo(n *openapi.Node, ref, name string) bool {
-	return slices.ContainsFunc(n.At("discriminator", "mapping").Pairs(), func(m openapi.Member) bool {
-		return m.Value.Text == ref || m.Value.Text == name
-	})
+// alternatives are references to the schemas that a discriminator chooses from: those that the
+// schema names, or those that extend it.
+func (im *importer) alternatives(n *openapi.Node) (refs []string) {
+	for _, list := range []string{"oneOf", "anyOf"} {
+		for _, item := range n.Get(list).Elements() {
+			refs = append(refs, item.Str("$ref"))
+		}
+	}
+	return im.extending(refs, n, make(map[*openapi.Node]bool))
 }
 
-// mapped is the value of a mapping: a reference, or the name of a schema.
-func (im *importer) mapped(text string) string {
-	if strings.HasPrefix(text, "#") {
-		return im.reference(text)
+func (im *importer) extending(refs []string, n *openapi.Node, seen map[*openapi.Node]bool) []string {
+	if im.heirs == nil {
+		im.heirs = make(map[*openapi.Node][]string)
+		for _, m := range im.from.Root.At("components", "schemas").Pairs() {
+			for _, base := range m.Value.Get("allOf").Elements() {
+				if base.Str("$ref") != "" {
+					base = im.from.Deref(base)
+					im.heirs[base] = append(im.heirs[base], componentsRef+"schemas/"+openapi.Escape(m.Name))
+				}
+			}
+		}
 	}
-	if _, err := im.from.Resolve(componentsRef + "schemas/" + openapi.Escape(text)); err == nil {
-		return im.reference(componentsRef + "schemas/" + openapi.Escape(text))
+	seen[n] = true
+	for _, ref := range im.heirs[n] {
+		heir, _ := im.from.Resolve(ref)
+		if !seen[heir] {
+			refs = im.extending(append(refs, ref), heir, seen)
+		}
 	}
-	return text
+	return refs
+}
+
+// unescapeName reads a name in a reference (RFC 6901 sections 4 and 6).
+func unescapeName(token string) string {
+	if decoded, err := url.PathUnescape(token); err == nil {
+		token = decoded
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }

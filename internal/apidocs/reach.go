@@ -1,141 +1,104 @@
 package apidocs
 
 import (
+	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/openapi"
+	"yett/internal/openapi/source"
 	"yett/internal/route"
 	"yett/internal/snapshot"
 )
 
-// reach is a way by which callers get to an operation of a service.
-type reach struct {
+// way is a path by which callers get to an operation of a service.
+type way struct {
 	route *snapshot.Route
-	// path is the template under which callers reach it.
-	path string
+	// path is the template under which callers reach it, shape is equal for all templates
+	// that the same requests match.
+	path, shape string
 }
 
-// reaches returns the ways to an operation of a service, in the order of the routes. What a
-// way could be is guessed from what the route rewrites. Then a request is matched as any
-// other, so that nothing is shown which a more specific route would take, or which reaches
-// the service under another path.
-func reaches(s *snapshot.Snapshot, service string, o *openapi.Operation) (ways []reach) {
+// tracer finds the ways to operations of services. What a way could be is guessed from what
+// a route rewrites, and then tried out.
+type tracer struct {
+	snap *snapshot.Snapshot
+	// entrances are the routes that are shown, by their service, in the order of the file.
+	entrances map[string][]*entrance
+	// asides say how a service that has no route of its own is asked all the same.
+	asides map[string]string
+}
+
+// entrance is a route with what is needed to try it out again and again.
+type entrance struct {
+	route    *snapshot.Route
+	conf     config.Route
+	patterns []*pattern
+	x        *exchange.Exchange // meets the route's conditions
+}
+
+// pattern is a path of a route.
+type pattern struct {
+	text     string
+	segments []string // without **
+	rest     bool
+	replace  *regexp.Regexp // what the service sees, where the route replaces the path
+	names    []string       // of the values in that
+}
+
+func newTracer(s *snapshot.Snapshot) *tracer {
+	t := &tracer{snap: s, entrances: make(map[string][]*entrance), asides: make(map[string]string)}
 	for _, r := range s.Routes() {
-		if c := r.Config(); c.Service != service || c.Docs == "hidden" {
+		c := r.Config()
+		if c.Docs == "hidden" || c.Service == "" {
 			continue
 		}
-		for _, path := range candidates(r, o.Path) {
-			known := slices.ContainsFunc(ways, func(w reach) bool { return shape(w.path) == shape(path) })
-			if !known && leads(s, r, o, path) {
-				ways = append(ways, reach{r, path})
+		t.entrances[c.Service] = append(t.entrances[c.Service], newEntrance(r))
+		if c.Mirror != nil {
+			t.asides[c.Mirror.Service] = fmt.Sprintf("it only gets copies of requests of the route %s", r.Name)
+		}
+		if c.Split != nil {
+			for _, to := range c.Split.To {
+				t.asides[to.Name] = fmt.Sprintf("it gets a share of the requests of the route %s, which is shown as %s has it", r.Name, c.Service)
 			}
 		}
 	}
-	return ways
+	return t
 }
 
-// candidates returns the templates under which callers might reach a template of the
-// service by a route.
-func candidates(r *snapshot.Route, path string) []string {
-	c := r.Config()
-	switch {
-	case c.Forward.Replace != "":
-		var all []string
-		for _, pattern := range c.Path {
-			if p, ok := unreplace(pattern, c.Forward.Replace, path); ok {
-				all = append(all, p)
-			}
+func newEntrance(r *snapshot.Route) *entrance {
+	e := &entrance{route: r, conf: r.Config(), x: sampleRequest(r.Config())}
+	for _, text := range e.conf.Path {
+		p := &pattern{text: text}
+		prefix, rest := strings.CutSuffix(text, "/**")
+		p.rest, p.segments = rest, strings.Split(prefix, "/")
+		if to := e.conf.Forward.Replace; to != "" {
+			p.replace, p.names = replaced(to)
 		}
-		return all
-	case c.Forward.StripPrefix != "":
-		return []string{strings.TrimRight(c.Forward.StripPrefix, "/") + path, path}
+		e.patterns = append(e.patterns, p)
 	}
-	return []string{path}
-}
-
-// braces finds the values of a template.
-var braces = regexp.MustCompile(`\{[^{}/]*\}`)
-
-// unreplace returns the path under which callers reach a template of the service, if a
-// route with that pattern replaces the path so.
-func unreplace(pattern, replace, path string) (string, bool) {
-	var names []string
-	expr, last := "^", 0
-	for _, at := range braces.FindAllStringIndex(replace, -1) {
-		expr += regexp.QuoteMeta(replace[last:at[0]])
-		name := replace[at[0]+1 : at[1]-1]
-		if name == "**" {
-			expr += "(.*)"
-		} else {
-			expr += "([^/]+)"
-		}
-		names, last = append(names, name), at[1]
-	}
-	found := regexp.MustCompile(expr + regexp.QuoteMeta(replace[last:]) + "$").FindStringSubmatch(path)
-	if found == nil {
-		return "", false
-	}
-	public := apart(pattern, names, path)
-	for i, name := range names {
-		if name == "**" {
-			public = strings.TrimSuffix(public, "/**") + "/" + found[i+1]
-			continue
-		}
-		public = strings.Replace(public, "{"+name+"}", found[i+1], 1)
-	}
-	return public, !strings.Contains(public, "**")
-}
-
-// apart renames the values of a pattern that the service does not see, where its template
-// has a value of the same name.
-func apart(pattern string, passed []string, path string) string {
-	return braces.ReplaceAllStringFunc(pattern, func(value string) string {
-		name := value[1 : len(value)-1]
-		if slices.Contains(passed, name) {
-			return value
-		}
-		for n := 2; strings.Contains(path, value) || n > 2 && strings.Contains(pattern, value); n++ {
-			value = "{" + name + strconv.Itoa(n) + "}"
-		}
-		return value
-	})
-}
-
-// shape is equal for templates that match the same paths.
-func shape(template string) string { return braces.ReplaceAllString(template, "{}") }
-
-// leads tells whether a request for the template gets to that route, and from there to the
-// operation.
-func leads(s *snapshot.Snapshot, r *snapshot.Route, o *openapi.Operation, path string) bool {
-	x := sampleRequest(r, o.Method, path)
-	got, reason := s.Match(x)
-	if reason != nil || got != r {
-		return false
-	}
-	want := &exchange.Exchange{RawPath: fill(o.Path)}
-	return route.Normalize(want) == nil && got.ServicePath(x) == want.Path
+	return e
 }
 
 // sampleRequest is a request that meets a route's conditions.
-func sampleRequest(r *snapshot.Route, method, path string) *exchange.Exchange {
-	c := r.Config()
-	x := &exchange.Exchange{Method: method, RawPath: fill(path), Host: "gateway.example"}
+func sampleRequest(c config.Route) *exchange.Exchange {
+	x := &exchange.Exchange{Host: "gateway.example"}
 	if len(c.Host) > 0 {
 		x.Host = strings.Replace(c.Host[0], "*", "sample", 1)
 	}
-	for name, value := range c.Headers {
-		x.Request.Add(name, anyValue(value))
+	for _, name := range sortedKeys(c.Headers) {
+		x.Request.Add(name, anyValue(c.Headers[name]))
 	}
+	query := make(url.Values)
 	for name, value := range c.Query {
-		if x.Query != "" {
-			x.Query += "&"
-		}
-		x.Query, x.HasQuery = x.Query+name+"="+anyValue(value), true
+		query.Set(name, anyValue(value))
 	}
+	x.Query, x.HasQuery = query.Encode(), len(query) > 0
 	return x
 }
 
@@ -146,12 +109,185 @@ func anyValue(wanted string) string {
 	return wanted
 }
 
+// ways returns the ways to an operation of a service, in the order of the routes, or why
+// there is none.
+func (t *tracer) ways(service string, loaded *source.Loaded, o *openapi.Operation) (ways []way, why string) {
+	if o.Method == "TRACE" {
+		return nil, "TRACE passes no gateway"
+	}
+	for _, e := range t.entrances[service] {
+		for _, path := range e.candidates(o.Path) {
+			key, ok := t.leads(e, loaded, o, path)
+			if ok && !slices.ContainsFunc(ways, func(w way) bool { return w.shape == key }) {
+				ways = append(ways, way{e.route, path, key})
+			}
+		}
+	}
+	switch {
+	case len(ways) > 0:
+		return ways, ""
+	case len(t.entrances[service]) == 0 && t.asides[service] != "":
+		return nil, t.asides[service]
+	}
+	return nil, "no route leads to it"
+}
+
+// leads tells whether a request for the template gets to the route, and from there to the
+// operation: nothing is shown which a more specific route would take, or which the service
+// would take for another operation. It returns the template's shape.
+func (t *tracer) leads(e *entrance, loaded *source.Loaded, o *openapi.Operation, path string) (key string, ok bool) {
+	if key, ok = t.arrivesBy(e, o.Method, path); !ok {
+		return "", false
+	}
+	there := &exchange.Exchange{RawPath: e.route.ServicePath(e.x)}
+	if route.Normalize(there) != nil {
+		return "", false
+	}
+	op, _ := loaded.Contract.Match(o.Method, there.Path)
+	return key, op != nil && op.Node == o.Node && op.Path == o.Path
+}
+
+// arrives tells whether a request for the template gets to the route. It returns the
+// template's shape.
+func (t *tracer) arrives(r *snapshot.Route, method, path string) (key string, ok bool) {
+	if method == "TRACE" {
+		return "", false
+	}
+	return t.arrivesBy(&entrance{route: r, x: sampleRequest(r.Config())}, method, path)
+}
+
+func (t *tracer) arrivesBy(e *entrance, method, path string) (key string, ok bool) {
+	if strings.ContainsAny(path, "?#") { // which would end the path of a request
+		return "", false
+	}
+	e.x.Method, e.x.RawPath = method, fill(path)
+	got, reason := t.snap.Match(e.x)
+	if reason != nil || got != e.route || strings.Count(e.x.Path, "/") != strings.Count(path, "/") {
+		return "", false // dot segments and doubled slashes are not what callers send
+	}
+	return samples.ReplaceAllString(e.x.Path, "{}"), true
+}
+
+// candidates returns the templates under which callers might reach a template of the
+// service.
+func (e *entrance) candidates(path string) (all []string) {
+	strip := strings.TrimRight(e.conf.Forward.StripPrefix, "/")
+	for _, p := range e.patterns {
+		switch {
+		case p.replace != nil:
+			all = p.add(all, p.unreplace(path))
+		case strip != "" && path == "/":
+			all = p.add(all, strip)
+			fallthrough
+		case strip != "":
+			all = p.add(all, strip+path)
+			fallthrough
+		default:
+			all = p.add(all, path)
+		}
+	}
+	return all
+}
+
+// add adds a template as far as the pattern takes it: where the pattern has a literal and the
+// template a value, only that literal gets through.
+func (p *pattern) add(all []string, template string) []string {
+	segments := strings.Split(template, "/")
+	if template == "" || len(segments) < len(p.segments) || len(segments) > len(p.segments) && !p.rest {
+		return all
+	}
+	for i, own := range p.segments {
+		switch s := segments[i]; {
+		case strings.Contains(own, "{") || own == s:
+		case wholeValue.MatchString(s):
+			segments[i] = own
+		case !strings.ContainsAny(own+s, "{%") && isASCII(own) && isASCII(s):
+			return all // spelling can't make these the same
+		}
+	}
+	if narrowed := strings.Join(segments, "/"); !slices.Contains(all, narrowed) {
+		all = append(all, narrowed)
+	}
+	return all
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
+}
+
+// replaced makes an expression of what a route puts in place of the path. It finds what the
+// values in it are.
+func replaced(replace string) (expr *regexp.Regexp, names []string) {
+	text, last := "^", 0
+	for _, at := range braces.FindAllStringIndex(replace, -1) {
+		text += regexp.QuoteMeta(replace[last:at[0]])
+		name := replace[at[0]+1 : at[1]-1]
+		if name == "**" {
+			text += "(.*)"
+		} else {
+			text += "([^/]+)"
+		}
+		names, last = append(names, name), at[1]
+	}
+	return regexp.MustCompile(text + regexp.QuoteMeta(replace[last:]) + "$"), names
+}
+
+// unreplace returns the path under which callers reach a template of the service, "" for none.
+func (p *pattern) unreplace(path string) string {
+	found := p.replace.FindStringSubmatch(path)
+	if found == nil {
+		return ""
+	}
+	values := make(map[string]string)
+	for i, name := range p.names {
+		values["{"+name+"}"] = found[i+1]
+	}
+	return p.apart(values, path)
+}
+
+// apart fills values into a pattern. Those that the service does not see get other names where
+// its template has a value of the same name.
+func (p *pattern) apart(values map[string]string, path string) string {
+	public := braces.ReplaceAllStringFunc(strings.Join(p.segments, "/"), func(value string) string {
+		if own, passed := values[value]; passed {
+			return own
+		}
+		name := value[1 : len(value)-1]
+		for n := 2; strings.Contains(path, value) || n > 2 && strings.Contains(p.text, value); n++ {
+			value = "{" + name + strconv.Itoa(n) + "}"
+		}
+		return value
+	})
+	if rest, passed := values["{**}"]; passed {
+		return public + "/" + rest
+	}
+	return public
+}
+
+var (
+	// braces finds the values of a template.
+	braces     = regexp.MustCompile(`\{[^{}/]*\}`)
+	wholeValue = regexp.MustCompile(`^\{[^{}/]*\}$`)
+)
+
+// valuesOf are the names of the values of a template.
+func valuesOf(template string) (names []string) {
+	for _, value := range braces.FindAllString(template, -1) {
+		names = append(names, value[1:len(value)-1])
+	}
+	return names
+}
+
 // odd is what a value of a sample must not have.
 var odd = regexp.MustCompile(`[^A-Za-z0-9]`)
 
-// fill puts something into each value of a template that no literal is likely to be.
+// fill puts something into each value of a template that no literal is likely to be, and that
+// is another one for each name.
 func fill(template string) string {
 	return braces.ReplaceAllStringFunc(template, func(value string) string {
-		return "0sample-" + odd.ReplaceAllString(value[1:len(value)-1], "-")
+		return "0!" + odd.ReplaceAllString(value[1:len(value)-1], "-") + "!0"
 	})
 }
+
+// samples finds what fill has put in.
+var samples = regexp.MustCompile(`0![A-Za-z0-9-]*!0`)

@@ -64,10 +64,11 @@ func serverPath(server *Node) string {
 	if err != nil {
 		return ""
 	}
-	if p := strings.TrimRight(u.Path, "/"); p == "" || p[0] == '/' {
+	p := strings.TrimRight(u.EscapedPath(), "/") // as requests have it
+	if p == "" || p[0] == '/' {
 		return p
 	}
-	return "/" + strings.TrimRight(u.Path, "/")
+	return "/" + p
 }
 
 // Operations returns all operations in the document's order.

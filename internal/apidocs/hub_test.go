@@ -1,0 +1,134 @@
+package apidocs
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"yett/internal/openapi"
+	"yett/internal/snapshot"
+)
+
+// made counts the documents that a Hub makes.
+type made struct {
+	slog.Handler
+	mu     sync.Mutex
+	n      int
+	faults int
+}
+
+func (m *made) Enabled(context.Context, slog.Level) bool { return true }
+
+func (m *made) Handle(_ context.Context, r slog.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if strings.HasPrefix(r.Message, "made ") {
+		m.n++
+	} else {
+		m.faults++
+	}
+	return nil
+}
+
+func (m *made) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.n
+}
+
+func hub(t *testing.T) (*Hub, *made, *snapshot.Snapshot) {
+	t.Helper()
+	s := compile(t, services("app")+all, files{"app.json": doc(ops("GET /t"), "")})
+	log := &made{}
+	o := hubOptions(t)
+	o.Log = slog.New(log)
+	return New(o), log, s
+}
+
+func TestEditionBeforeStart(t *testing.T) {
+	h, log, s := hub(t)
+	if n := h.Edition().Operations(); n != 0 {
+		t.Errorf("%d operations before there is a snapshot", n)
+	}
+	h.Use(s)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if n := h.Edition().Operations(); n != 1 {
+				t.Errorf("%d operations", n)
+			}
+		})
+	}
+	wg.Wait()
+	if n := log.count(); n != 1 {
+		t.Errorf("%d documents were made for those who waited for the first", n)
+	}
+	for version, want := range map[string]string{"": `"openapi":"3.1.`, "3.1": `"openapi":"3.1.`, "3.0": `"openapi":"3.0.`} {
+		if text := string(h.Edition().File(version, false).Content()); !strings.Contains(text, want) {
+			t.Errorf("%s: %.40s", version, text)
+		}
+		if text := string(h.Edition().File(version, true).Content()); !strings.HasPrefix(text, "openapi:") {
+			t.Errorf("%s: %.40s", version, text)
+		}
+	}
+	h.Close()
+}
+
+// A burst of changes makes one document, and what changes meanwhile makes another.
+func TestBurst(t *testing.T) {
+	h, log, s := hub(t)
+	synctest.Test(t, func(t *testing.T) {
+		h.wake, h.done = make(chan struct{}, 1), make(chan struct{}) // of the bubble
+		h.Start()
+		for range 100 {
+			h.Use(s)
+			h.Changed()
+			time.Sleep(quiet / 200)
+		}
+		time.Sleep(2 * quiet)
+		synctest.Wait()
+		if n := log.count(); n == 0 || n > 2 {
+			t.Errorf("%d documents of one burst", n)
+		}
+		before := log.count()
+		h.Changed()
+		time.Sleep(2 * quiet)
+		synctest.Wait()
+		if n := log.count() - before; n != 1 {
+			t.Errorf("%d documents of a change", n)
+		}
+		h.Close()
+		h.Close()
+	})
+}
+
+// Once there is a document nobody waits for the next one, and one that fails leaves it in place.
+func TestNobodyWaits(t *testing.T) {
+	h, log, s := hub(t)
+	h.Use(s)
+	first := h.Edition()
+	begun, release := make(chan struct{}), make(chan struct{})
+	h.o.Components = nil
+	h.o.Own = func(string) *openapi.Node { panic("never asked") }
+	page := compile(t, "routes: [{name: a, path: /h, auth: none, endpoint: health}]\n", nil)
+	h.o.Own = func(string) *openapi.Node {
+		close(begun)
+		<-release
+		panic("a fault")
+	}
+	h.Start()
+	h.Use(page)
+	<-begun
+	if h.Edition() != first {
+		t.Error("the document changed while another one is made")
+	}
+	close(release)
+	h.Close()
+	if h.Edition() != first || log.faults != 1 {
+		t.Errorf("after a fault: %v, %d faults", h.Edition() == first, log.faults)
+	}
+}
