@@ -57,12 +57,13 @@ type Walker struct {
 	here      *memory.Store // holds nothing: the meter only looks
 	meter     *meter.Meter
 	shared    store.Store // nil unless ShowStore has opened it
+	asked     bool        // services were, by ShowDocuments
 	guards    []string    // of the service that the last request would go to
 }
 
 // NewWalker loads and compiles a configuration as Check does. Close has to
 // follow. Nothing goes over the network, unless somebody starts the snapshot's
-// verifier of tokens, or calls ShowStore. Nothing is counted, so no limit is ever
+// verifier of tokens, or calls ShowStore or ShowDocuments. Nothing is counted, so no limit is ever
 // used up by what is walked.
 func NewWalker(o Options) (*Walker, error) { return newWalker(o, nil) }
 
@@ -77,16 +78,15 @@ func newWalker(o Options, keyless *config.Keyless) (*Walker, error) {
 	}
 	here := memory.New(memory.Options{Keys: 1})
 	m := meter.New(meter.Options{Here: here, Log: slog.New(slog.DiscardHandler), Peek: true})
-	snap, err := compile(conf, o, upstream.Deps{}, pages{}, m, nil)
+	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	w := &Walker{unset: keyless.Unset(), log: log, sweeper: sweep.New(), here: here, meter: m}
+	w.snap, err = compile(conf, o, upstream.Deps{Buffers: &w.buffers, Sweeper: w.sweeper, Log: slog.New(slog.DiscardHandler)}, pages{}, m, nil)
 	if err != nil {
-		m.Close()
-		here.Close()
+		w.Close()
 		return nil, err
 	}
-	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	w := &Walker{snap: snap, unset: keyless.Unset(), log: log, sweeper: sweep.New(), here: here, meter: m}
 	w.gateway = gateway.New(nil, nil, w.log)
-	w.gateway.Swap(snap)
+	w.gateway.Swap(w.snap)
 	return w, nil
 }
 
@@ -117,6 +117,20 @@ func (w *Walker) ShowStore(ctx context.Context) error {
 	return nil
 }
 
+// ShowDocuments gets the OpenAPI documents of services, from the services themselves too, so
+// that requests meet what the policies validate and mock know by them. Until ctx ends it waits
+// for them; one that is not there by then is missing. It is called before Walk, once.
+func (w *Walker) ShowDocuments(ctx context.Context) {
+	w.asked = true
+	for _, s := range w.snap.Services() {
+		s.Start()
+	}
+	w.snap.Documents().Start()
+	for _, s := range w.snap.Documents().All() {
+		s.Wait(ctx)
+	}
+}
+
 // StoreLost tells whether the store was lost after ShowStore had opened it.
 func (w *Walker) StoreLost() bool { return w.meter.State().Lost }
 
@@ -127,8 +141,11 @@ func (w *Walker) Snapshot() *snapshot.Snapshot { return w.snap }
 // because no issuer's key is asked.
 func (w *Walker) Unset() []string { return w.unset }
 
-// Close ends what NewWalker and ShowStore began.
+// Close ends what NewWalker, ShowStore and ShowDocuments began.
 func (w *Walker) Close() {
+	if w.asked {
+		w.snap.Retire(nil)
+	}
 	w.meter.Close()
 	if w.shared != nil {
 		w.shared.Close()

@@ -18,7 +18,9 @@ func (p Process) docsCommand() *cobra.Command {
 		Use:   "docs",
 		Short: "Work with OpenAPI documents",
 		Example: `  yett docs lint tickets.yaml
-  yett docs diff released.json tickets.yaml`,
+  yett docs diff released.json tickets.yaml
+  yett docs export -o openapi.json
+  yett docs coverage`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -49,7 +49,7 @@ func TestDocsLint(t *testing.T) {
 		{"an error", "", []string{bad}, exitFail, []string{bad + ":8:7: error: unknown key \"sumary\", did you mean \"summary\"? (structure)\n"}, []string{"yett: 1 error, 1 warning in 1 document\n"}},
 		{"a reference out of it", "", []string{unread}, exitFail, []string{unread + ":2:", "leads out of the document", "(document)"}, []string{"yett: 1 error in 1 document\n"}},
 		{"no such file", "", []string{missing}, exitFail, nil, []string{"reading the document: open " + missing}},
-		{"no file", "", nil, exitUsage, nil, []string{"Run 'yett docs lint --help'"}},
+		{"no file and no configuration", "", []string{"-c", missing}, exitFail, nil, []string{"read the configuration: open " + missing}},
 		{"standard input twice", "", []string{"-", "-"}, exitUsage, nil, []string{"standard input can be read only once"}},
 	} {
 		got := callWith(t, tt.stdin, nil, append([]string{"docs", "lint"}, tt.args...)...)

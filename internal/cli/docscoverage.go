@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -38,7 +38,8 @@ called, which calls no document knows, and how many requests and answers were no
 document says. It asks through the route with the endpoint docs_status, with an access token
 that may use it. Each node counts what it has seen itself since it started.
 
-Calls are counted on routes with the policy validate; with mode: observe it refuses nothing.`,
+Calls are counted on routes with the policy validate; with mode: observe it refuses nothing.
+Paths are those of the services. Operations of which all is well are left out without --all.`,
 		Example: `  export YETT_TOKEN=...
   yett docs coverage
   yett docs coverage crm --all
@@ -49,7 +50,7 @@ Calls are counted on routes with the policy validate; with mode: observe it refu
 	file := p.configFlag(cmd)
 	f.add(cmd, docsEndpoint)
 	completeWord(cmd, p.Env, file, serviceNames)
-	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "list all operations, those too that are called and well")
+	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "list all operations, those too of which all is well")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON, as the gateway answers")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -68,27 +69,58 @@ func (p Process) showCoverage(ctx context.Context, f *coverageFlags, file string
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	const nothing = "nothing can be shown"
 	r := pageRequest{method: http.MethodGet, query: url.Values{}, bearer: f.bearer}
 	if f.service != "" {
 		r.query.Set("service", f.service)
 	}
-	status, answer, err := page.send(ctx, r, consequence{nothing, nothing})
-	switch {
-	case err != nil:
-		return err
-	case status != http.StatusOK:
-		return fmt.Errorf("%s: %w", nothing, page.refusedBy(status, answer, f.bearer != ""))
-	}
-	var told admin.DocsPage
-	if err := json.Unmarshal(answer, &told); err != nil || told.Services == nil {
-		return fmt.Errorf("%s: %w", nothing, page.noAnswer())
+	told, answer, err := page.askDocs(ctx, r)
+	if err != nil {
+		return fmt.Errorf("nothing can be shown: %w", err)
 	}
 	if f.json {
 		text, err := indented(answer, false)
 		return errors.Join(err, p.screen().print(text))
 	}
-	return p.screen().print(coverageText(&told, f.all))
+	return p.screen().print(coverageText(told, f.all))
+}
+
+// askDocs asks the page, and returns its answer as it is too.
+func (g gatewayPage) askDocs(ctx context.Context, r pageRequest) (*admin.DocsPage, []byte, error) {
+	status, answer, err := g.send(ctx, r, consequence{"nobody was asked", "there is no answer"})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case status == http.StatusBadRequest:
+		return nil, nil, g.unknownDocumented(ctx, r, answer)
+	case status != http.StatusOK:
+		return nil, nil, g.refusedBy(status, answer, r.bearer != "")
+	}
+	told := new(admin.DocsPage)
+	if err := json.Unmarshal(answer, told); err != nil || told.Services == nil {
+		return nil, nil, g.noAnswer()
+	}
+	return told, answer, nil
+}
+
+// unknownDocumented says why a request was refused as a bad one. When that may be because of
+// the service's name, it asks which there are: the refusal does not say.
+func (g gatewayPage) unknownDocumented(ctx context.Context, r pageRequest, answer []byte) error {
+	refused := g.refusedBy(http.StatusBadRequest, answer, r.bearer != "")
+	name := r.query.Get("service")
+	if name == "" {
+		return refused
+	}
+	told, _, err := g.askDocs(ctx, pageRequest{method: http.MethodGet, bearer: r.bearer})
+	if err != nil {
+		return refused
+	}
+	names := make([]string, len(told.Services))
+	for i, s := range told.Services {
+		if names[i] = printable(s.Service); s.Service == name {
+			return refused
+		}
+	}
+	return fmt.Errorf("%s: %w", g.url, noService(name, names))
 }
 
 func (p Process) coveragePage(f *coverageFlags, file string) (gatewayPage, error) {
@@ -108,90 +140,146 @@ func (p Process) coveragePage(f *coverageFlags, file string) (gatewayPage, error
 // coverageText is the page for people: a line for each service, and what is worth a look
 // below it.
 func coverageText(page *admin.DocsPage, all bool) string {
+	if len(page.Services) == 0 {
+		return "there are no services in its configuration\n"
+	}
 	var b strings.Builder
+	well := 0
 	for i := range page.Services {
-		coverageOf(&b, &page.Services[i], all)
+		well += coverageOf(&b, &page.Services[i], all)
 	}
 	if len(page.Left) > 0 {
 		b.WriteString("documented, and not in the gateway's document:\n")
-		for _, l := range page.Left {
-			fmt.Fprintf(&b, "  %s %s %s: %s\n", printable(l.Service), printable(l.Method), printable(l.Path), printable(l.Why))
-		}
+		aligned(&b, func(w *tabwriter.Writer) {
+			for _, l := range page.Left {
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(l.Service), printable(l.Method), printable(l.Path), printable(l.Why))
+			}
+		})
+	}
+	if well > 0 {
+		fmt.Fprintf(&b, "%s called, and all is well; --all lists what was left out\n", countAre(well, "operation"))
 	}
 	return b.String()
 }
 
-func coverageOf(b *strings.Builder, s *admin.DocumentedPage, all bool) {
-	fmt.Fprintf(b, "%s: %s\n", printable(s.Service), coverageSummary(s))
+// coverageOf writes what is worth a look of a service, all of it for all. It returns of
+// how many operations it says nothing because they are called, and all is well.
+func coverageOf(b *strings.Builder, s *admin.DocumentedPage, all bool) (well int) {
+	sum := sumUp(s)
+	fmt.Fprintf(b, "%s: %s\n", printable(s.Service), sum.words(s))
 	if s.Problem != "" {
-		fmt.Fprintf(b, "  the latest document can't be used: %s\n", printable(s.Problem))
+		fmt.Fprintf(b, "  its latest document can't be used: %s\n", printable(s.Problem))
 	}
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "  not checked: %s\n", printable(n))
 	}
-	if s.State == apidocs.StateNone || !s.Watched {
-		return
+	if !s.Watched {
+		return 0
 	}
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	for _, c := range s.Calls {
-		if note := callNote(&c); all || note != "" {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(c.Method), printable(c.Path), times(c.Calls), note)
+	aligned(b, func(w *tabwriter.Writer) {
+		for i := range s.Calls {
+			c := &s.Calls[i]
+			if !all && !worthALook(c) {
+				if c.Calls > 0 {
+					well++
+				}
+				continue
+			}
+			writeCalls(w, c.Method, c.Path, c.Calls, callNote(c))
 		}
-	}
-	for _, u := range s.Unknown {
-		fmt.Fprintf(w, "  %s\t%s\t%s\tnot documented\n", printable(u.Method), printable(u.Path), times(u.Calls))
-	}
-	_ = w.Flush() // a strings.Builder takes everything
+		for _, u := range s.Unknown {
+			writeCalls(w, u.Method, u.Path, u.Calls, "not documented")
+		}
+	})
 	if s.MoreUnknown > 0 {
-		fmt.Fprintf(b, "  and %d more calls that are not documented, of too many kinds to list\n", s.MoreUnknown)
+		fmt.Fprintf(b, "  and %s not documented, of too many kinds to list\n", count(int(s.MoreUnknown), "further call"))
 	}
+	return well
 }
 
-// coverageSummary says in one line how a service stands.
-func coverageSummary(s *admin.DocumentedPage) string {
+func writeCalls(w io.Writer, method, path string, calls int64, note string) {
+	often := "never called"
+	if calls > 0 {
+		often = times(calls)
+	}
+	if note != "" {
+		often += "\t" + printable(note)
+	}
+	fmt.Fprintf(w, "  %s\t%s\t%s\n", printable(method), printable(path), often)
+}
+
+// worthALook tells whether there is something about an operation that callers can reach:
+// what no route leads to is listed by itself.
+func worthALook(c *admin.CallPage) bool {
+	if len(c.Public) == 0 && c.Calls == 0 {
+		return false
+	}
+	return c.Calls == 0 || len(c.Public) == 0 || c.BadRequests+c.BadAnswers+c.Unchecked > 0
+}
+
+// callNote says what came of the calls of an operation beside their number, "" for nothing.
+func callNote(c *admin.CallPage) string {
+	var notes []string
+	if bad := counts("", []int{int(c.BadRequests), int(c.BadAnswers)}, "bad request", "bad answer"); bad != "" {
+		notes = append(notes, bad)
+	}
+	if c.Unchecked > 0 {
+		notes = append(notes, fmt.Sprintf("%d too large to look at", c.Unchecked))
+	}
+	switch {
+	case len(c.Public) == 0:
+		notes = append(notes, "not in the gateway's document")
+	case !slices.Contains(c.Public, c.Path):
+		notes = append(notes, "for callers "+strings.Join(c.Public, " and "))
+	}
+	return strings.Join(notes, ", ")
+}
+
+// coverageSum is what came of all operations of a service.
+type coverageSum struct {
+	// operations are those that callers can reach, called how many of them were called.
+	operations, called               int
+	unknown, badRequests, badAnswers int64
+}
+
+func sumUp(s *admin.DocumentedPage) coverageSum {
+	sum := coverageSum{unknown: s.MoreUnknown}
+	for i := range s.Calls {
+		c := &s.Calls[i]
+		if c.Calls > 0 {
+			sum.called++
+		}
+		if len(c.Public) > 0 || c.Calls > 0 {
+			sum.operations++
+		}
+		sum.badRequests += c.BadRequests
+		sum.badAnswers += c.BadAnswers
+	}
+	for _, u := range s.Unknown {
+		sum.unknown += u.Calls
+	}
+	return sum
+}
+
+// words say in one line how a service stands.
+func (sum coverageSum) words(s *admin.DocumentedPage) string {
 	switch {
 	case s.State == apidocs.StateNone:
-		return "no document; name one by openapi of the service"
+		return "no document; the configuration names one by openapi of the service"
 	case s.State == source.Waiting:
 		return "no document yet, from " + printable(s.From)
 	case !s.Watched:
-		return fmt.Sprintf("%d operations, and nobody counts: no route to it has the policy validate", len(s.Calls))
+		return count(sum.operations, "operation") + "; calls are not counted, because no route to it has the policy validate"
 	}
-	called, unknown := 0, s.MoreUnknown
-	for _, c := range s.Calls {
-		if c.Calls > 0 {
-			called++
-		}
+	text := fmt.Sprintf("%d of %s called", sum.called, count(sum.operations, "operation"))
+	if more := counts("", []int{int(sum.unknown), int(sum.badRequests), int(sum.badAnswers)}, "undocumented call", "bad request", "bad answer"); more != "" {
+		text += "; " + more
 	}
-	for _, u := range s.Unknown {
-		unknown += u.Calls
-	}
-	text := fmt.Sprintf("%d of %d operations were called, %d calls are not documented", called, len(s.Calls), unknown)
 	if len(s.UnwatchedRoutes) > 0 {
-		text += "; not counted on " + printable(strings.Join(s.UnwatchedRoutes, ", "))
+		text += "; not counted on the route " + printable(strings.Join(s.UnwatchedRoutes, ", "))
 	}
 	if s.State == source.Stale {
-		text += "; by the last good document"
+		text += "; by the last good document, of " + printable(s.Loaded)
 	}
 	return text
-}
-
-// callNote says what is worth a look about an operation, "" for nothing.
-func callNote(c *admin.CallPage) string {
-	var notes []string
-	if c.Calls == 0 {
-		notes = append(notes, "never called")
-	}
-	if len(c.Public) == 0 {
-		notes = append(notes, "no route leads to it")
-	}
-	for _, n := range []struct {
-		count int64
-		what  string
-	}{{c.BadRequests, "requests are not what it says"}, {c.BadAnswers, "answers are not what it says"}, {c.Unchecked, "too large to look at"}} {
-		if n.count > 0 {
-			notes = append(notes, strconv.FormatInt(n.count, 10)+" "+n.what)
-		}
-	}
-	return strings.Join(slices.Compact(notes), ", ")
 }

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +18,7 @@ import (
 	"yett/internal/app"
 	"yett/internal/openapi"
 	"yett/internal/openapi/source"
+	"yett/internal/problem"
 )
 
 // exportFlags are the words of the command line.
@@ -22,6 +27,8 @@ type exportFlags struct {
 	wait                    time.Duration
 	partial                 bool
 }
+
+var exportFormats = []string{"json", "yaml"}
 
 func (p Process) docsExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -42,8 +49,13 @@ A running gateway serves the same at the paths of the route with endpoint: docs.
 	cmd.Flags().StringVar(&f.version, "openapi", openapi.Version31, "version of OpenAPI: 3.1 or 3.0")
 	cmd.Flags().StringVar(&f.format, "format", "", "json or yaml (default: as the name of the output ends, else json)")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "", "file to write to instead of standard output")
-	cmd.Flags().DurationVar(&f.wait, "wait", 10*time.Second, "longest time to wait for documents of services")
+	waitFlag(cmd, &f.wait)
 	cmd.Flags().BoolVar(&f.partial, "partial", false, "write it even when documents of services are missing")
+	for name, values := range map[string][]string{"openapi": {openapi.Version31, openapi.Version30}, "format": exportFormats} {
+		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // the flag is not there
+		}
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		yaml, err := f.check()
 		if err != nil {
@@ -56,8 +68,12 @@ A running gateway serves the same at the paths of the route with endpoint: docs.
 
 // check reads the flags, and tells whether YAML is wanted.
 func (f *exportFlags) check() (yaml bool, err error) {
-	if f.version != openapi.Version30 && f.version != openapi.Version31 {
-		return false, fmt.Errorf("--openapi is 3.0 or 3.1, not %q", f.version)
+	versions := []string{openapi.Version30, openapi.Version31}
+	if !slices.Contains(versions, f.version) {
+		return false, fmt.Errorf("--openapi is %q, %s", f.version, problem.DidYouMean(f.version, versions))
+	}
+	if f.wait <= 0 {
+		return false, errors.New("--wait is not more than 0s")
 	}
 	switch f.format {
 	case "json", "yaml":
@@ -66,25 +82,25 @@ func (f *exportFlags) check() (yaml bool, err error) {
 		ext := strings.ToLower(filepath.Ext(f.output))
 		return ext == ".yaml" || ext == ".yml", nil
 	}
-	return false, fmt.Errorf("--format is json or yaml, not %q", f.format)
+	return false, fmt.Errorf("--format is %q, %s", f.format, problem.DidYouMean(f.format, exportFormats))
 }
 
 func (p Process) exportDocs(ctx context.Context, f *exportFlags, file string, yaml bool) error {
 	docs, err := p.documents(ctx, file, f.wait)
 	if err != nil {
-		return err
+		return explain(err, "nothing was written")
 	}
 	missing := 0
 	for i := range docs.Sources {
 		if s := &docs.Sources[i]; s.Phase != source.Good {
 			missing++
-			fmt.Fprintln(p.Stderr, "yett:", sourceLine(s))
+			fmt.Fprintln(p.Stderr, "yett:", printable(sourceLine(s)))
 		}
 	}
 	if missing > 0 && !f.partial {
-		return errors.New("nothing was written, because documents of services are missing; start the services, or write it without them by --partial")
+		return fmt.Errorf("nothing was written, because %s missing; start the services, or write the rest with --partial", countAre(missing, "document"))
 	}
-	text := docs.Edition.File(f.version, yaml).Content()
+	text := exported(docs, f.version, yaml)
 	if f.output == "" {
 		_, err = p.Stdout.Write(text)
 		return err
@@ -92,25 +108,49 @@ func (p Process) exportDocs(ctx context.Context, f *exportFlags, file string, ya
 	if err := os.WriteFile(f.output, text, 0o644); err != nil {
 		return fmt.Errorf("write the document: %w", err)
 	}
-	return nil
+	_, err = fmt.Fprintf(p.Stdout, "%s: %s, OpenAPI %s\n", printable(f.output), count(docs.Edition.Operations(), "operation"), f.version)
+	return err
+}
+
+// exported is the document as a file: what the gateway serves, with line breaks in JSON too,
+// so that one file can be compared with the next.
+func exported(docs *app.Documents, version string, yaml bool) []byte {
+	text := docs.Edition.File(version, yaml).Content()
+	if yaml {
+		return text
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, text, "", "  "); err != nil {
+		return text // it was written as JSON
+	}
+	return append(b.Bytes(), '\n')
+}
+
+// waitFlag gives a verb the flag --wait.
+func waitFlag(cmd *cobra.Command, wait *time.Duration) {
+	cmd.Flags().DurationVar(wait, "wait", 10*time.Second, "longest time to wait for documents of services")
+}
+
+// countAre is count as the subject of a sentence.
+func countAre(n int, noun string) string {
+	if n == 1 {
+		return count(n, noun) + " is"
+	}
+	return count(n, noun) + " are"
 }
 
 // documents gets the documents of the services, and makes the gateway's.
 func (p Process) documents(ctx context.Context, file string, wait time.Duration) (*app.Documents, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	docs, err := app.NewDocuments(ctx, p.options(file))
-	if err != nil {
-		return nil, explain(err, "there is no document to show")
-	}
-	return docs, nil
+	return app.NewDocuments(ctx, p.options(file))
 }
 
-// sourceLine says how the document of a service is.
+// sourceLine says why the document of a service can't be had.
 func sourceLine(s *source.State) string {
-	why := s.Problem
-	if why == "" {
-		why = "there was no answer in time; see --wait"
-	}
-	return fmt.Sprintf("the document of service %s (%s) can't be had: %s", s.Service, s.From, why)
+	return fmt.Sprintf("the document of the service %s (%s) can't be had: %s", s.Service, s.From, whyMissing(s))
+}
+
+func whyMissing(s *source.State) string {
+	return cmp.Or(s.Problem, "there was no answer in time; --wait says how long that is")
 }

@@ -18,6 +18,7 @@ import (
 	"yett/internal/config"
 	"yett/internal/gateway"
 	"yett/internal/policy/ratelimit"
+	"yett/internal/policy/validate"
 )
 
 func (p Process) explainCommand() *cobra.Command {
@@ -29,13 +30,17 @@ and says what it meets: where it comes from, what it loses at the door, its rout
 what each policy decides and why, what the service would be sent, and the answer. No
 service is called. Secrets in what is printed are hidden.
 
+With --documents the services are asked for their OpenAPI documents, as the gateway asks
+them, and the policy validate says which operation it is. Documents in files are read anyway.
+
 Who calls is said by --token, which the issuers' keys verify, or by --as: a role, a caller
 such as '{role: technician, tenant: t-1}', or the name of one in the table of --tests. The
 token of --as is made up, and believed for this once, so no secret is needed.
 
 Nothing is counted. With a store in Redis, what callers have used of limits is read there;
 with the store in memory only the running gateway knows that, see yett limits. Beside that
-the network is used only with --token, where an issuer's keys are fetched from a URL.
+the network is used only with --documents, and with --token, where an issuer's keys are
+fetched from a URL.
 
 The exit code is 0 when the request could be explained, whether it passes or not. With
 --expect, it is 1 when something else was expected.`,
@@ -43,7 +48,8 @@ The exit code is 0 when the request could be explained, whether it passes or not
   yett explain DELETE https://api.example.org/api/v1/customers/7 --as technician
   yett explain GET /api/v1/customers --token - < token.txt
   yett explain GET / --ip 10.0.0.1 -H 'X-Forwarded-For: 203.0.113.7'
-  yett explain GET /api/v1/protected/admin --as technician --expect 403`,
+  yett explain GET /api/v1/protected/admin --as technician --expect 403
+  yett explain GET /api/v1/tickets/7 --as technician --documents`,
 		Args: cobra.ExactArgs(2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -62,6 +68,7 @@ The exit code is 0 when the request could be explained, whether it passes or not
 	flags.StringVar(&q.tests, "tests", "", "table of yett test, for its callers, variables and configuration")
 	flags.StringVar(&q.ip, "ip", "127.0.0.1", "other end of the client's connection")
 	flags.StringVar(&q.listener, "listener", "", "name of the listener that is asked (default the first)")
+	flags.BoolVar(&q.documents, "documents", false, "ask services for their OpenAPI documents")
 	flags.StringVar(&q.expect, "expect", "", "what has to come of it: pass, a status, a code, a reason, or several")
 	asJSON := flags.Bool("json", false, "print JSON")
 	flags.Lookup("tests").Annotations = flags.Lookup("config").Annotations
@@ -90,6 +97,7 @@ The exit code is 0 when the request could be explained, whether it passes or not
 type question struct {
 	header                                       []string
 	body, token, as, tests, ip, listener, expect string
+	documents                                    bool
 	named                                        bool // the configuration is, by --config
 	stdin                                        io.Reader
 }
@@ -152,6 +160,9 @@ func (q *question) ask(ctx context.Context, o app.Options, method, url string) (
 		defer w.Snapshot().Tokens().Close()
 		w.Snapshot().Tokens().Wait(ctx)
 	}
+	if q.documents {
+		showDocuments(ctx, w)
+	}
 	lost := w.ShowStore(ctx)
 	if e.Walk, err = w.Walk(access.WithToken(request, raw)); err != nil {
 		return nil, err
@@ -159,7 +170,39 @@ func (q *question) ask(ctx context.Context, o app.Options, method, url string) (
 	e.Guards = w.Guards()
 	e.note(w, url, q.listener)
 	e.noteLimits(w, lost)
+	e.noteDocument(w, q.documents)
 	return e, nil
+}
+
+// documentsTime is how long explain waits for the documents of services.
+const documentsTime = 5 * time.Second
+
+func showDocuments(ctx context.Context, w *app.Walker) {
+	ctx, cancel := context.WithTimeout(ctx, documentsTime)
+	defer cancel()
+	w.ShowDocuments(ctx)
+}
+
+// noteDocument says why nothing is known of the operation that the request meets. asked tells
+// that services were asked for their documents.
+func (e *explanation) noteDocument(w *app.Walker, asked bool) {
+	reached := slices.ContainsFunc(e.Policies, func(s gateway.Step) bool { return s.Policy == validate.Kind.Name && len(s.Says) > 0 })
+	if e.Route == nil || !reached {
+		return
+	}
+	src := w.Snapshot().Documents().Of(serviceOf(w, e.Route.Name))
+	if src == nil || src.Loaded() != nil {
+		return
+	}
+	st := src.State()
+	switch {
+	case st.Problem != "":
+		e.Notes = append(e.Notes, sourceLine(&st))
+	case asked:
+		e.Notes = append(e.Notes, fmt.Sprintf("the service %s did not answer with its document in time", st.Service))
+	default:
+		e.Notes = append(e.Notes, fmt.Sprintf("the document of the service %s is its own to give; --documents asks for it, and says which operation this is", st.Service))
+	}
 }
 
 // table reads the table of --tests and takes over what it says of the
@@ -296,6 +339,16 @@ func (e *explanation) noteLimits(w *app.Walker, lost error) {
 	case w.StoreLost():
 		e.Notes = append(e.Notes, asUnused+": the store "+w.Snapshot().Store.Where()+" did not answer in time; try again")
 	}
+}
+
+// serviceOf returns the name of a route's service, "" where it has none.
+func serviceOf(w *app.Walker, route string) string {
+	for _, r := range w.Snapshot().Routes() {
+		if r.Name == route {
+			return r.Config().Service
+		}
+	}
+	return ""
 }
 
 // unexpected says what else was expected, nil if nothing.

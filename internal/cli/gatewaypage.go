@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
@@ -174,7 +175,7 @@ func (g gatewayPage) whichURL() string {
 	if !g.flag {
 		return ""
 	}
-	page := url.URL{Scheme: "http", Host: "localhost:3000", Path: "/internal/" + g.endpoint}
+	page := url.URL{Scheme: "http", Host: "localhost:3000", Path: "/internal/" + strings.TrimSuffix(g.endpoint, "_status")}
 	if u, err := url.Parse(g.url); err == nil && u.Host != "" && u.Path != page.Path {
 		page.Scheme, page.Host = u.Scheme, u.Host
 	}
