@@ -158,7 +158,7 @@ func TestDocsStatus(t *testing.T) {
 	}
 	loaded.Contract.Unknown.Add("GET", "/desks/7/drawers")
 	got := page.page("")
-	if len(got.Services) != 4 || got.Operations != 5 || got.Bytes == 0 {
+	if len(got.Services) != 4 || got.Operations != 6 || got.Bytes == 0 {
 		t.Fatalf("%+v", got)
 	}
 	one := got.Services[0]
