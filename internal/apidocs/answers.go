@@ -87,9 +87,10 @@ func (m *merger) answer(im *importer, written *openapi.Node, f *facts, key strin
 	}
 	m.dress(c, f, key)
 	if len(reasons) > 0 {
-		words := refusalWords(reasons)
-		if _, err := strconv.Atoi(key); err != nil {
-			words = refusalWords(nil)
+		status, err := strconv.Atoi(key)
+		words := refusalWords(nil)
+		if err == nil {
+			words = f.wordsOf(status, reasons)
 		}
 		m.joinRefusal(im, c, written, reasons, words)
 	}
@@ -105,13 +106,29 @@ func (m *merger) refusedBeside(im *importer, written []openapi.Member, f *facts,
 			continue
 		}
 		if own := written[i].Value; own.Get("content") != nil && !m.covers(im, own, reasons) {
-			both := m.answer(im, own, f, strconv.Itoa(status), reasons)
-			name := im.into.share("responses", im.name("Gateway"+strconv.Itoa(status)), both)
-			return openapi.NewObject("$ref", componentsRef+"responses/"+name)
+			return openapi.NewObject("$ref", componentsRef+"responses/"+m.joined(im, own, f, status, reasons))
 		}
 		break
 	}
 	return m.refusal(f, status, reasons)
+}
+
+// joined makes a component of an answer of the service that may be the gateway's as well, once
+// for all operations that say the same, and returns its name.
+func (m *merger) joined(im *importer, own *openapi.Node, f *facts, status int, reasons []*exchange.Reason) string {
+	key := joinedKey{refusalKey{status, len(reasons)}, im, string(own.AppendJSON(nil, ""))}
+	if f.joined[key] == "" {
+		both := m.answer(im, own, f, strconv.Itoa(status), reasons)
+		f.joined[key] = im.into.share("responses", im.name("Gateway"+strconv.Itoa(status)), both)
+	}
+	return f.joined[key]
+}
+
+// joinedKey is what an answer is made of.
+type joinedKey struct {
+	refusalKey
+	im  *importer
+	own string
 }
 
 // refusalsOf are the refusals that an operation can meet, by status. What bodies are refused
@@ -195,6 +212,15 @@ func (m *merger) makeRefusal(f *facts, status int, reasons []*exchange.Reason) s
 		name = "GatewayDefault"
 	}
 	return m.parts.share("responses", name, node)
+}
+
+// wordsOf is refusalWords, made once for each status of a route.
+func (f *facts) wordsOf(status int, reasons []*exchange.Reason) string {
+	key := refusalKey{status, len(reasons)}
+	if f.said[key] == "" {
+		f.said[key] = refusalWords(reasons)
+	}
+	return f.said[key]
 }
 
 // refusalWords says what codes there are. What is behind one that stands for several reasons

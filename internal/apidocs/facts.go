@@ -25,15 +25,19 @@ type facts struct {
 	text string
 	// bodyLimit is the largest request body in bytes, 0 for any.
 	bodyLimit int64
-	// headerRefs are references to ResponseHeaders, refused the names of refusals, once
-	// they have become components.
-	headerRefs []string
-	refused    map[refusalKey]string
+	// headerRefs are references to ResponseHeaders, refused and joined the names of answers,
+	// once they have become components. said is what refusalWords says.
+	headerRefs    []string
+	refused, said map[refusalKey]string
+	joined        map[joinedKey]string
 }
 
 func newFacts(s *snapshot.Snapshot, r *snapshot.Route) *facts {
 	c := r.Config()
-	f := &facts{Description: r.Chain.Describe(), route: c, refusals: make(map[int][]*exchange.Reason), refused: make(map[refusalKey]string)}
+	f := &facts{
+		Description: r.Chain.Describe(), route: c, refusals: make(map[int][]*exchange.Reason),
+		refused: make(map[refusalKey]string), said: make(map[refusalKey]string), joined: make(map[joinedKey]string),
+	}
 	f.refuse(f.Refusals...)
 	if c.Service != "" && f.Answer == nil && !answersInstead(r) {
 		f.called()

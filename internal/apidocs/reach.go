@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"yett/internal/config"
 	"yett/internal/exchange"
@@ -46,6 +47,7 @@ type entrance struct {
 type pattern struct {
 	text     string
 	segments []string // without **
+	spelt    []bool   // of each: it is a value, or may be spelt in another way
 	rest     bool
 	replace  *regexp.Regexp // what the service sees, where the route replaces the path
 	names    []string       // of the values in that
@@ -77,6 +79,9 @@ func newEntrance(r *snapshot.Route) *entrance {
 		p := &pattern{text: text}
 		prefix, rest := strings.CutSuffix(text, "/**")
 		p.rest, p.segments = rest, strings.Split(prefix, "/")
+		for _, s := range p.segments {
+			p.spelt = append(p.spelt, strings.ContainsAny(s, "{%") || !isASCII(s))
+		}
 		if to := e.conf.Forward.Replace; to != "" {
 			p.replace, p.names = replaced(to)
 		}
@@ -192,17 +197,13 @@ func (e *entrance) candidates(path string) (all []string) {
 // add adds a template as far as the pattern takes it: where the pattern has a literal and the
 // template a value, only that literal gets through.
 func (p *pattern) add(all []string, template string) []string {
-	segments := strings.Split(template, "/")
-	if template == "" || len(segments) < len(p.segments) || len(segments) > len(p.segments) && !p.rest {
+	if !p.mayTake(template) {
 		return all
 	}
+	segments := strings.Split(template, "/")
 	for i, own := range p.segments {
-		switch s := segments[i]; {
-		case strings.Contains(own, "{") || own == s:
-		case wholeValue.MatchString(s):
+		if !strings.Contains(own, "{") && own != segments[i] && wholeValue.MatchString(segments[i]) {
 			segments[i] = own
-		case !strings.ContainsAny(own+s, "{%") && isASCII(own) && isASCII(s):
-			return all // spelling can't make these the same
 		}
 	}
 	if narrowed := strings.Join(segments, "/"); !slices.Contains(all, narrowed) {
@@ -211,8 +212,33 @@ func (p *pattern) add(all []string, template string) []string {
 	return all
 }
 
+// mayTake sorts out what a pattern can't take, for little: each operation is held against each
+// route of its service.
+func (p *pattern) mayTake(template string) bool {
+	if template == "" {
+		return false
+	}
+	rest, more := template, true
+	for i, own := range p.segments {
+		if !more {
+			return false
+		}
+		var s string
+		s, rest, more = strings.Cut(rest, "/")
+		if own != s && !p.spelt[i] && !strings.ContainsAny(s, "{%") && isASCII(s) {
+			return false // spelling can't make these the same
+		}
+	}
+	return !more || p.rest
+}
+
 func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // replaced makes an expression of what a route puts in place of the path. It finds what the
