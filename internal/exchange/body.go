@@ -3,7 +3,7 @@ package exchange
 import (
 	"errors"
 	"io"
-	"math"
+	"slices"
 	"sync/atomic"
 )
 
@@ -161,25 +161,52 @@ func (b *Body) Peek(max int64) (content []byte, whole bool, err error) {
 		return b.whole, true, nil
 	case b.src == nil || b.size > max:
 		return nil, false, nil
-	case err != nil: // a Source need not say it twice
-		b.src = &rejoined{err: err, Source: b.src}
+	case err != nil:
+		b.keep(err)
 		return nil, false, err
 	}
 	before := b.read
-	p, err := io.ReadAll(io.LimitReader(b, min(max, math.MaxInt64-1)+1))
-	whole = err == nil && int64(len(p)) <= max
+	p, err := b.ahead(max)
+	whole = err == io.EOF && int64(len(p)) <= max
 	if whole && b.size >= 0 {
 		_ = b.Close() // all of it is here
 		b.whole, b.size = p, int64(len(p))
 		return p, true, nil
 	}
 	b.read = before
-	if !whole {
-		b.src = &rejoined{head: p, err: err, Source: b.src}
-		return nil, false, err
+	b.src = &rejoined{head: p, err: err, Source: b.src}
+	switch {
+	case whole:
+		return p, true, nil
+	case err == io.EOF:
+		err = nil
 	}
-	b.src = &rejoined{head: p, err: io.EOF, Source: b.src}
-	return p, true, nil
+	return nil, false, err
+}
+
+// ahead reads until there are more than max bytes, or an error, which may be io.EOF.
+func (b *Body) ahead(max int64) (p []byte, err error) {
+	p = make([]byte, 0, 512)
+	for int64(len(p)) <= max && err == nil {
+		if len(p) == cap(p) {
+			p = slices.Grow(p, len(p))
+		}
+		end := int64(cap(p))
+		if max < end {
+			end = max + 1
+		}
+		var n int
+		n, err = b.Read(p[len(p):end])
+		p = p[:len(p)+n]
+	}
+	return p, err
+}
+
+// keep keeps an error of Gather for whoever reads: a Source need not say it twice.
+func (b *Body) keep(err error) {
+	if _, kept := b.src.(*rejoined); !kept {
+		b.src = &rejoined{err: err, Source: b.src}
+	}
 }
 
 // rejoined is a Source of which something was read in advance.
