@@ -61,7 +61,7 @@ func (m *media) form(body string, f *findings) {
 	if m.check.trivial() {
 		return
 	}
-	c := parts{media: m, members: members{schema: m.check.schema, of: map[string]any{}}, found: f}
+	c := parts{media: m, members: members{schema: m.check.schema, of: map[string]any{}}}
 	n := 0
 	for rest := body; rest != ""; n++ {
 		var key, raw string
@@ -90,7 +90,6 @@ func (m *media) form(body string, f *findings) {
 type parts struct {
 	members
 	media *media
-	found *findings
 }
 
 // field adds a field whose value is raw. It returns what is wrong with it.
@@ -162,7 +161,7 @@ func (m *media) multipart(body []byte, contentType string, f *findings) {
 		return
 	}
 	r := multipart.NewReader(bytes.NewReader(body), params["boundary"])
-	c := parts{media: m, members: members{schema: m.check.schema, of: map[string]any{}}, found: f}
+	c := parts{media: m, members: members{schema: m.check.schema, of: map[string]any{}}}
 	for n := 0; ; n++ {
 		part, err := r.NextRawPart()
 		if errors.Is(err, io.EOF) {
@@ -176,7 +175,7 @@ func (m *media) multipart(body []byte, contentType string, f *findings) {
 			f.add("", fmt.Sprintf("has more than %d parts", maxParts))
 			return
 		}
-		if !c.part(part) {
+		if !c.part(part, f) {
 			return
 		}
 	}
@@ -184,20 +183,20 @@ func (m *media) multipart(body []byte, contentType string, f *findings) {
 }
 
 // part adds a part. It returns false when reading has to stop.
-func (c *parts) part(part *multipart.Part) bool {
+func (c *parts) part(part *multipart.Part, f *findings) bool {
 	name := part.FormName()
 	if name == "" {
-		c.found.add("", "has a part without a name")
+		f.add("", "has a part without a name")
 		return false
 	}
 	data, err := io.ReadAll(part)
 	if err != nil {
-		c.found.add("", "ends in the middle of a part")
+		f.add("", "ends in the middle of a part")
 		return false
 	}
 	given := part.Header.Get("Content-Type")
 	if want := c.media.fields[name].contentType; want != "" && given != "" && !accepts(want, given) {
-		c.found.add(pointer([]string{name}), "has to be of the type "+want)
+		f.add(pointer([]string{name}), "has to be of the type "+want)
 		return true
 	}
 	text := string(data)
@@ -206,7 +205,7 @@ func (c *parts) part(part *multipart.Part) bool {
 	}
 	isJSON := given == "" && c.media.isJSON(name) || mediaKindOf(given) == jsonMedia && part.FileName() == ""
 	if what := c.add(name, text, isJSON); what != "" {
-		c.found.add(pointer([]string{name}), what)
+		f.add(pointer([]string{name}), what)
 		return false
 	}
 	return true
