@@ -3,6 +3,8 @@ package exchange
 import (
 	"errors"
 	"io"
+	"slices"
+	"sync/atomic"
 )
 
 // ErrBodyTooLarge is what a body's reader gets once more than the allowed
@@ -89,6 +91,20 @@ func (b *Body) Limit(max int64) { b.limit = max }
 // BytesRead returns how many bytes have been read from the Body.
 func (b *Body) BytesRead() int64 { return b.read }
 
+// Received returns how many bytes have come from the Source: those that were read, and those
+// that Peek holds for whoever reads on.
+func (b *Body) Received() int64 {
+	n := b.read
+	for src := b.src; ; {
+		r, ok := src.(*rejoined)
+		if !ok {
+			return n
+		}
+		n += int64(len(r.head))
+		src = r.Source
+	}
+}
+
 // Read reads the next bytes, io.EOF at the proper end.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.src == nil {
@@ -133,43 +149,84 @@ func (b *Body) Buffer(max int64) ([]byte, error) {
 }
 
 // Peek returns the content for somebody who only looks at it, when it has no more than max
-// bytes; it is whole then. Otherwise whole is false, and what was read in vain is read again
-// by whoever comes after. So is an error, which is returned as well.
+// bytes. Whoever reads the Body afterwards gets every byte all the same, and the error that
+// Peek returns. A body of unknown length stays a stream, as trailers may follow it; one of
+// known length is whole afterwards. The content is valid until Release.
 func (b *Body) Peek(max int64) (content []byte, whole bool, err error) {
-	if b.src == nil {
-		return b.whole, int64(len(b.whole)) <= max, nil
+	if b.src != nil && b.size <= max {
+		err = b.Gather()
 	}
-	if b.size > max {
+	switch {
+	case b.src == nil && int64(len(b.whole)) <= max:
+		return b.whole, true, nil
+	case b.src == nil || b.size > max:
 		return nil, false, nil
+	case err != nil:
+		b.keep(err)
+		return nil, false, err
 	}
-	if err := b.Gather(); err != nil || b.src == nil {
-		return b.whole, err == nil && int64(len(b.whole)) <= max, err
-	}
-	read := b.read
-	p, err := io.ReadAll(io.LimitReader(b, max+1))
-	if err == nil && int64(len(p)) <= max {
-		err = b.Close()
+	before := b.read
+	p, err := b.ahead(max)
+	whole = err == io.EOF && int64(len(p)) <= max
+	if whole && b.size >= 0 {
+		_ = b.Close() // all of it is here
 		b.whole, b.size = p, int64(len(p))
-		return p, err == nil, err
+		return p, true, nil
 	}
-	b.read = read
+	b.read = before
 	b.src = &rejoined{head: p, err: err, Source: b.src}
+	switch {
+	case whole:
+		return p, true, nil
+	case err == io.EOF:
+		err = nil
+	}
 	return nil, false, err
+}
+
+// ahead reads until there are more than max bytes, or an error, which may be io.EOF.
+func (b *Body) ahead(max int64) (p []byte, err error) {
+	p = make([]byte, 0, 512)
+	for int64(len(p)) <= max && err == nil {
+		if len(p) == cap(p) {
+			p = slices.Grow(p, len(p))
+		}
+		end := int64(cap(p))
+		if max < end {
+			end = max + 1
+		}
+		var n int
+		n, err = b.Read(p[len(p):end])
+		p = p[:len(p)+n]
+	}
+	return p, err
+}
+
+// keep keeps an error of Gather for whoever reads: a Source need not say it twice.
+func (b *Body) keep(err error) {
+	if _, kept := b.src.(*rejoined); !kept {
+		b.src = &rejoined{err: err, Source: b.src}
+	}
 }
 
 // rejoined is a Source of which something was read in advance.
 type rejoined struct {
-	head []byte
-	err  error // what came behind it
+	head    []byte
+	err     error // what came behind it, nil while there is more
+	stopped atomic.Bool
 	Source
 }
 
 // Read implements Source.
 func (r *rejoined) Read(p []byte) (int, error) {
 	switch {
+	case r.stopped.Load():
+		return r.Source.Read(p)
 	case len(r.head) > 0:
 		n := copy(p, r.head)
-		r.head = r.head[n:]
+		if r.head = r.head[n:]; len(r.head) == 0 {
+			r.head = nil // what follows may take long
+		}
 		return n, nil
 	case r.err != nil:
 		return 0, r.err
@@ -177,9 +234,28 @@ func (r *rejoined) Read(p []byte) (int, error) {
 	return r.Source.Read(p)
 }
 
+// Gather implements Gatherer, for what is known of a body that broke off: nobody has to see
+// the beginning of it.
+func (r *rejoined) Gather() ([]byte, bool, error) {
+	if r.err == io.EOF {
+		return nil, false, nil
+	}
+	return nil, false, r.err
+}
+
+// Ready passes Body.Ready on.
+func (r *rejoined) Ready() bool {
+	if len(r.head) > 0 || r.err != nil {
+		return true
+	}
+	s, ok := r.Source.(interface{ Ready() bool })
+	return ok && s.Ready()
+}
+
 // Interrupt passes Body.Interrupt on.
 func (r *rejoined) Interrupt() {
 	if i, ok := r.Source.(interface{ Interrupt() }); ok {
+		r.stopped.Store(true)
 		i.Interrupt()
 	}
 }

@@ -153,6 +153,7 @@ func (g *Gateway) guard(x *exchange.Exchange) {
 	if x.RequestID == "" {
 		x.NewRequestID()
 	}
+	x.Details = "" // of a refusal that this one takes the place of
 	x.Refuse(exchange.Internal)
 	shape(x)
 	if r, ok := x.Bound.(*snapshot.Route); ok {

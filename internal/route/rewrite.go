@@ -162,6 +162,15 @@ func (c *rewriteCompiler) checkSample(text, sample string) {
 	}
 }
 
+// Normal returns the path to forward in the normal form, in which documents are compared with
+// it: the normalised one where it is forwarded as it came. r may be nil. It is valid until Release.
+func (r *Rewrite) Normal(x *exchange.Exchange) string {
+	if r == nil || r.unchanged || r.strip == "" && r.parts == nil {
+		return x.Path
+	}
+	return exchange.View(r.Append(x.Bytes(len(x.Path) + 64)[:0], x))
+}
+
 // Append appends the path to forward, without query, to dst. It starts with a
 // slash, but for the asterisk form, which stays "*" unless it is replaced.
 // A path value stays within its segment: what could end a segment or a path,

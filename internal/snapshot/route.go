@@ -40,16 +40,13 @@ func (r *Route) Busy() *Route {
 	return r.busy
 }
 
-// Admit applies the route's limits to the request. It returns why that is
+// Admit applies the route's limits to the request, which Match has given to it. It returns why that is
 // refused, or nil. A path that is forwarded as it came has no segment that takes
 // back the one before: the service could see another resource than the one for
 // which the policies have decided.
 func (r *Route) Admit(x *exchange.Exchange) *exchange.Reason {
 	if r.raw && route.HasParent(x.RawPath) {
 		return exchange.BadPath
-	}
-	if r.conf.Limits.Body != nil {
-		x.BodyLimit = int64(*r.conf.Limits.Body)
 	}
 	size := x.RequestBody.Size()
 	switch {

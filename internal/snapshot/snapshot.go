@@ -217,8 +217,12 @@ func (s *Snapshot) Match(x *exchange.Exchange) (*Route, *exchange.Reason) {
 }
 
 func (s *Snapshot) at(x *exchange.Exchange, i int) *Route {
-	x.Route, x.Urgent = s.routes[i].Name, s.routes[i].urgent
-	return &s.routes[i]
+	r := &s.routes[i]
+	x.Route, x.Urgent = r.Name, r.urgent
+	if own := r.conf.Limits.Body; own != nil { // a policy may look at the body before Admit
+		x.BodyLimit = int64(*own)
+	}
+	return r
 }
 
 // Nowhere is what a request passes that could not even be read.

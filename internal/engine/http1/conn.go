@@ -300,7 +300,7 @@ func (c *conn) settle(x *exchange.Exchange, keep bool) bool {
 	switch {
 	case x.Tunnel != nil: // has counted
 	case x.RequestBody.Streams():
-		x.BytesIn = x.RequestBody.BytesRead()
+		x.BytesIn = x.RequestBody.Received()
 	default:
 		x.BytesIn = x.RequestBody.Size()
 	}

@@ -173,7 +173,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) (complete bool) {
 	e.deps.Core.Serve(s.x)
 	complete = s.reply()
 	_ = s.x.ResponseBody.Close()
-	s.x.BytesIn = s.x.RequestBody.BytesRead()
+	s.x.BytesIn = s.x.RequestBody.Received()
 	e.deps.Core.Done(s.x)
 	s.release()
 	return complete

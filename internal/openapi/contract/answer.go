@@ -115,7 +115,13 @@ func (a *answers) check(status int, h *exchange.Header, body []byte, f *findings
 		p.header(h, f.at("header", p.place))
 	}
 	c := one.content
-	if body == nil || len(c.media) == 0 {
+	if len(c.media) == 0 {
+		return
+	}
+	if body == nil { // its type can be told all the same
+		if h.Has(exchange.KeyContentType) {
+			c.check(h, nil, true, f)
+		}
 		return
 	}
 	if len(body) == 0 {

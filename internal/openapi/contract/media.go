@@ -189,7 +189,7 @@ func (c *content) check(h *exchange.Header, body []byte, there bool, f *findings
 // isEncoded tells whether a body is compressed, so that nobody can look into it here.
 func isEncoded(h *exchange.Header) bool {
 	e, ok := h.Lookup("Content-Encoding")
-	return ok && !exchange.EqualFold(e, "identity")
+	return ok && e != "" && !exchange.EqualFold(e, "identity")
 }
 
 // plain checks a text, if it is in UTF-8 as far as it says.

@@ -17,8 +17,13 @@
 // in the body, "/limit" in the query. It never repeats what the caller sent at length.
 //
 // Answers are never refused: what is wrong with one stands in the log, and is counted. Only
-// bodies that are there already, or whose length is known, are looked at, so that no stream
-// is held up.
+// bodies whose length is known, and that are not compressed, are looked at, so that no stream
+// is held up. What the gateway answers by itself, and what a fallback does, is not.
+//
+// Some requests reach the service unchecked all the same. A compressed body is checked by its
+// type alone, and is counted. With `unknown: pass`, a path that the document does not have is nobody's operation, such as one
+// with a slash too many at its end, or in capitals, though some services take it for the same:
+// `unknown: refuse` closes that.
 //
 // As long as there is no document, because the service has not been reached yet or what it
 // gave was no good, requests pass. On routes without a service, and for services without

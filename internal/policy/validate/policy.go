@@ -1,32 +1,16 @@
 package validate
 
 import (
-	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 
-	"yett/internal/config"
 	"yett/internal/exchange"
 	"yett/internal/openapi/contract"
 	"yett/internal/openapi/source"
 	"yett/internal/policy"
-	"yett/internal/problem"
 	"yett/internal/route"
 )
-
-// Config is what an operator can write.
-type Config struct {
-	Mode    policy.Mode `yaml:"mode" enum:"enforce,observe" doc:"enforce refuses; observe only logs and counts what would have been refused, and lets it pass."`
-	Body    config.Size `yaml:"body" min:"1KB" max:"16MB" doc:"Largest request body that is checked, which is held in memory for that. With enforce a larger one is refused with 413 where the document says what it has to be; with observe it passes unchecked."`
-	Unknown string      `yaml:"unknown" enum:"pass,refuse" doc:"What becomes of requests that no operation of the document is about: pass lets them reach the service and counts them, refuse answers 404, or 405 where the path is there with other methods."`
-	Answers string      `yaml:"answers" enum:"observe,off" doc:"observe: answers are held against the document too, and what is wrong is logged and counted; they are never refused. Bodies whose length is not known, or is larger than body, are not looked at."`
-}
-
-// PolicyMode implements policy.Moded.
-func (c Config) PolicyMode() policy.Mode { return c.Mode }
-
-func defaults() Config {
-	return Config{Mode: policy.Enforce, Body: config.MB, Unknown: "pass", Answers: "observe"}
-}
 
 // Kind describes the policy.
 var Kind = policy.NeedingDocument(policy.Define("validate", defaults, build, Invalid, Undocumented, MethodUndocumented, AnswerInvalid))
@@ -43,42 +27,32 @@ var (
 type validate struct {
 	policy.Base
 	source  *source.Source
-	rewrite *route.Rewrite
-	most    int64
-	refuses bool // what the document does not know
-	answers bool
-	// enforces tells that bodies which are too large are refused.
-	enforces bool
+	service string
+	rewrite *route.Rewrite // nil where the service sees the normalised path
+	most    int64          // bytes of a body that is looked at
+	// enforces tells that bodies which are too large are refused, refuses that what the
+	// document does not know is, answers that answers are looked at.
+	enforces, refuses, answers bool
 }
 
-func build(c Config, deps policy.Deps) (policy.Policy, problem.List) {
-	if deps.Documents == nil || deps.Route.Service == "" {
-		return nil, nil
-	}
-	src := deps.Documents.Of(deps.Route.Service)
-	if src == nil {
-		return nil, nil
-	}
-	return &validate{
-		source: src, rewrite: deps.Route.Rewrite, most: int64(c.Body),
-		refuses: c.Unknown == "refuse", answers: c.Answers == "observe", enforces: c.Mode == policy.Enforce,
-	}, nil
-}
+// passesBy tells whether a request is one of a browser's own, which no document is about.
+func passesBy(x *exchange.Exchange) bool { return x.PassPreflight || policy.IsPreflight(x) }
 
-// Request holds the request against its operation, which Response finds in the slot.
+// Request holds the request against its operation, which Response finds in the slot: it goes
+// by the same document, whatever has come since.
 func (p *validate) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verdict {
 	loaded := p.source.Loaded()
-	if loaded == nil || x.PassPreflight {
+	if loaded == nil || passesBy(x) {
 		return exchange.Continue
 	}
-	path := p.servicePath(x)
+	path := p.rewrite.Normal(x)
 	op, known := loaded.Contract.Match(x.Method, path)
 	if op == nil {
 		return p.unknown(x, loaded.Contract, path, known)
 	}
 	s.Any = op
 	op.Tally.Calls.Add(1)
-	body, reason := p.body(x, op)
+	body, reason := p.requestBody(x, op)
 	if reason != nil {
 		return x.Refuse(reason)
 	}
@@ -89,13 +63,6 @@ func (p *validate) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verd
 	op.Tally.BadRequests.Add(1)
 	x.Details = exchange.View(contract.AppendViolations(x.Bytes(96 * len(violations))[:0], violations))
 	return x.RefuseWith(Invalid, words(violations))
-}
-
-func (p *validate) servicePath(x *exchange.Exchange) string {
-	if p.rewrite == nil {
-		return x.Path
-	}
-	return exchange.View(p.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
 }
 
 // unknown notes a request that no operation is about. known tells that the path is there
@@ -112,85 +79,85 @@ func (p *validate) unknown(x *exchange.Exchange, c *contract.Contract, path stri
 	return x.Refuse(Undocumented)
 }
 
-// body returns the body as far as it has to be looked at. It stays where it is for the
-// service.
-func (p *validate) body(x *exchange.Exchange, op *contract.Operation) ([]byte, *exchange.Reason) {
-	if x.RequestBody.Empty() || !op.ReadsBody() {
+// requestBody returns the body as far as it has to be looked at, nil for not. It stays where
+// it is for the service. What is larger than the route takes is refused by the route.
+func (p *validate) requestBody(x *exchange.Exchange, op *contract.Operation) ([]byte, *exchange.Reason) {
+	if x.RequestBody.Empty() {
 		return nil, nil
 	}
-	body, whole, err := x.RequestBody.Peek(p.most)
-	switch {
-	case err != nil:
-		return nil, exchange.BodyReason(err)
-	case !whole && p.enforces:
-		return nil, exchange.BodyTooLarge
-	case !whole:
+	switch op.RequestBody(&x.Request) {
+	case contract.Untouched:
+		return nil, nil
+	case contract.Hidden:
 		op.Tally.Unchecked.Add(1)
+		return nil, nil
 	}
-	return body, nil
+	most := p.most
+	if x.BodyLimit > 0 {
+		most = min(most, x.BodyLimit)
+	}
+	body, whole, err := x.RequestBody.Peek(most)
+	switch {
+	case whole:
+		return body, nil
+	case p.enforces && err != nil:
+		return nil, exchange.BodyReason(err)
+	case p.enforces:
+		return nil, exchange.BodyTooLarge
+	}
+	op.Tally.Unchecked.Add(1) // and whoever sends it on meets the error, if there is one
+	return nil, nil
 }
 
 // Response holds the service's answer against the operation.
 func (p *validate) Response(x *exchange.Exchange, s *exchange.Slot) {
 	op, ok := s.Any.(*contract.Operation)
-	if !ok || !p.answers || x.Reason != nil || x.Service == "" || x.Tunnel != nil {
+	if !ok || !p.answers || !p.answered(x) {
 		return
 	}
-	body := p.answerBody(x, op)
-	if violations := op.CheckAnswer(x.Status, &x.Response, body); len(violations) > 0 {
+	violations := op.CheckAnswer(x.Status, &x.Response, p.answerBody(x, op))
+	if len(violations) > 0 {
 		op.Tally.BadAnswers.Add(1)
 		x.Note(AnswerInvalid, words(violations))
 	}
 }
 
+// answered tells whether the answer is one that the document can be about: the service's own,
+// and no fallback's. That a client has the content already is HTTP's business.
+func (p *validate) answered(x *exchange.Exchange) bool {
+	return x.Reason == nil && x.Service == p.service && x.Attempts > 0 && x.Tunnel == nil && x.Status != http.StatusNotModified
+}
+
 // answerBody returns the body of an answer as far as it is looked at, nil for not. It stays
-// where it is for the client.
+// where it is for the client. Nobody waits for what need not end, nor for what may end only
+// when the client has sent the rest of its request.
 func (p *validate) answerBody(x *exchange.Exchange, op *contract.Operation) []byte {
-	if x.Method == "HEAD" || !op.ReadsAnswer(x.Status) {
+	if x.Method == http.MethodHead || x.Status == http.StatusNoContent {
 		return nil
 	}
-	size := x.ResponseBody.Size()
-	if size < 0 || size > p.most {
+	look, size := op.AnswerBody(x.Status, &x.Response), x.ResponseBody.Size()
+	switch {
+	case look == contract.Untouched:
+		return nil
+	case look == contract.Hidden, size < 0, size > p.most, x.CloseClient && x.ResponseBody.Streams():
 		op.Tally.UncheckedAnswers.Add(1)
 		return nil
 	}
-	body, whole, err := x.ResponseBody.Peek(p.most)
-	if err != nil || !whole { // whoever reads it gets the error once more
-		return nil
-	}
-	if body == nil {
-		body = []byte{}
+	body, whole, _ := x.ResponseBody.Peek(p.most)
+	switch {
+	case !whole: // whoever reads it meets the error
+		op.Tally.UncheckedAnswers.Add(1)
+	case body == nil:
+		body = []byte{} // it was looked at, and there is nothing
 	}
 	return body
 }
 
 // words is what the log says of violations.
 func words(all []contract.Violation) string {
-	first := all[0]
-	text := fmt.Sprintf("%s %s: %s", first.In, first.Pointer, first.Message)
-	if len(all) > 1 {
-		text += fmt.Sprintf(", and %d more", len(all)-1)
+	text := all[0].In + " " + all[0].Pointer + ": " + all[0].Message
+	if more := len(all) - 1; more > 0 {
+		text += ", and " + strconv.Itoa(more) + " more"
 	}
 	return text
-}
-
-// Explain implements policy.Explainer.
-func (p *validate) Explain(x *exchange.Exchange, s *exchange.Slot) []string {
-	loaded := p.source.Loaded()
-	if loaded == nil {
-		return []string{fmt.Sprintf("there is no document of %s yet, so nothing is checked", p.source.Service())}
-	}
-	op, ok := s.Any.(*contract.Operation)
-	if !ok {
-		return []string{fmt.Sprintf("the document of %s does not know it", p.source.Service())}
-	}
-	return []string{fmt.Sprintf("operation %s %s of %s", op.Method, op.Path, p.source.Service())}
-}
-
-// Describe implements policy.Describer.
-func (p *validate) Describe(d *policy.Description) {
-	d.Refuse(Invalid)
-	if p.refuses {
-		d.Refuse(Undocumented, MethodUndocumented)
-	}
 }
