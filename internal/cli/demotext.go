@@ -23,6 +23,8 @@ const demoText = `Yett demo: a gateway with three services behind it.
   crm       {{.CRM}}
   tickets   {{.Tickets}}
 
+In a browser, {{.Gateway}}/api-docs shows everything that can be called, and tries it out.
+
 Copy these into another terminal:
 
 # Log in as a technician, and keep the token.
@@ -53,6 +55,9 @@ ADMIN=$(curl -s {{.Gateway}}/api/v1/auth/login -H 'Content-Type: application/jso
 curl -s "{{.Gateway}}/internal/services?service=crm&breaker=open&for=1m" -H "Authorization: Bearer $ADMIN" --json ''
 curl -si {{.Gateway}}/api/v1/customers -H "Authorization: Bearer $TOKEN"
 curl -s "{{.Gateway}}/internal/services?service=crm&breaker=reset" -H "Authorization: Bearer $ADMIN" --json ''
+
+# What of the services' OpenAPI documents was called so far, and was it as they say?
+curl -s "{{.Gateway}}/internal/docs?service=tickets" -H "Authorization: Bearer $ADMIN"
 
 # Log out: the gateway takes the token no more (401).
 curl -s -X POST {{.Gateway}}/api/v1/auth/logout -H "Authorization: Bearer $TOKEN"
