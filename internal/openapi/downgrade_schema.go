@@ -193,7 +193,8 @@ func (g *downgrade) types(n *Node) {
 	case t == nil:
 	case len(names) == 0 && null: // nothing but null
 		n.Delete("enum")
-		n.rename("type", "nullable", NewBool(true))
+		n.Set("type", NewString("object")) // nullable says nothing without a type
+		n.Set("nullable", NewBool(true))
 		n.Set("enum", NewArray(&Node{Kind: Null}))
 	case len(names) == 0:
 		n.Delete("type")

@@ -74,8 +74,8 @@ func TestUpgradeKeepsReferences(t *testing.T) {
 func TestDowngradeSchemas(t *testing.T) {
 	for _, tt := range [][2]string{
 		{`{"type":["string","null"]}`, `{"type":"string","nullable":true}`},
-		{`{"type":"null"}`, `{"nullable":true,"enum":[null]}`},
-		{`{"type":["null"],"enum":[1,null]}`, `{"nullable":true,"enum":[null]}`},
+		{`{"type":"null"}`, `{"type":"object","nullable":true,"enum":[null]}`},
+		{`{"type":["null"],"enum":[1,null]}`, `{"type":"object","nullable":true,"enum":[null]}`},
 		{`{"type":["string","integer"]}`, `{"anyOf":[{"type":"string"},{"type":"integer"}]}`},
 		{`{"type":["string","array","null"],"anyOf":[{"title":"a"}]}`, `{"anyOf":[{"title":"a"}],"allOf":[{"anyOf":[{"type":"string","nullable":true},{"type":"array","items":{},"nullable":true}]}]}`},
 		{`{"type":"array"}`, `{"type":"array","items":{}}`},
@@ -105,7 +105,7 @@ func TestDowngradeSchemas(t *testing.T) {
 		{`{"not":{"const":1}}`, `{"not":{"enum":[1]}}`},
 		{`{"oneOf":[{"contains":{}},{"type":"string"}]}`, `{"anyOf":[{},{"type":"string"}]}`},
 		{`{"oneOf":[{"$ref":"#/components/schemas/L"},{"type":"string"}],"anyOf":[{"title":"a"}]}`, `{"anyOf":[{"title":"a"}],"allOf":[{"anyOf":[{"$ref":"#/components/schemas/L"},{"type":"string"}]}]}`},
-		{`{"oneOf":[{"type":"null"},{"$ref":"#/components/schemas/B"}]}`, `{"oneOf":[{"nullable":true,"enum":[null]},{"$ref":"#/components/schemas/B"}]}`},
+		{`{"oneOf":[{"type":"null"},{"$ref":"#/components/schemas/B"}]}`, `{"oneOf":[{"type":"object","nullable":true,"enum":[null]},{"$ref":"#/components/schemas/B"}]}`},
 		{`{"if":{"type":"string"},"then":{"minLength":1},"else":false,"dependentSchemas":{"a":{}},"dependentRequired":{"a":["b"]},"unevaluatedProperties":false,"unevaluatedItems":false,"contains":{},"minContains":2,"propertyNames":{},"$comment":"c","$id":"i","$schema":"https://json-schema.org/draft/2020-12/schema","title":"t","x-a":1}`, `{"title":"t","x-a":1}`},
 		{`{"required":[]}`, `{}`},
 		{`{"required":["a","b","a"]}`, `{"required":["a","b"]}`},
