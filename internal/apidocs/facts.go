@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"yett/internal/catalog"
 	"yett/internal/exchange"
 	"yett/internal/openapi"
 	"yett/internal/policy"
@@ -257,8 +258,29 @@ func (m *merger) section(kind string) *openapi.Node {
 
 const errorRef = componentsRef + "schemas/GatewayError"
 
-// bringError brings the shape of refusals along.
-func (m *merger) bringError(im *importer) { im.reference(errorRef) }
+// codesOf is the schema of the codes in the shape of refusals.
+const codesOf = "GatewayErrorCode"
+
+// bringError brings the shape of refusals along, with the codes that there are: a client
+// that asks for one that never comes is told so when it is compiled.
+func (m *merger) bringError(im *importer) {
+	im.reference(errorRef)
+	if schema := m.section("schemas").Get(codesOf); schema.Is(openapi.Object) {
+		schema.Set("enum", openapi.NewStrings(codes()...))
+	}
+}
+
+// codes are those of all refusals, whichever policies there are: so that a configuration
+// that changes makes no other clients.
+func codes() (all []string) {
+	for _, r := range catalog.Reasons() {
+		if r.Status != exchange.ClientGone.Status { // which only logs see
+			all = append(all, r.Code)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // refusal is the answer of the gateway itself with a status, 0 for any other.
 func (m *merger) refusal(f *facts, status int, reasons []*exchange.Reason) *openapi.Node {
@@ -277,7 +299,7 @@ func (m *merger) refusal(f *facts, status int, reasons []*exchange.Reason) *open
 			name = "GatewayDefault"
 		}
 		for n, base := 2, name; m.section("responses").Get(name) != nil; n++ {
-			name = base + "_" + strconv.Itoa(n)
+			name = base + "Variant" + strconv.Itoa(n) // generators drop an underscore: Gateway4012 would be a strange status
 		}
 		m.refusals[key] = name
 		m.section("responses").Set(name, node)
