@@ -2,10 +2,8 @@ package apidocs
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 // large is a document of so many operations, with schemas, errors and links of their own, behind 50 routes.
@@ -53,30 +51,5 @@ func BenchmarkMerge(b *testing.B) {
 				newEdition(Merge(in)).json31()
 			}
 		})
-	}
-}
-
-// Twice as many operations take about twice as long: nothing walks over all for each.
-func TestNothingIsQuadratic(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
-	took := func(n int) time.Duration {
-		conf, docs := large(n)
-		in := input(t, compile(t, conf, docs))
-		best := time.Hour
-		for range 3 {
-			runtime.GC()
-			begin := time.Now()
-			if m := Merge(in); len(m.Shown) != n {
-				t.Fatalf("%d of %d are shown", len(m.Shown), n)
-			}
-			best = min(best, time.Since(begin))
-		}
-		return best
-	}
-	small, big := took(1000), took(8000)
-	if big > 24*small {
-		t.Errorf("1000 operations take %s, 8000 take %s", small, big)
 	}
 }

@@ -146,7 +146,11 @@ func (m *merger) info() *openapi.Node {
 		info.Set("contact", contact)
 	}
 	if c.Docs.License != "" {
-		info.Set("license", openapi.NewObject("name", c.Docs.License))
+		license := openapi.NewObject("name", c.Docs.License)
+		if c.Docs.LicenseURL != "" {
+			license.Set("url", openapi.NewString(c.Docs.LicenseURL))
+		}
+		info.Set("license", license)
 	}
 	return info
 }

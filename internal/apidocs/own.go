@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"yett/internal/catalog"
 	"yett/internal/config"
+	"yett/internal/exchange"
 	"yett/internal/openapi"
 	"yett/internal/policy"
 	"yett/internal/snapshot"
@@ -15,6 +17,9 @@ import (
 // pages adds what the gateway answers itself, and tells whether there is anything.
 func (m *merger) pages() (any bool) {
 	m.own.schema("GatewayError") // the shape of refusals, which all operations have
+	if codes := m.parts.sections["schemas"].Get(codesOf); codes.Is(openapi.Object) {
+		codes.Set("enum", openapi.NewStrings(refusalCodes()...))
+	}
 	for _, r := range m.in.Snapshot.Routes() {
 		c := r.Config()
 		if c.Docs == "hidden" || c.Service != "" {
@@ -29,6 +34,22 @@ func (m *merger) pages() (any bool) {
 		}
 	}
 	return any
+}
+
+// codesOf is the schema of the codes in the shape of refusals.
+const codesOf = "GatewayErrorCode"
+
+// refusalCodes are those of all refusals, whichever policies there are: a client that asks
+// for one that never comes is told so when it is compiled, and a configuration that changes
+// makes no other clients.
+func refusalCodes() (all []string) {
+	for _, r := range catalog.Reasons() {
+		if r.Status != exchange.ClientGone.Status { // which only logs see
+			all = append(all, r.Code)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // ownPage describes a page under a path of it, which may end in what the page is written as.

@@ -76,6 +76,9 @@ func numbered(name string, n int) string {
 	if n == 1 {
 		return name
 	}
+	if name != "" && strings.Contains("0123456789", name[len(name)-1:]) { // generators drop an underscore: Gateway4012 would be a strange status
+		return name + "Variant" + strconv.Itoa(n)
+	}
 	return name + "_" + strconv.Itoa(n)
 }
 

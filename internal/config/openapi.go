@@ -29,6 +29,7 @@ type Docs struct {
 	Servers     StringList  `yaml:"servers" doc:"Addresses under which callers reach the gateway, such as https://api.example.com. When empty, it is wherever the document comes from."`
 	Contact     DocsContact `yaml:"contact" doc:"Whom callers may ask."`
 	License     string      `yaml:"license" doc:"Name of the license under which the API may be used."`
+	LicenseURL  string      `yaml:"license_url" doc:"Address of the license's text."`
 }
 
 // DocsContact is whom callers of the API may ask.

@@ -35,7 +35,7 @@ func TestShapeIsDocumented(t *testing.T) {
 			}
 		}
 	}
-	said := admin.Components().At("schemas", "GatewayError", "properties", "error")
+	said := admin.Components().At("schemas", "GatewayErrorBody")
 	for _, p := range said.Get("properties").Pairs() {
 		if !keys[p.Name] {
 			t.Errorf("%s is documented, and no refusal has it", p.Name)

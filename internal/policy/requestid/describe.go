@@ -13,10 +13,6 @@ func (p *requestID) Describe(d *policy.Description) {
 	}
 	if p.trust {
 		answer.Schema = idSchema()
-		d.RequestHeaders = append(d.RequestHeaders, policy.HeaderNote{
-			Name: p.header, Description: "ID that the request has already. It is kept when a proxy sends it that the gateway trusts; all other requests get a new one.",
-			Schema: idSchema(),
-		})
 	}
 	d.ResponseHeaders = append(d.ResponseHeaders, answer)
 }

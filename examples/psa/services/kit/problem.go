@@ -11,6 +11,7 @@ const (
 	CodeBadRequest       = "BAD_REQUEST"
 	CodeNoToken          = "NO_TOKEN"
 	CodeInvalidToken     = "INVALID_TOKEN"
+	CodeTokenNotActive   = "TOKEN_NOT_ACTIVE"
 	CodeTokenExpired     = "TOKEN_EXPIRED"
 	CodeTokenRevoked     = "TOKEN_REVOKED"
 	CodeNotAuthenticated = "NOT_AUTHENTICATED"

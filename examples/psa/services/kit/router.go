@@ -286,7 +286,7 @@ func (rt *Router) fail(w http.ResponseWriter, r *http.Request, err error) {
 func challenge(code string) string {
 	const bare = `Bearer realm="psa-platform"`
 	switch code {
-	case CodeInvalidToken, CodeTokenExpired, CodeTokenRevoked:
+	case CodeInvalidToken, CodeTokenNotActive, CodeTokenExpired, CodeTokenRevoked:
 		return bare + `, error="invalid_token"`
 	default:
 		return bare

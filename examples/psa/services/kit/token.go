@@ -146,8 +146,10 @@ func checkClaims(claims jwt.Claims) error {
 		return nil
 	case errors.Is(err, jwt.ErrExpired):
 		return Unauthorized(CodeTokenExpired, "The token has expired.")
+	case errors.Is(err, jwt.ErrNotValidYet), errors.Is(err, jwt.ErrIssuedInTheFuture):
+		return Unauthorized(CodeTokenNotActive, "The token is not valid yet.")
 	default:
-		return Unauthorized(CodeInvalidToken, "The token is not meant for this platform at this time.")
+		return Unauthorized(CodeInvalidToken, "The token is not meant for this platform.")
 	}
 }
 
