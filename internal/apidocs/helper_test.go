@@ -143,7 +143,7 @@ func valid(t testing.TB, version string, d *openapi.Document) {
 	if schema == nil {
 		c := jsonschema.NewCompiler()
 		var err error
-		if schema, err = c.Compile("../openapi/testdata/openapi-" + version + ".json"); err != nil {
+		if schema, err = c.Compile("../openapi/lint/oas/" + version + ".json"); err != nil {
 			t.Fatal(err)
 		}
 		schemas[version] = schema

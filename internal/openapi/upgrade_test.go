@@ -212,7 +212,7 @@ func valid(t *testing.T, d *Document) {
 
 func official(t *testing.T, version string) *jsonschema.Schema {
 	t.Helper()
-	text, err := os.ReadFile("testdata/openapi-" + version + ".json")
+	text, err := os.ReadFile("lint/oas/" + version + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
