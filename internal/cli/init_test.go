@@ -224,7 +224,7 @@ func TestInitMistakes(t *testing.T) {
 		{[]string{"--from-openapi", "old.json"}, exitFail, []string{"old.json:1:", "Swagger 2.0"}},
 		{[]string{"--from-openapi", "text.txt"}, exitFail, []string{"text.txt:1:1", "no configuration was written"}},
 		{[]string{"--from-openapi", "folder"}, exitFail, []string{"folder"}},
-		{[]string{"--from-openapi", "huge.yaml"}, exitFail, []string{"for 8000 operations would be longer"}},
+		{[]string{"--from-openapi", "huge.yaml"}, exitFail, []string{"for 1200 operations would be longer"}},
 		{[]string{"--from-openapi", "-"}, exitUsage, []string{"standard input has no name"}},
 		{[]string{"--from-openapi", ""}, exitUsage, []string{"is empty"}},
 		{[]string{"--from-openapi", "same.yaml", "./same.yaml"}, exitUsage, []string{"./same.yaml is named twice"}},
@@ -256,8 +256,8 @@ func TestInitMistakes(t *testing.T) {
 func hugeDocument() string {
 	var b strings.Builder
 	b.WriteString("openapi: 3.1.0\ninfo: {title: Huge, version: '1'}\npaths:\n")
-	for i := range 8000 {
-		fmt.Fprintf(&b, "  /things%d: {get: {responses: {}}}\n", i)
+	for i := range 1200 {
+		fmt.Fprintf(&b, "  /%s%d: {get: {responses: {}}}\n", strings.Repeat("x", 900), i)
 	}
 	return b.String()
 }
