@@ -157,6 +157,17 @@ func TestInitText(t *testing.T) {
 	}
 }
 
+// Who has to bring something that the gateway can't check is told so.
+func TestInitWithoutTokens(t *testing.T) {
+	inFolder(t, map[string]string{"crm.json": crmDocument, "tickets.yaml": ticketsDocument})
+	got := call(t, nil, "init", "--from-openapi", "crm.json", "tickets.yaml")
+	const note = "crm.json wants an API key (header X), which the gateway does not check; it asks for tokens there (crm-customers and 1 more): where the service checks that itself, write auth: none"
+	if strings.Count(got.stderr, "note: "+note+"\n") != 1 || strings.Count(got.stdout, "# NOTE: "+note) != 1 || strings.Contains(got.stderr, "tickets.yaml wants") ||
+		strings.Count(got.stdout, "auth: required # a token; the document wants an API key (header X)\n") != 2 {
+		t.Errorf("%s%s", got.stderr, got.stdout)
+	}
+}
+
 func TestInitStarter(t *testing.T) {
 	inFolder(t, nil)
 	if got := call(t, nil, "init", "-o", "yett.yaml"); got.code != exitOK || got.stdout != "" || !strings.HasPrefix(got.stderr, "wrote yett.yaml: ") || strings.Count(got.stderr, "\n") != 3 {

@@ -69,25 +69,7 @@ func (p *planner) makeNarrow(operations []*initOperation) (more bool) {
 // common where that says what they are about, and else up to the segment that does. An
 // operation whose path has no such segment has none.
 func prefixes(operations []*initOperation) map[*initOperation]string {
-	common, paths := make(map[*sourceDocument][]string), make(map[*sourceDocument]map[string]bool)
-	for _, o := range operations {
-		fixed := o.segments
-		if i := slices.IndexFunc(fixed, isValue); i >= 0 {
-			fixed = fixed[:i]
-		}
-		if known, ok := common[o.of]; ok {
-			n := 0
-			for n < len(fixed) && n < len(known) && fixed[n] == known[n] {
-				n++
-			}
-			fixed = fixed[:n]
-		}
-		common[o.of] = fixed
-		if paths[o.of] == nil {
-			paths[o.of] = make(map[string]bool)
-		}
-		paths[o.of][o.shape] = true
-	}
+	common, paths := commonSegments(operations)
 	out := make(map[*initOperation]string)
 	owner := make(map[string]*sourceDocument)
 	shared := make(map[string]bool)
@@ -95,9 +77,6 @@ func prefixes(operations []*initOperation) map[*initOperation]string {
 		n := len(common[o.of])
 		if len(paths[o.of]) > 1 {
 			n = distinctLength(o.segments, n)
-		}
-		if n == 0 {
-			continue
 		}
 		prefix := "/" + strings.Join(o.segments[:n], "/")
 		if prefix == "/" {
@@ -115,6 +94,30 @@ func prefixes(operations []*initOperation) map[*initOperation]string {
 		}
 	}
 	return out
+}
+
+// commonSegments returns the segments before all values that the paths of each document begin
+// with, and the shapes of these paths.
+func commonSegments(operations []*initOperation) (common map[*sourceDocument][]string, paths map[*sourceDocument]map[string]bool) {
+	common, paths = make(map[*sourceDocument][]string), make(map[*sourceDocument]map[string]bool)
+	for _, o := range operations {
+		fixed := o.segments
+		if i := slices.IndexFunc(fixed, isValue); i >= 0 {
+			fixed = fixed[:i]
+		}
+		if known, ok := common[o.of]; ok {
+			n := 0
+			for n < len(fixed) && n < len(known) && fixed[n] == known[n] {
+				n++
+			}
+			fixed = fixed[:n]
+		} else {
+			paths[o.of] = make(map[string]bool)
+		}
+		common[o.of] = fixed
+		paths[o.of][o.shape] = true
+	}
+	return common, paths
 }
 
 // distinctLength returns how many segments of a path say what it is about, of which the first
