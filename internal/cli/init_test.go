@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -136,7 +138,7 @@ func TestInitText(t *testing.T) {
 	for _, want := range []string{
 		`targets: ["https://tickets.example.org:8443"] # the first server of the document`,
 		"# another server of the document: https://sandbox.example.org",
-		"openapi: {file: tickets.yaml}", "${JWT_SECRET:?", `- address: ":8080"`, "  jwt: #", "# validate: {mode: observe}",
+		"openapi: {file: tickets.yaml}", "${JWT_SECRET:?", `- address: ":8080"`, "  jwt: #", "  validate: {mode: observe} #", "docs:\n  title: \"Tickets $${HOME}",
 		"path: /api/v1/tickets/**\n    methods: [GET, POST, PATCH, DELETE]\n    auth: required\n",
 		"path: /api/v1/tickets/search\n    methods: [GET]\n    auth: none",
 		"path: /api/v1/status\n    methods: [GET]\n    auth: none",
@@ -155,9 +157,20 @@ func TestInitText(t *testing.T) {
 	}
 }
 
+// Who has to bring something that the gateway can't check is told so.
+func TestInitWithoutTokens(t *testing.T) {
+	inFolder(t, map[string]string{"crm.json": crmDocument, "tickets.yaml": ticketsDocument})
+	got := call(t, nil, "init", "--from-openapi", "crm.json", "tickets.yaml")
+	const note = "crm.json wants an API key (header X), which the gateway does not check; it asks for tokens there (crm-customers and 1 more): where the service checks that itself, write auth: none"
+	if strings.Count(got.stderr, "note: "+note+"\n") != 1 || strings.Count(got.stdout, "# NOTE: "+note) != 1 || strings.Contains(got.stderr, "tickets.yaml wants") ||
+		strings.Count(got.stdout, "auth: required # a token; the document wants an API key (header X)\n") != 2 {
+		t.Errorf("%s%s", got.stderr, got.stdout)
+	}
+}
+
 func TestInitStarter(t *testing.T) {
 	inFolder(t, nil)
-	if got := call(t, nil, "init", "-o", "yett.yaml"); got.code != exitOK || got.stdout != "" || !strings.Contains(got.stderr, "wrote yett.yaml") {
+	if got := call(t, nil, "init", "-o", "yett.yaml"); got.code != exitOK || got.stdout != "" || !strings.HasPrefix(got.stderr, "wrote yett.yaml: ") || strings.Count(got.stderr, "\n") != 3 {
 		t.Fatalf("%+v", got)
 	}
 	if got := call(t, nil, "check"); got.code != exitOK {
@@ -173,32 +186,70 @@ func TestInitStarter(t *testing.T) {
 	if got := call(t, nil, "init", "-o", "yett.yaml", "--force"); got.code != exitOK {
 		t.Errorf("%+v", got)
 	}
-	if got := call(t, nil, "init"); got.code != exitOK || got.stdout != starter {
+	for _, args := range [][]string{{"init"}, {"init", "-o", "-"}} {
+		if got := call(t, nil, args...); got.code != exitOK || got.stdout != starter || !strings.HasPrefix(got.stderr, "wrote a configuration: ") {
+			t.Errorf("%+v", got)
+		}
+	}
+	if _, err := os.Stat("-"); err == nil {
+		t.Error("- has become a file")
+	}
+}
+
+// What the starter has behind a # is right without it.
+func TestInitStarterUncommented(t *testing.T) {
+	inFolder(t, nil)
+	all := regexp.MustCompile(`(?m)^( *)#([a-z]| {2,}[a-z-])`).ReplaceAllString(starter, "$1$2")
+	if err := os.WriteFile("yett.yaml", []byte(all), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, nil, "run"); got.code != exitFail || !strings.Contains(got.stderr, "${JWT_SECRET} is not set, the secret that tokens are signed with") {
 		t.Errorf("%+v", got)
+	}
+	c, err := config.Load("yett.yaml", config.MapEnv(secretEnv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, secretEnv, "check"); got.code != exitOK || len(c.Issuers) != 1 || len(c.Policies) != 4 || c.Services[0].Value.OpenAPI.Path == "" || c.Services[0].Value.Health.Path == "" {
+		t.Errorf("%+v\n%s", got, all)
 	}
 }
 
 func TestInitMistakes(t *testing.T) {
 	inFolder(t, map[string]string{
 		"tickets.yaml": ticketsDocument, "crm.json": crmDocument, "wrong.yaml": "openapi: 3.1.0\npaths: []\n",
-		"other.yaml": `{openapi: 3.1.0, info: {title: Other, version: '1'}, paths: {'/api/v1/tickets/{key}': {get: {responses: {}}}}}`,
+		"other.yaml": `{openapi: 3.1.0, info: {title: Other, version: '1'}, paths: {'/tickets/{key}': {get: {responses: {}}}}}`,
+		"same.yaml":  `{openapi: 3.1.0, info: {title: Same, version: '1'}, paths: {'/tickets/{id}': {get: {responses: {}}}}}`,
 		"empty.yaml": `{openapi: 3.1.0, info: {title: Empty, version: '1'}, paths: {}}`,
+		"hooks.yaml": `{openapi: 3.1.0, info: {title: Hooks, version: '1'}, webhooks: {a: {post: {responses: {}}}}}`,
+		"old.json":   `{"swagger": "2.0", "paths": {}}`, "text.txt": "hello\n", "folder/a": "", "huge.yaml": hugeDocument(),
 	})
 	for _, tt := range []struct {
 		args []string
 		code int
 		want []string
 	}{
-		{[]string{"--from-openapi", "tickets.yaml", "other.yaml"}, exitFail,
-			[]string{"other.yaml:1:", "GET /api/v1/tickets/{key} is an operation of tickets.yaml:9:", "1 problem; no configuration was written"}},
+		{[]string{"--from-openapi", "same.yaml", "other.yaml"}, exitFail,
+			[]string{"no operation is left", "GET /tickets/{id} is in same.yaml:1:", "and other.yaml:1:", "no configuration was written"}},
+		{[]string{"--from-openapi", "hooks.yaml", "--from-openapi", "empty.yaml"}, exitFail, []string{"no operation is documented below paths in hooks.yaml, empty.yaml"}},
+		{[]string{"--from-openapi", "old.json"}, exitFail, []string{"old.json:1:", "Swagger 2.0"}},
+		{[]string{"--from-openapi", "text.txt"}, exitFail, []string{"text.txt:1:1", "no configuration was written"}},
+		{[]string{"--from-openapi", "folder"}, exitFail, []string{"folder"}},
+		{[]string{"--from-openapi", "huge.yaml"}, exitFail, []string{"for 1200 operations would be longer"}},
+		{[]string{"--from-openapi", "-"}, exitUsage, []string{"standard input has no name"}},
+		{[]string{"--from-openapi", ""}, exitUsage, []string{"is empty"}},
+		{[]string{"--from-openapi", "same.yaml", "./same.yaml"}, exitUsage, []string{"./same.yaml is named twice"}},
+		{[]string{"--from-openapi", "same.yaml", "-o", "./same.yaml", "--force"}, exitUsage, []string{"would be overwritten"}},
+		{[]string{"--from-openapi", "same.yaml", "-o", "-", "--force"}, exitUsage, []string{"--force"}},
+		{[]string{"-o", "folder"}, exitFail, []string{"folder is a folder"}},
 		{[]string{"--from-openapi", "wrong.yaml"}, exitFail, []string{"wrong.yaml:", "no configuration was written"}},
-		{[]string{"--from-openapi", "nothing.yaml"}, exitFail, []string{"nothing.yaml"}},
-		{[]string{"--from-openapi", "empty.yaml"}, exitFail, []string{"no operation is documented in empty.yaml"}},
+		{[]string{"--from-openapi", "no thing.yaml"}, exitFail, []string{"there is no file 'no thing.yaml'; no configuration was written\n"}},
+		{[]string{"--from-openapi", "empty.yaml"}, exitFail, []string{"no operation is documented below paths in empty.yaml"}},
 		{[]string{"--from-openapi", "https://example.org/openapi.json"}, exitUsage, []string{"nothing is fetched"}},
 		{[]string{"tickets.yaml"}, exitUsage, []string{"yett init --from-openapi tickets.yaml"}},
 		{[]string{"--exact"}, exitUsage, []string{"--from-openapi"}},
 		{[]string{"--force"}, exitUsage, []string{"-o"}},
-		{[]string{"-o", "no/such/folder.yaml"}, exitFail, []string{"no/such/folder.yaml"}},
+		{[]string{"-o", "no/such/folder.yaml"}, exitFail, []string{"there is no folder no/such", "mkdir -p no/such"}},
 	} {
 		got := call(t, nil, append([]string{"init"}, tt.args...)...)
 		if got.code != tt.code || got.stdout != "" {
@@ -210,6 +261,16 @@ func TestInitMistakes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// hugeDocument has more operations than a configuration takes.
+func hugeDocument() string {
+	var b strings.Builder
+	b.WriteString("openapi: 3.1.0\ninfo: {title: Huge, version: '1'}\npaths:\n")
+	for i := range 1200 {
+		fmt.Fprintf(&b, "  /%s%d: {get: {responses: {}}}\n", strings.Repeat("x", 900), i)
+	}
+	return b.String()
 }
 
 func TestScalar(t *testing.T) {
