@@ -29,11 +29,7 @@ func misshapen(a answer) []string {
 			Timestamp  string `json:"timestamp"`
 			RequestID  string `json:"request_id"`
 			RetryAfter int    `json:"retryAfter"`
-			Details    []struct {
-				In      string `json:"in"`
-				Pointer string `json:"pointer"`
-				Message string `json:"message"`
-			} `json:"details"`
+			Details    []any  `json:"details"`
 		} `json:"error"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(a.body))
