@@ -34,9 +34,7 @@ func (c command) run(t *testing.T, name string, args ...string) (stdout, stderr 
 	cmd.WaitDelay = time.Second // its children may hold the pipes
 	var out, log strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &log
-	begin := time.Now()
 	err = cmd.Run()
-	t.Logf("%.1f s: %s %s", time.Since(begin).Seconds(), filepath.Base(name), strings.Join(args, " "))
 	return out.String(), log.String(), errors.Join(err, ctx.Err())
 }
 
