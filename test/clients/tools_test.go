@@ -61,7 +61,7 @@ func skipWithout(t *testing.T, what, log string, err error) {
 	case unreachable.MatchString(log):
 		t.Skipf("%s can't be fetched: %s", what, unreachable.FindString(log))
 	default:
-		t.Fatalf("fetching %s: %v\n%s", what, err, log)
+		t.Fatalf("%s: %v\n%s", what, err, log)
 	}
 }
 
