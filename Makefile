@@ -47,13 +47,16 @@ test: tools check ## everything that has to pass before a change is good
 
 # What tests use beside Go. Without curl, the demo's commands are not tried;
 # without gcc, there is no race detector; without redis-server, the tests of the
-# shared store are skipped, without chromium those in a browser.
+# shared store are skipped, without chromium those in a browser, and without node
+# and npm those of the document by the tools of others.
 .PHONY: tools
 tools:
 	@missing=""; \
 	command -v curl >/dev/null || missing="curl"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	[ "$$(go env CGO_ENABLED)" = 1 ] || missing="$$missing gcc libc6-dev"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
