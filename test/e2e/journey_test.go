@@ -65,6 +65,8 @@ func TestEveryRouteOfTheExample(t *testing.T) {
 		{"GET", "/internal/revocations", "", 403},
 		{"GET", "/internal/limits", "", 403},
 		{"GET", "/internal/services", "", 403},
+		{"GET", "/internal/docs", "", 403},
+		{"GET", "/api-docs", "", 200},
 		{"GET", "/api/v1/auth/me", "", 200},
 		{"GET", "/api/v1/users", "", 200},
 		{"GET", "/api/v1/customers", "", 200},
