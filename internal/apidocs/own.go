@@ -11,6 +11,7 @@ import (
 	"yett/internal/exchange"
 	"yett/internal/openapi"
 	"yett/internal/policy"
+	"yett/internal/policy/validate"
 	"yett/internal/snapshot"
 )
 
@@ -44,7 +45,7 @@ const codesOf = "GatewayErrorCode"
 // makes no other clients.
 func refusalCodes() (all []string) {
 	for _, r := range catalog.Reasons() {
-		if r.Status != exchange.ClientGone.Status { // which only logs see
+		if r.Status != exchange.ClientGone.Status && r != validate.AnswerInvalid { // which only logs see
 			all = append(all, r.Code)
 		}
 	}
