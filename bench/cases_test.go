@@ -72,7 +72,7 @@ func TestOriginAnswersCases(t *testing.T) {
 			}
 			want := c.Want
 			for _, v := range c.Variants { // who refuses does not ask the origin; who forwards does
-				if want.Status / 100 != 2 {
+				if want.Status/100 != 2 {
 					want = v.Want
 				}
 			}
