@@ -16,6 +16,8 @@ type conf struct {
 	// the upstream.
 	Service string
 	Targets []string
+	// Document is the OpenAPI document of Yett's service, "" for none.
+	Document string
 	// Redis tells that Yett has its store there. The harness starts one.
 	Redis bool
 	// Guarded tells that a request with a bad token has to get a 401, which is
@@ -27,11 +29,12 @@ type conf struct {
 // or further header fields states them.
 type request struct {
 	Method        string
-	Path          string
+	Path          string   // with its query
 	Authorization string   // 300 bytes that are no token when empty
 	Anonymous     bool     // no Authorization at all
 	Header        []string // further "Name: value" lines
 	Body          int      // bytes
+	JSON          string   // the body, instead of bytes that mean nothing
 }
 
 // answer is what a right answer looks like.
@@ -138,6 +141,8 @@ func cases() []benchCase {
 		limitsCase(),
 		limitedCase(),
 		guardsCase(),
+		validateGetCase(),
+		validatePostCase(),
 	}
 }
 
@@ -157,10 +162,14 @@ func (r request) bytes() []byte {
 	for _, line := range r.Header {
 		b.WriteString(line + "\r\n")
 	}
-	if r.Body > 0 {
+	switch {
+	case r.JSON != "":
+		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(r.JSON))
+	case r.Body > 0:
 		fmt.Fprintf(&b, "Content-Type: application/octet-stream\r\nContent-Length: %d\r\n", r.Body)
 	}
 	b.WriteString("\r\n")
+	b.WriteString(r.JSON)
 	b.WriteString(strings.Repeat("u", r.Body))
 	return b.Bytes()
 }

@@ -147,7 +147,8 @@ func (o *origin) answer(c *originConn, p []byte) error {
 // find returns the answer for a request line.
 func (o *origin) find(line []byte) []byte {
 	if end := bytes.LastIndexByte(line, ' '); end > 0 {
-		if answer, ok := o.answers[string(line[:end])]; ok {
+		line, _, _ = bytes.Cut(line[:end], []byte("?"))
+		if answer, ok := o.answers[string(line)]; ok {
 			return answer
 		}
 	}
@@ -157,6 +158,8 @@ func (o *origin) find(line []byte) []byte {
 func originAnswers(now time.Time) map[string][]byte {
 	answers := map[string][]byte{"POST /sink": originAnswer("200 OK", 2, now)}
 	answers["GET "+chainPath] = originAnswer("200 OK", 200, now)
+	answers["GET "+ticketPath] = originContent("200 OK", ticket, now)
+	answers["POST "+ticketsPath] = originContent("201 Created", ticket, now)
 	for _, size := range []int{200, 64 << 10, 1 << 20} {
 		answers[fmt.Sprintf("GET /b/%d", size)] = originAnswer("200 OK", size, now)
 	}
@@ -164,12 +167,16 @@ func originAnswers(now time.Time) map[string][]byte {
 }
 
 func originAnswer(status string, size int, now time.Time) []byte {
+	return originContent(status, strings.Repeat("x", size), now)
+}
+
+func originContent(status, content string, now time.Time) []byte {
 	head := fmt.Sprintf("HTTP/1.1 %s\r\n"+
 		"Content-Type: application/json\r\n"+
 		"Date: %s\r\n"+
 		"Server: origin\r\n"+
 		"ETag: \"5f3a-%x\"\r\n"+
 		"Content-Length: %d\r\n\r\n",
-		status, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"), size, size)
-	return []byte(head + strings.Repeat("x", size))
+		status, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"), len(content), len(content))
+	return []byte(head + content)
 }

@@ -142,6 +142,12 @@ func (s subject) writeConfig(name string, set settings) error {
 	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write configuration of %s: %w", s.name, err)
 	}
+	if set.Conf.Document == "" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(name), "openapi.json"), []byte(set.Conf.Document), 0o644); err != nil {
+		return fmt.Errorf("write document of %s: %w", s.name, err)
+	}
 	return nil
 }
 

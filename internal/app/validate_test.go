@@ -160,7 +160,8 @@ type got struct {
 	err        error
 }
 
-func startChecked(t *testing.T, handler http.HandlerFunc) *checked {
+// startChecked starts both, with changes of the configuration, each an old text and a new one.
+func startChecked(t *testing.T, handler http.HandlerFunc, changes ...string) *checked {
 	t.Helper()
 	c := &checked{t: t, log: &lines{more: make(chan struct{}, 1)}, got: make(chan got, 100)}
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +177,7 @@ func startChecked(t *testing.T, handler http.HandlerFunc) *checked {
 	if err := os.WriteFile(file, []byte(validated), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(Options{File: "yett.yaml", Source: fmt.Appendf(nil, validating, up.URL, file), Env: config.MapEnv(nil), Stdout: c.log, Stderr: t.Output()})
+	a, err := New(Options{File: "yett.yaml", Source: fmt.Appendf(nil, strings.NewReplacer(changes...).Replace(validating), up.URL, file), Env: config.MapEnv(nil), Stdout: c.log, Stderr: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -607,7 +608,7 @@ func TestValidatedSlowClients(t *testing.T) {
 
 // A large upload that is only observed streams, with little memory, and arrives as it was sent.
 func TestValidatedUploads(t *testing.T) {
-	const size = 64 << 20
+	const size = 32 << 20
 	arrived := make(chan error, 1)
 	first := make(chan struct{}, 1)
 	c := startChecked(t, func(w http.ResponseWriter, r *http.Request) {
@@ -628,7 +629,7 @@ func TestValidatedUploads(t *testing.T) {
 				return
 			}
 		}
-	})
+	}, "body_idle: 400ms", "body_idle: 30s")
 	for way, cl := range map[string]*http.Client{"http1": client(t, false), "h2c": client(t, true)} {
 		for _, known := range []bool{true, false} {
 			var peak uint64
@@ -646,7 +647,7 @@ func TestValidatedUploads(t *testing.T) {
 			if err := <-arrived; err != nil || resp.StatusCode != 200 {
 				t.Errorf("%s, known %v: %d, %v", way, known, resp.StatusCode, err)
 			}
-			if peak > 24<<20 {
+			if peak > 20<<20 {
 				t.Errorf("%s, known %v: %d MB in use", way, known, peak>>20)
 			}
 		}
@@ -683,7 +684,7 @@ func (l *last) Read(p []byte) (int, error) {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	*l.peak = m.HeapAlloc
-	s := sequence{64<<20 - 1}
+	s := sequence{32<<20 - 1}
 	_, _ = s.Read(p[:1])
 	return 1, nil
 }

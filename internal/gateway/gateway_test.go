@@ -518,6 +518,13 @@ func TestFault(t *testing.T) {
 		if a.status != 500 || a.reason != "internal" || !strings.Contains(a.body, "INTERNAL_SERVER_ERROR") || !strings.Contains(a.header, "X-Seen: a\n") {
 			t.Errorf("%+v", a)
 		}
+		g.use(&fake{g: g, name: "b", response: bad, request: func(x *exchange.Exchange) exchange.Verdict {
+			x.Details = `[{"in":"body","pointer":"","message":"is missing"}]`
+			return x.Refuse(exchange.BadPath)
+		}})
+		if a := g.serve(g.request("GET", "/app/x")); a.status != 500 || strings.Contains(a.body, "details") {
+			t.Errorf("instead of a refusal: %+v", a)
+		}
 		g.use(&fake{g: g, name: "a"})
 		if a := g.serve(g.request("GET", "/app/x")); a.status != 200 || a.body != "ok" {
 			t.Errorf("the next one: %+v", a)

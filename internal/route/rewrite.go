@@ -165,7 +165,7 @@ func (c *rewriteCompiler) checkSample(text, sample string) {
 // Normal returns the path to forward in the normal form, in which documents are compared with
 // it: the normalised one where it is forwarded as it came. r may be nil. It is valid until Release.
 func (r *Rewrite) Normal(x *exchange.Exchange) string {
-	if r == nil || r.unchanged || r.strip == "" && r.parts == nil {
+	if r == nil || r.strip == "" && r.parts == nil {
 		return x.Path
 	}
 	return exchange.View(r.Append(x.Bytes(len(x.Path) + 64)[:0], x))
