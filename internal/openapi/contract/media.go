@@ -149,8 +149,8 @@ func (c *content) find(contentType string) *media {
 	return best
 }
 
-// check holds a body against what it can be. body is nil when it is not to be read, there
-// tells whether there is one.
+// check holds a body against what it can be. body is free of any content coding, nil when it
+// is not to be read; there tells whether there is one.
 func (c *content) check(h *exchange.Header, body []byte, there bool, f *findings) {
 	if !there || body != nil && len(body) == 0 {
 		if c.required {
@@ -170,7 +170,7 @@ func (c *content) check(h *exchange.Header, body []byte, there bool, f *findings
 	case m == nil:
 		f.at("header", "/Content-Type").add("", "has to be "+c.accepted)
 		return
-	case body == nil || isEncoded(h):
+	case body == nil:
 		return
 	}
 	f.at("body", "")

@@ -32,7 +32,7 @@ func (f *findings) library(e *jsonschema.ValidationError) {
 	case *kind.DependentRequired:
 		f.missing(e.InstanceLocation, k.Missing, "is missing, as "+quoted(k.Prop)+" is there")
 	case *kind.AdditionalProperties:
-		f.missing(e.InstanceLocation, k.Properties, "is not there in the document")
+		f.missing(e.InstanceLocation, k.Properties, "is not known here")
 	case *kind.PropertyNames:
 		f.add(pointer(append(slices.Clone(e.InstanceLocation), k.Property)), "has a name that is not allowed")
 	default:

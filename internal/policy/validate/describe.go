@@ -25,7 +25,7 @@ func (p *validate) Explain(x *exchange.Exchange, s *exchange.Slot) []string {
 
 // Describe implements policy.Describer.
 func (p *validate) Describe(d *policy.Description) {
-	d.Refuse(Invalid)
+	d.Refuse(Invalid, Coded)
 	if p.refuses {
 		d.Refuse(Undocumented, MethodUndocumented)
 	}

@@ -1,6 +1,9 @@
 package validate
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,13 +16,14 @@ import (
 )
 
 // Kind describes the policy.
-var Kind = policy.NeedingDocument(policy.Define("validate", defaults, build, Invalid, Undocumented, MethodUndocumented, AnswerInvalid))
+var Kind = policy.NeedingDocument(policy.Define("validate", defaults, build, Invalid, Undocumented, MethodUndocumented, Coded, AnswerInvalid))
 
 // The reasons for refusals. AnswerInvalid never refuses: it is noted and counted.
 var (
 	Invalid            = &exchange.Reason{Name: "request_invalid", Code: "VALIDATION_FAILED", Status: 400, Message: "The request is not what the API's documentation says; see details", Help: "The policy validate holds requests against the service's OpenAPI document. The answer's `details` name each place; the log has the first. Where the request is right, the document is wrong: mend it, or write `mode: observe` until it is."}
 	Undocumented       = &exchange.Reason{Name: "undocumented", Code: "NOT_FOUND", Status: 404, Message: "Nothing is here", Help: "The policy validate has `unknown: refuse`, and no operation of the service's OpenAPI document has that path. `yett docs coverage` lists such calls."}
 	MethodUndocumented = &exchange.Reason{Name: "method_undocumented", Code: "METHOD_NOT_ALLOWED", Status: 405, Message: "The method is not allowed here", Help: "The policy validate has `unknown: refuse`, and the service's OpenAPI document knows the path with other methods only; Allow lists them."}
+	Coded              = &exchange.Reason{Name: "body_coding", Code: "UNSUPPORTED_MEDIA_TYPE", Status: 415, Message: "The content coding of the body can't be read here; it can be gzip", Help: "The policy validate looks into bodies as they are and into those in gzip. With another Content-Encoding, or where the body is not what that says, nobody could tell what the service would get."}
 	AnswerInvalid      = &exchange.Reason{Name: "answer_invalid", Code: "ANSWER_INVALID", Status: 502, Message: "The answer is not what the API's documentation says", Help: "The policy validate holds answers against the service's OpenAPI document. They are never refused: the access log names the place, and `yett docs coverage` counts them."}
 )
 
@@ -89,8 +93,9 @@ func (p *validate) requestBody(x *exchange.Exchange, op *contract.Operation) ([]
 	case contract.Untouched:
 		return nil, nil
 	case contract.Hidden:
-		op.Tally.Unchecked.Add(1)
-		return nil, nil
+		if !isGzip(&x.Request) {
+			return nil, p.unchecked(op, Coded)
+		}
 	}
 	most := p.most
 	if x.BodyLimit > 0 {
@@ -98,15 +103,46 @@ func (p *validate) requestBody(x *exchange.Exchange, op *contract.Operation) ([]
 	}
 	body, whole, err := x.RequestBody.Peek(most)
 	switch {
-	case whole:
-		return body, nil
-	case p.enforces && err != nil:
-		return nil, exchange.BodyReason(err)
-	case p.enforces:
-		return nil, exchange.BodyTooLarge
+	case err != nil:
+		return nil, p.unchecked(op, exchange.BodyReason(err)) // or whoever sends it on meets the error
+	case !whole:
+		return nil, p.unchecked(op, exchange.BodyTooLarge)
+	case isGzip(&x.Request):
+		return p.unzip(body, op)
 	}
-	op.Tally.Unchecked.Add(1) // and whoever sends it on meets the error, if there is one
-	return nil, nil
+	return body, nil
+}
+
+// unchecked is what becomes of a body that can't be looked at: it is refused, or passes and is
+// counted.
+func (p *validate) unchecked(op *contract.Operation, why *exchange.Reason) *exchange.Reason {
+	if p.enforces {
+		return why
+	}
+	op.Tally.Unchecked.Add(1)
+	return nil
+}
+
+// isGzip tells whether a body is in gzip and nothing else (RFC 9110 section 8.4.1.3).
+func isGzip(h *exchange.Header) bool {
+	coding, _ := h.Lookup("Content-Encoding")
+	return exchange.EqualFold(coding, "gzip") || exchange.EqualFold(coding, "x-gzip")
+}
+
+// unzip returns what is in a body, which may be no larger than any other.
+func (p *validate) unzip(zipped []byte, op *contract.Operation) ([]byte, *exchange.Reason) {
+	r, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		return nil, p.unchecked(op, Coded)
+	}
+	body, err := io.ReadAll(io.LimitReader(r, p.most+1))
+	switch {
+	case err != nil:
+		return nil, p.unchecked(op, Coded)
+	case int64(len(body)) > p.most:
+		return nil, p.unchecked(op, exchange.BodyTooLarge)
+	}
+	return body, nil
 }
 
 // Response holds the service's answer against the operation.

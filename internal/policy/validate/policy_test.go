@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -101,6 +103,51 @@ func TestBodies(t *testing.T) {
 				}
 				c.Finish(x)
 			}
+		}
+	}
+}
+
+// Nothing hides in a content coding: gzip is looked into, and what can't be read is refused.
+func TestCodings(t *testing.T) {
+	zipped := func(text string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.String()
+	}
+	large := `{"title":"t","priority":"low","description":"` + strings.Repeat("x", 1000) + `"}`
+	for _, tt := range []struct {
+		coding, body string
+		want         *exchange.Reason
+	}{
+		{"gzip", zipped(good), nil},
+		{"X-GZIP", zipped(good), nil},
+		{"identity", good, nil},
+		{"gzip", zipped(`{"title":7}`), Invalid},
+		{"gzip", zipped(large), exchange.BodyTooLarge},
+		{"gzip", good, Coded},
+		{"gzip", zipped(good)[:30], Coded},
+		{"gzip", zipped(good) + "more", Coded},
+		{"br", good, Coded},
+		{"identity, gzip", zipped(good), Coded},
+		{"x", good, Coded},
+		{"identity", zipped(good), Invalid},
+	} {
+		for mode, want := range map[string]*exchange.Reason{"enforce": tt.want, "observe": nil} {
+			p := policytest.BuildWith(t, Kind, "{body: 1KB, mode: "+mode+"}", deps(t, "app"))
+			request := strings.Replace(post(tt.body), "Content-Type", "Content-Encoding: "+tt.coding+"\nContent-Type", 1)
+			c := policytest.NewCall(t, request, "")
+			x := c.Start()
+			x.RequestBody.SetBytes([]byte(tt.body)) // the script's lines end otherwise
+			p.Request(x, x.Slot(0))
+			if x.Reason != want {
+				t.Errorf("%s %q, %s: %v, want %v", tt.coding, tt.body, mode, x.Reason, want)
+			}
+			if got, err := io.ReadAll(&x.RequestBody); string(got) != tt.body || err != nil {
+				t.Errorf("%s %q, %s: the service gets %q, %v", tt.coding, tt.body, mode, got, err)
+			}
+			c.Finish(x)
 		}
 	}
 }
@@ -231,8 +278,8 @@ func TestExplain(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	for conf, want := range map[string][]*exchange.Reason{
-		"":                                 {Invalid},
-		"unknown: refuse":                  {Invalid, Undocumented, MethodUndocumented},
+		"":                                 {Invalid, Coded},
+		"unknown: refuse":                  {Invalid, Coded, Undocumented, MethodUndocumented},
 		"{unknown: refuse, mode: observe}": nil,
 	} {
 		c := policy.Chain{{Kind: Kind, Policy: policytest.BuildWith(t, Kind, conf, deps(t, "app"))}}
