@@ -44,24 +44,32 @@ const stdinName = "-"
 // readDocument reads an OpenAPI document, from standard input where its name is -. An error
 // is a problem.List where it can be read and is none.
 func readDocument(name string, stdin io.Reader) (*openapi.Document, error) {
-	most := openapi.DefaultLimits()
-	if name == stdinName {
-		return parseDocument("stdin", stdin, most)
-	}
-	f, err := os.Open(name)
+	name, data, err := readText(name, stdin)
 	if err != nil {
-		return nil, fmt.Errorf("reading the document: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	return parseDocument(name, f, most)
+	return openapi.Parse(name, data, openapi.DefaultLimits())
 }
 
-func parseDocument(name string, from io.Reader, most openapi.Limits) (*openapi.Document, error) {
-	data, err := io.ReadAll(io.LimitReader(from, most.Bytes+1)) // more is refused
-	if err != nil {
-		return nil, fmt.Errorf("reading the document: %w", err)
+// readText reads a file, or standard input where its name is -, as far as one byte more than
+// a document may have. It also returns what messages call it.
+func readText(name string, stdin io.Reader) (string, []byte, error) {
+	from := stdin
+	if name == stdinName {
+		name = "stdin"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", nil, fmt.Errorf("reading the document: %w", err)
+		}
+		defer f.Close()
+		from = f
 	}
-	return openapi.Parse(name, data, most)
+	data, err := io.ReadAll(io.LimitReader(from, openapi.DefaultLimits().Bytes+1)) // more is refused
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the document: %w", err)
+	}
+	return name, data, nil
 }
 
 // onceStdin checks that standard input is named once at most.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 const deskDocument = `openapi: 3.1.0
@@ -47,7 +49,16 @@ func TestDocsLint(t *testing.T) {
 		{"a warning", "", []string{warned}, exitOK, []string{warned + ":7:7: warning: GET /desks has no summary and no description, say in a few words what it does (summary-missing)\n", "1 warning in 1 document\n"}, nil},
 		{"a warning that counts", "", []string{"--strict", warned}, exitFail, []string{"(summary-missing)"}, []string{"yett: 1 warning in 1 document\n"}},
 		{"an error", "", []string{bad}, exitFail, []string{bad + ":8:7: error: unknown key \"sumary\", did you mean \"summary\"? (structure)\n"}, []string{"yett: 1 error, 1 warning in 1 document\n"}},
-		{"a reference out of it", "", []string{unread}, exitFail, []string{unread + ":2:", "leads out of the document", "(document)"}, []string{"yett: 1 error in 1 document\n"}},
+		{"a reference out of it", "", []string{unread}, exitFail, []string{unread + ":2:", "leads out of the document", "(reference)", `has no "info"`}, []string{"yett: 2 errors, 1 warning in 1 document\n"}},
+		{"no document", "", []string{document(t, "none.yaml", "a: 1")}, exitFail, []string{"(document)"}, []string{"yett: 1 error in 1 document\n"}},
+		{"a rule that is not wanted", "", []string{"--strict", "--ignore", "summary-missing", warned}, exitOK, []string{"nothing found in 1 document\n"}, nil},
+		{"two rules that are not wanted", "", []string{"--ignore=summary-missing", "--ignore=structure", "--strict", bad}, exitOK, []string{"nothing found in 1 document\n"}, nil},
+		{"a rule that is misspelt", "", []string{"--ignore", "sumary-missing", warned}, exitUsage, nil, []string{`yett: --ignore is "sumary-missing", and there is no such rule; did you mean "summary-missing"?`}},
+		{"a rule that is not there", "", []string{"--ignore", "x", warned}, exitUsage, nil, []string{`--ignore is "x", and there is no such rule; see --rules`}},
+		{"rules", "", []string{"--rules"}, exitOK, []string{"summary-missing (warning)\n  finds:  operations without summary and description\n  remedy: say in a few words what it does\n", "structure (error)\n"}, nil},
+		{"rules as JSON", "", []string{"--rules", "--json"}, exitOK, []string{`"rule": "servers"`, `"severity": "warning"`, `"remedy": "`}, nil},
+		{"rules of a file", "", []string{"--rules", good}, exitUsage, nil, []string{"FILE means nothing with --rules"}},
+		{"rules and a flag", "", []string{"--rules", "--strict"}, exitUsage, nil, []string{"--strict means nothing with --rules"}},
 		{"no such file", "", []string{missing}, exitFail, nil, []string{"reading the document: open " + missing}},
 		{"no file and no configuration", "", []string{"-c", missing}, exitFail, nil, []string{"read the configuration: open " + missing}},
 		{"standard input twice", "", []string{"-", "-"}, exitUsage, nil, []string{"standard input can be read only once"}},
@@ -55,6 +66,22 @@ func TestDocsLint(t *testing.T) {
 		got := callWith(t, tt.stdin, nil, append([]string{"docs", "lint"}, tt.args...)...)
 		expectDocs(t, tt.name, got, tt.code, tt.out, tt.err)
 	}
+}
+
+// Shells complete the names of rules.
+func TestDocsLintCompletes(t *testing.T) {
+	got := call(t, nil, cobra.ShellCompRequestCmd, "docs", "lint", "--ignore", "")
+	if !strings.Contains(got.stdout, "servers\ta document without servers") || !strings.HasSuffix(got.stdout, ":4\n") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A role that does not pass any more is found in what gateways serve.
+func TestDocsDiffRoles(t *testing.T) {
+	old := document(t, "old.yaml", deskDocument+"      x-yett: {route: desks, roles: [agent, admin]}\n")
+	narrowed := document(t, "new.yaml", deskDocument+"      x-yett: {route: desks, roles: [admin]}\n")
+	expectDocs(t, "narrowed", call(t, nil, "docs", "diff", old, narrowed), exitFail,
+		[]string{"breaking: callers of the role agent do not pass any more (roles-narrowed)\n    " + old + ":11:15 -> " + narrowed + ":11:15\n"}, []string{"yett: 1 breaking change\n"})
 }
 
 func expectDocs(t *testing.T, name string, got result, code int, out, err []string) {
@@ -117,7 +144,9 @@ func TestDocsDiff(t *testing.T) {
 		{"standard input twice", []string{"-", "-"}, exitUsage, nil, []string{"standard input can be read only once"}},
 		{"no document", []string{old, none}, exitUsage, nil, []string{none + ":1:1:"}},
 		{"no file", []string{old, none + "x"}, exitUsage, nil, []string{"reading the document"}},
-		{"one file", []string{old}, exitUsage, nil, []string{"accepts 2 arg"}},
+		{"one file", []string{old}, exitUsage, nil, []string{"yett: two documents are compared, and only " + old + " is named: name the old one and the new one\n"}},
+		{"none", nil, exitUsage, nil, []string{"yett: two documents are compared: name the old one and the new one\n"}},
+		{"three", []string{old, old, old}, exitUsage, nil, []string{"yett: two documents are compared, and 3 are named"}},
 		{"no such level", []string{"--fail-on", "warnin", old, old}, exitUsage, nil, []string{`did you mean "warning"?`}},
 	} {
 		got := callWith(t, deskDocument, nil, append([]string{"docs", "diff"}, tt.args...)...)

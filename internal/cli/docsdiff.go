@@ -26,7 +26,7 @@ and 2 when the documents can't be compared.`,
 		Example: `  yett docs diff released.yaml openapi.yaml
   curl -s https://api.example.com/openapi.json | yett docs diff - openapi.yaml
   yett docs diff --fail-on none --json released.yaml openapi.yaml | jq '.changes[].id'`,
-		Args:              cobra.ExactArgs(2),
+		Args:              twoDocuments,
 		ValidArgsFunction: completeDocuments,
 	}
 	failOn := cmd.Flags().String("fail-on", "breaking", "from which level on the exit code is 1: breaking, warning or none")
@@ -51,6 +51,19 @@ and 2 when the documents can't be compared.`,
 		return cmp.Or(err, failedDiff(r, *failOn))
 	}
 	return cmd
+}
+
+// twoDocuments is the check of a command that compares OLD and NEW.
+func twoDocuments(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return errors.New("two documents are compared: name the old one and the new one")
+	case 1:
+		return fmt.Errorf("two documents are compared, and only %s is named: name the old one and the new one", printable(args[0]))
+	case 2:
+		return nil
+	}
+	return fmt.Errorf("two documents are compared, and %d are named: name the old one and the new one", len(args))
 }
 
 var failLevels = []string{diff.Breaking.String(), diff.Warning.String(), "none"}

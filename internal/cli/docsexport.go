@@ -70,7 +70,7 @@ A running gateway serves the same at the paths of the route with endpoint: docs.
 func (f *exportFlags) check() (yaml bool, err error) {
 	versions := []string{openapi.Version30, openapi.Version31}
 	if !slices.Contains(versions, f.version) {
-		return false, fmt.Errorf("--openapi is %q, %s", f.version, problem.DidYouMean(f.version, versions))
+		return false, fmt.Errorf("--openapi is %q; write %s", f.version, strings.Join(versions, " or "))
 	}
 	if f.wait <= 0 {
 		return false, errors.New("--wait is not more than 0s")

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,40 +34,77 @@ not in it, because no route leads to them, are told as notes.
 
 What is found comes one to a line, as file:line:column. Errors make a document wrong,
 warnings less useful. The exit code is 1 when there is an error, or a document can't be had,
-with --strict also when there is a warning.`,
+with --strict also when there is a warning. Each finding ends with the name of its rule; what
+is found by a rule of --ignore is neither told nor counted.`,
 		Example: `  yett docs lint openapi.yaml
   yett docs lint -c yett.yaml
+  yett docs lint --rules
+  yett docs lint --ignore tag-undeclared --ignore servers openapi.yaml
   curl -s https://api.example.com/openapi.json | yett docs lint --strict -
   yett docs lint --json openapi.yaml | jq '.findings[] | select(.severity == "error")'`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeDocuments,
 	}
 	file := p.configFlag(cmd)
-	var wait time.Duration
-	waitFlag(cmd, &wait)
-	strict := cmd.Flags().Bool("strict", false, "fail for warnings too")
-	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	var f lintFlags
+	f.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := lintWords(cmd, args, wait); err != nil {
+		if err := f.check(cmd, args); err != nil {
 			return misuse(cmd, err)
+		}
+		if f.rules {
+			return printRules(cmd.OutOrStdout(), f.json)
 		}
 		report := lintReport{Findings: []findingRow{}, Notes: []noteRow{}}
 		var err error
 		if len(args) == 0 {
-			err = p.lintPlatform(cmd.Context(), file(), wait, &report)
+			err = p.lintPlatform(cmd.Context(), file(), &f, &report)
 		} else {
-			err = lintFiles(args, cmd.InOrStdin(), &report)
+			err = lintFiles(args, cmd.InOrStdin(), f.ignore, &report)
 		}
 		if err != nil {
 			return err
 		}
-		return report.print(cmd.OutOrStdout(), *asJSON, *strict)
+		return report.print(cmd.OutOrStdout(), f.json, f.strict)
 	}
 	return cmd
 }
 
-// lintWords checks what the command line says.
-func lintWords(cmd *cobra.Command, files []string, wait time.Duration) error {
+// lintFlags are the words of the command line.
+type lintFlags struct {
+	wait                time.Duration
+	ignore              []string
+	strict, json, rules bool
+}
+
+func (f *lintFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	waitFlag(cmd, &f.wait)
+	flags.BoolVar(&f.strict, "strict", false, "fail for warnings too")
+	flags.StringArrayVar(&f.ignore, "ignore", nil, "name of a rule that is not wanted; may be repeated")
+	flags.BoolVar(&f.rules, "rules", false, "list the rules, and what to do about what they find")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	var rules []cobra.Completion
+	for _, r := range lint.Rules() {
+		rules = append(rules, cobra.CompletionWithDesc(r.Name, r.Finds))
+	}
+	if err := cmd.RegisterFlagCompletionFunc("ignore", cobra.FixedCompletions(rules, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is not there
+	}
+}
+
+// check checks what the command line says.
+func (f *lintFlags) check(cmd *cobra.Command, files []string) error {
+	if f.rules {
+		for _, flag := range []string{"config", "wait", "strict", "ignore"} {
+			if cmd.Flags().Changed(flag) {
+				return fmt.Errorf("--%s means nothing with --rules, which looks at no document", flag)
+			}
+		}
+		if len(files) > 0 {
+			return errors.New("FILE means nothing with --rules, which looks at no document")
+		}
+	}
 	if len(files) > 0 {
 		for _, flag := range []string{"config", "wait"} {
 			if cmd.Flags().Changed(flag) {
@@ -72,15 +112,59 @@ func lintWords(cmd *cobra.Command, files []string, wait time.Duration) error {
 			}
 		}
 	}
-	if wait <= 0 {
+	if f.wait <= 0 {
 		return errors.New("--wait is not more than 0s")
 	}
-	return onceStdin(files)
+	return cmp.Or(knownRules(f.ignore), onceStdin(files))
 }
 
-func lintFiles(names []string, stdin io.Reader, report *lintReport) error {
+// knownRules checks that there are rules of these names.
+func knownRules(names []string) error {
+	var known []string
+	for _, r := range lint.Rules() {
+		known = append(known, r.Name)
+	}
 	for _, name := range names {
-		found, err := lintFile(name, stdin)
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := "see --rules"
+		if near := problem.Nearest(name, known); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return fmt.Errorf("--ignore is %q, and there is no such rule; %s", name, hint)
+	}
+	return nil
+}
+
+// ruleRow is a rule as programs read it.
+type ruleRow struct {
+	Rule     string        `json:"rule"`
+	Severity lint.Severity `json:"severity"`
+	Finds    string        `json:"finds"`
+	Remedy   string        `json:"remedy"`
+}
+
+// printRules lists the rules.
+func printRules(w io.Writer, asJSON bool) error {
+	var rows []ruleRow
+	for _, r := range lint.Rules() {
+		rows = append(rows, ruleRow{r.Name, r.Severity, r.Finds, r.Remedy})
+	}
+	if asJSON {
+		return printJSON(w, map[string][]ruleRow{"rules": rows})
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%s (%s)\n  finds:  %s\n  remedy: %s\n", r.Rule, r.Severity, r.Finds, r.Remedy)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func lintFiles(names []string, stdin io.Reader, without []string, report *lintReport) error {
+	for _, name := range names {
+		found, err := lintFile(name, stdin, without)
 		if err != nil {
 			return err
 		}
@@ -94,8 +178,8 @@ func lintFiles(names []string, stdin io.Reader, report *lintReport) error {
 const merged = "merged"
 
 // lintPlatform looks at the documents of a configuration's services, and at the gateway's.
-func (p Process) lintPlatform(ctx context.Context, file string, wait time.Duration, report *lintReport) error {
-	docs, err := p.documents(ctx, file, wait)
+func (p Process) lintPlatform(ctx context.Context, file string, f *lintFlags, report *lintReport) error {
+	docs, err := p.documents(ctx, file, f.wait)
 	if err != nil {
 		return explain(err, "nothing was looked at")
 	}
@@ -109,7 +193,7 @@ func (p Process) lintPlatform(ctx context.Context, file string, wait time.Durati
 		d := docs.Snapshot.Documents().Of(s.Service).Loaded().Document
 		names[s.Service] = d.File
 		report.Documents++
-		report.add(lint.Lint(d))
+		report.add(lint.Lint(d, f.ignore...))
 	}
 	text := exported(docs, openapi.Version31, true)
 	most := openapi.DefaultLimits()
@@ -119,7 +203,7 @@ func (p Process) lintPlatform(ctx context.Context, file string, wait time.Durati
 		return fmt.Errorf("the gateway's document can't be read again: %w", err)
 	}
 	report.Documents++
-	report.add(lint.Lint(d))
+	report.add(lint.Lint(d, f.ignore...))
 	for _, l := range docs.Edition.Merged.Left {
 		report.note(names[l.Service], &l)
 	}
@@ -148,19 +232,19 @@ func cantBeHad(s *source.State) (all []lint.Finding) {
 const notRead = "document"
 
 // lintFile returns what is wrong with a document, the error where there is none to read.
-func lintFile(name string, stdin io.Reader) ([]lint.Finding, error) {
-	d, err := readDocument(name, stdin)
-	if list, ok := errors.AsType[problem.List](err); ok {
-		var all []lint.Finding
-		for _, p := range list {
-			all = append(all, lint.Finding{Problem: p, Rule: notRead, Severity: lint.Error})
-		}
-		return all, nil
-	}
+func lintFile(name string, stdin io.Reader, without []string) ([]lint.Finding, error) {
+	name, data, err := readText(name, stdin)
 	if err != nil {
 		return nil, err
 	}
-	return lint.Lint(d), nil
+	found, err := lint.Text(name, data, openapi.DefaultLimits(), without...)
+	if list, ok := errors.AsType[problem.List](err); ok {
+		for _, p := range list {
+			found = append(found, lint.Finding{Problem: p, Rule: notRead, Severity: lint.Error})
+		}
+		return found, nil
+	}
+	return found, err
 }
 
 // lintReport is what was found in all documents.

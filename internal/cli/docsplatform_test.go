@@ -158,8 +158,9 @@ func TestDocsExportMisused(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--openapi", "3"}, exitUsage, `yett: --openapi is "3", `},
-		{[]string{"--openapi", "3.1.0"}, exitUsage, `--openapi is "3.1.0", known here: 3.0, 3.1`},
+		{[]string{"--openapi", "3"}, exitUsage, `yett: --openapi is "3"; write 3.0 or 3.1`},
+		{[]string{"--openapi", "3.1.0"}, exitUsage, `--openapi is "3.1.0"; write 3.0 or 3.1`},
+		{[]string{"--openapi", "3.2"}, exitUsage, `--openapi is "3.2"; write 3.0 or 3.1`},
 		{[]string{"--format", "yml"}, exitUsage, `yett: --format is "yml", did you mean "yaml"?`},
 		{[]string{"--wait", "0s"}, exitUsage, "yett: --wait is not more than 0s\n"},
 		{[]string{"yett.yaml"}, exitUsage, "the file is given by -c: yett docs export -c yett.yaml"},
@@ -183,6 +184,9 @@ func TestDocsLintPlatform(t *testing.T) {
 		chairs + ":13:7: note: GET /health is not in the gateway's document: no route leads to it\n",
 		"merged:", " in 3 documents\n",
 	}, nil)
+	if without := call(t, nil, "docs", "lint", "-c", conf, "--ignore", "summary-missing"); without.code != exitOK || strings.Contains(without.stdout, "summary-missing") || !strings.Contains(got.stdout, "merged:") {
+		t.Errorf("without a rule %+v", without)
+	}
 	expectDocs(t, "strict", call(t, nil, "docs", "lint", "--strict", "-c", conf), exitFail, nil, []string{"in 3 documents"})
 	exported := strings.Split(call(t, nil, "docs", "export", "--format", "yaml", "-c", conf).stdout, "\n")
 	merged := 0
@@ -359,6 +363,9 @@ func TestCoverageMisused(t *testing.T) {
 		{[]string{"chair", "-c", at}, exitFail, `there is no service "chair", did you mean "chairs"?`},
 		{[]string{"-c", file(t, small)}, exitFail, "only a running gateway knows what is called, and no route of the gateway has the endpoint docs_status for GET; add one"},
 		{[]string{"-c", file(t, wrong)}, exitFail, "1 problem; nobody was asked"},
+		{[]string{"--url", "ftp://x"}, exitFail, "nobody was asked: ftp://x is no address of a page: it has to begin with http:// or https:// and a host; --url is the address of the page itself, the path of the route that has the endpoint docs_status included, such as http://x/internal/docs\n"},
+		{[]string{"--url", "localhost:3000"}, exitFail, "localhost:3000 is no address of a page"},
+		{[]string{"--url", "http:///x"}, exitFail, "http:///x is no address of a page"},
 	} {
 		got := call(t, nil, append([]string{"docs", "coverage"}, tt.args...)...)
 		if got.code != tt.code || got.stdout != "" || !strings.Contains(got.stderr, tt.want) {

@@ -110,8 +110,20 @@ type pageRequest struct {
 // mostAnswer is how much of an answer is read, in bytes.
 const mostAnswer = 16 << 20
 
+// callable checks that the address is one of HTTP.
+func (g gatewayPage) callable(c consequence) error {
+	u, err := url.Parse(g.url)
+	if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		return nil
+	}
+	return fmt.Errorf("%s: %s is no address of a page: it has to begin with http:// or https:// and a host%s", c.nothing, printable(g.url), g.whichURL())
+}
+
 // send asks a running gateway, and returns the answer, whatever it is.
 func (g gatewayPage) send(ctx context.Context, r pageRequest, c consequence) (status int, answer []byte, err error) {
+	if err := g.callable(c); err != nil {
+		return 0, nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, r.method, g.url, r.body)
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask %s: %w", g.url, err)
@@ -177,7 +189,10 @@ func (g gatewayPage) whichURL() string {
 	}
 	page := url.URL{Scheme: "http", Host: "localhost:3000", Path: "/internal/" + strings.TrimSuffix(g.endpoint, "_status")}
 	if u, err := url.Parse(g.url); err == nil && u.Host != "" && u.Path != page.Path {
-		page.Scheme, page.Host = u.Scheme, u.Host
+		page.Host = u.Host
+		if u.Scheme == "https" {
+			page.Scheme = u.Scheme
+		}
 	}
 	return fmt.Sprintf("; --url is the address of the page itself, the path of the route that has the endpoint %s included, such as %s", g.endpoint, page.String())
 }

@@ -25,10 +25,11 @@ func (c *checker) add(n *Node, path, what, hint string) {
 	}
 }
 
-func (d *Document) check() problem.List {
-	c := &checker{d: d}
+// check returns what is wrong with the frame, and where that is right, with the references.
+func (d *Document) check() (problem.List, *Broken) {
+	c, broken := &checker{d: d}, new(Broken)
 	if c.frame(); len(c.problems) > 0 {
-		return c.problems
+		return c.problems, broken
 	}
 	c.walker = &walker{d: d, f: c.visit}
 	c.walker.run()
@@ -37,11 +38,14 @@ func (d *Document) check() problem.List {
 			c.reference(ref)
 		}
 	}
-	if len(c.problems) == 0 {
+	if broken.Costly = len(c.problems) >= maxProblems; !broken.Costly {
+		before := len(c.problems)
 		c.circles()
+		broken.Endless = len(c.problems) > before
 	}
 	c.problems.Sort()
-	return c.problems
+	broken.Problems = c.problems
+	return nil, broken
 }
 
 // frame checks the version, which it notes, and that there is something to describe.

@@ -37,18 +37,44 @@ const maxProblems = 100
 // lead out of the document are not followed but refused. An error is a problem.List with
 // the places of what is wrong.
 func Parse(file string, data []byte, most Limits) (*Document, error) {
-	root, problems := read(file, data, most.orDefault())
-	d := &Document{File: file, Root: root}
-	if len(problems) == 0 {
-		problems = d.check()
+	d, broken, err := Read(file, data, most)
+	if err == nil {
+		err = broken.Problems.Err()
 	}
-	for i := range problems {
-		problems[i].File = file
-	}
-	if err := problems.Err(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// Broken is what is wrong with the references of a document.
+type Broken struct {
+	// Problems are at most 100, with their places.
+	Problems problem.List
+	// Endless tells that references go in circles, or so far that nobody who follows them from
+	// one schema into the next would come to an end. Costly tells that there may be more problems
+	// than those, and looking for what references lead to would take too long.
+	Endless, Costly bool
+}
+
+// Read is Parse for those who tell people what is wrong with a document, and for nobody
+// else: it returns the document though references in it may lead nowhere, out of it, or in
+// circles. An error means that there is no document.
+func Read(file string, data []byte, most Limits) (*Document, *Broken, error) {
+	root, problems := read(file, data, most.orDefault())
+	d, broken := &Document{File: file, Root: root}, new(Broken)
+	if len(problems) == 0 {
+		problems, broken = d.check()
+	}
+	for _, list := range []problem.List{problems, broken.Problems} {
+		for i := range list {
+			list[i].File = file
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return nil, nil, err
+	}
+	return d, broken, nil
 }
 
 // ParseValue reads one value in JSON or YAML, such as an example, as Parse does a document.

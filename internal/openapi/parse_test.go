@@ -279,6 +279,43 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// Read takes what Parse refuses for its references, and nothing else.
+func TestRead(t *testing.T) {
+	for _, tt := range []struct {
+		name, text      string
+		problems        int
+		endless, costly bool
+	}{
+		{"right", schemas31(`{"A":{}}`), 0, false, false},
+		{"nowhere", schemas31(`{"A":{"$ref":"#/components/schemas/B"}}`), 1, false, false},
+		{"elsewhere", schemas31(`{"A":{"$ref":"b.json"},"B":{"$ref":"#/components/schemas/A"}}`), 1, false, false},
+		{"circle and nowhere", schemas31(`{"A":{"allOf":[{"$ref":"#/components/schemas/A"}]},"B":{"$ref":"#/b"}}`), 2, true, false},
+		{"many", schemas31("{" + manyRefs(200) + `"A":{}}`), maxProblems, false, true},
+	} {
+		d, broken, err := Read("a.json", []byte(tt.text), Limits{})
+		if err != nil || d == nil || d.Version != Version31 {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if len(broken.Problems) != tt.problems || broken.Endless != tt.endless || broken.Costly != tt.costly {
+			t.Errorf("%s: %+v", tt.name, broken)
+		}
+		for _, p := range broken.Problems {
+			if p.File != "a.json" || p.Line == 0 || p.Path == "" {
+				t.Errorf("%s: %+v has no place", tt.name, p)
+			}
+		}
+		if _, err := Parse("a.json", []byte(tt.text), Limits{}); (err != nil) != (tt.problems > 0) {
+			t.Errorf("%s: Parse says %v", tt.name, err)
+		}
+	}
+	for _, text := range []string{"", "{", `{"openapi":"3.1.0"}`, `{"swagger":"2.0"}`} {
+		if d, broken, err := Read("a.json", []byte(text), Limits{}); err == nil || d != nil || broken != nil {
+			t.Errorf("%q is read", text)
+		}
+	}
+}
+
 func manyRefs(n int) string {
 	var b strings.Builder
 	for i := range n {

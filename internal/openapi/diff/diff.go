@@ -98,10 +98,11 @@ var errTooMuch = errors.New("the documents are too entangled to compare: their s
 // Compare returns what has changed from old to new. The documents may be of different
 // versions of OpenAPI, and are not changed.
 func Compare(old, new *openapi.Document) (*Result, error) {
-	c := &comparison{old: upgraded(old), new: upgraded(new), pairs: make(map[pair]*step), views: make(map[*openapi.Node]*view)}
+	c := &comparison{old: upgraded(old), new: upgraded(new), pairs: make(map[pair]*step), views: make(map[*openapi.Node]*view), key: wholeKey}
 	c.maxPairs = fewPairs + pairsOfEach*(schemasIn(c.old)+schemasIn(c.new))
 	c.servers()
 	c.schemes()
+	c.sources()
 	c.operations()
 	if c.tooMuch {
 		return nil, errTooMuch
@@ -133,7 +134,9 @@ func schemasIn(d *openapi.Document) (count int) {
 
 // comparison is the work on two documents.
 type comparison struct {
-	old, new  *openapi.Document
+	old, new *openapi.Document
+	// key is what operations are matched by.
+	key       func(*openapi.Operation) string
 	operation string
 	index     int // of the operation
 	result    Result

@@ -36,6 +36,12 @@ func needs(security string) string {
 
 func gives(responses string) string { return operation("responses: {" + responses + "}") }
 
+// gated is a document of one operation with what a gateway says of it, sources one with the
+// services it was made of.
+func gated(members string) string { return operation("responses: {}, x-yett: {" + members + "}") }
+
+func sources(list string) string { return head + "  {}\nx-yett-sources: [" + list + "]\n" }
+
 // object is a schema of one property a.
 func object(a string) string { return "{type: object, properties: {a: " + a + "}}" }
 
@@ -50,9 +56,14 @@ var verdicts = []struct{ name, old, new, want string }{
 	{"parameter renamed in the path", takes(""), strings.NewReplacer("{id}", "{no}", "name: id", "name: no").Replace(takes("")), ""},
 	{"base path changed", head + "  {}\nservers: [{url: /v1}]\n", head + "  {}\nservers: [{url: /v2}]\n", "breaking base-path-changed"},
 	{"server moved", head + "  {}\nservers: [{url: 'https://a.example/v1'}]\n", head + "  {}\nservers: [{url: 'https://b.example/v1/'}]\n", ""},
+	{"base path moved into the paths", head + "  /a: {get: {responses: {}}}\nservers: [{url: /v1}]\n", head + "  /v1/a: {get: {responses: {}}}\n", ""},
+	{"base path moved out of the paths", head + "  /v1/a: {get: {responses: {}}}\n", head + "  /a: {get: {responses: {}}}\nservers: [{url: 'https://a.example/v1'}]\n", ""},
+	{"base path changed above operations", head + "  /a: {get: {responses: {}}}\nservers: [{url: /v1}]\n", head + "  /a: {get: {responses: {}}}\nservers: [{url: /v2}]\n", "breaking base-path-changed"},
+	{"base path of one path changed", head + "  /a: {get: {responses: {}}, servers: [{url: /v1}]}\n", head + "  /a: {get: {responses: {}}, servers: [{url: /v2}]}\n", "breaking operation-removed, info operation-added"},
 	// Answers.
-	{"property removed from an answer", answers(object("{type: string}")), answers("{type: object}"), "breaking property-removed"},
-	{"property renamed in an answer", answers(object("{type: string}")), answers("{type: object, properties: {b: {type: string}}}"), "breaking property-removed, info property-added"},
+	{"property removed from an answer", answers(object("{type: string}")), answers("{type: object}"), "warning property-removed"},
+	{"required property removed from an answer", answers("{type: object, required: [a], properties: {a: {}}}"), answers("{type: object}"), "breaking property-removed"},
+	{"property renamed in an answer", answers(object("{type: string}")), answers("{type: object, properties: {b: {type: string}}}"), "warning property-removed, info property-added"},
 	{"property added to an answer", answers("{type: object}"), answers(object("{type: string}")), "info property-added"},
 	{"type changed in an answer", answers(object("{type: string}")), answers(object("{type: integer}")), "breaking type-changed"},
 	{"type widened in an answer", answers(object("{type: integer}")), answers(object("{type: number}")), "breaking type-changed"},
@@ -73,7 +84,7 @@ var verdicts = []struct{ name, old, new, want string }{
 	{"format widened in an answer", answers(object("{type: integer, format: int32}")), answers(object("{type: integer, format: int64}")), "warning format-changed"},
 	{"format changed in an answer", answers(object("{type: string, format: date}")), answers(object("{type: string, format: date-time}")), "breaking format-changed"},
 	{"alternative added to an answer", answers("{oneOf: [{type: string}, {type: integer}]}"), answers("{oneOf: [{type: string}, {type: integer}, {type: boolean}]}"), "warning alternative-added"},
-	{"property became writeOnly", answers(object("{type: string}")), answers(object("{type: string, writeOnly: true}")), "breaking property-removed"},
+	{"property became writeOnly", answers(object("{type: string}")), answers(object("{type: string, writeOnly: true}")), "warning property-removed"},
 	{"status removed", gives("'200': {description: ok}, '204': {description: no}"), gives("'200': {description: ok}"), "breaking status-removed"},
 	{"error status removed", gives("'200': {description: ok}, '404': {description: no}"), gives("'200': {description: ok}"), "warning status-removed"},
 	{"status became a range", gives("'200': {description: ok}"), gives("2XX: {description: ok}"), "info status-added"},
@@ -123,7 +134,14 @@ var verdicts = []struct{ name, old, new, want string }{
 	{"required parameter added", takes(""), takes(", {name: q, in: query, required: true, schema: {}}"), "breaking required-parameter-added"},
 	{"optional parameter added", takes(""), takes(", {name: q, in: query, schema: {}}"), "info parameter-added"},
 	{"parameter removed", takes(", {name: q, in: query, schema: {}}"), takes(""), "warning parameter-removed"},
-	{"parameter moved", takes(", {name: q, in: query, required: true, schema: {}}"), takes(", {name: q, in: header, required: true, schema: {}}"), "breaking required-parameter-added, warning parameter-removed"},
+	{"parameter moved", takes(", {name: q, in: query, required: true, schema: {}}"), takes(", {name: q, in: header, required: true, schema: {}}"), "breaking parameter-moved"},
+	{"optional parameter moved", takes(", {name: Q, in: query, schema: {}}"), takes(", {name: q, in: header, schema: {}}"), "breaking parameter-moved"},
+	{"parameter moved, of another type", takes(", {name: q, in: cookie, schema: {type: string}}"), takes(", {name: q, in: header, schema: {type: integer}}"), "breaking parameter-moved, breaking type-changed"},
+	{"parameter to be had elsewhere too", takes(", {name: q, in: query, schema: {}}"), takes(", {name: q, in: query, schema: {}}, {name: q, in: header, schema: {}}"), "info parameter-added"},
+	{"one of two places gone", takes(", {name: q, in: query, schema: {}}, {name: q, in: header, schema: {}}"), takes(", {name: q, in: header, schema: {}}"), "warning parameter-removed"},
+	{"style of a scalar", takes(", {name: q, in: query, style: form, schema: {type: string}}"), takes(", {name: q, in: query, style: pipeDelimited, explode: false, schema: {type: string}}"), ""},
+	{"style of what may be a scalar", takes(", {name: q, in: query, schema: {type: [string, array]}}"), takes(", {name: q, in: query, explode: false, schema: {type: [string, array]}}"), "breaking parameter-style-changed"},
+	{"style of a scalar that is to be seen", strings.Replace(takes(""), "in: path,", "in: path, style: simple,", 1), strings.Replace(takes(""), "in: path,", "in: path, style: label,", 1), "breaking parameter-style-changed"},
 	{"parameter became required", takes(", {name: q, in: query, schema: {}}"), takes(", {name: q, in: query, required: true, schema: {}}"), "breaking parameter-became-required"},
 	{"parameter became optional", takes(", {name: q, in: query, required: true, schema: {}}"), takes(", {name: q, in: query, schema: {}}"), "info parameter-became-optional"},
 	{"type of a parameter changed", takes(", {name: q, in: query, schema: {type: integer}}"), takes(", {name: q, in: query, schema: {type: boolean}}"), "breaking type-changed"},
@@ -137,6 +155,31 @@ var verdicts = []struct{ name, old, new, want string }{
 	{"scheme added as an alternative", needs("[{bearer: []}]"), needs("[{bearer: []}, {key: []}]"), "info security-relaxed"},
 	{"scheme exchanged", needs("[{bearer: []}]"), needs("[{key: []}]"), "breaking security-narrowed"},
 	{"name of a key changed", needs("[{key: []}]"), strings.Replace(needs("[{key: []}]"), "name: k", "name: x", 1), "breaking security-scheme-changed"},
+	{"scheme of a key given up", needs("[{bearer: []}]"), strings.Replace(needs("[{bearer: []}]"), "type: http, scheme: bearer", "type: apiKey, in: query, name: t", 1), "breaking security-scheme-changed"},
+	// The gateway.
+	{"roles appear", gated("route: a"), gated("route: b, roles: [admin]"), "breaking roles-added"},
+	{"roles appear without an extension", operation("responses: {}"), gated("roles: [admin]"), "breaking roles-added"},
+	{"roles vanish", gated("roles: [admin]"), gated("route: a"), "info roles-removed"},
+	{"a role does not pass any more", gated("roles: [agent, admin]"), gated("roles: [admin]"), "breaking roles-narrowed"},
+	{"a role passes now", gated("roles: [admin]"), gated("roles: [admin, agent]"), "info roles-relaxed"},
+	{"roles exchanged", gated("roles: [agent]"), gated("roles: [admin]"), "breaking roles-narrowed, info roles-relaxed"},
+	{"roles in another order", gated("roles: [agent, admin]"), gated("roles: [admin, agent]"), ""},
+	{"scope asked for", gated("scopes: [read]"), gated("scopes: [read, write]"), "breaking scope-added"},
+	{"scope given up", gated("scopes: [read, write]"), gated("scopes: [read]"), "info scope-removed"},
+	{"permission asked for", gated("route: a"), gated("permissions: [tickets.read]"), "breaking permission-added"},
+	{"permission given up", gated("permissions: [tickets.read]"), operation("responses: {}"), "info permission-removed"},
+	{"limit added", gated("limits: [{name: user, rule: 5 in 1 second}]"), gated("limits: [{name: user, rule: 5 in 1 second}, {name: user, rule: 9 in 1 hour}, {name: b, rule: c}]"), "warning limit-added, warning limit-added"},
+	{"limit changed", gated("limits: [{name: user, rule: 5 in 1 second}]"), gated("limits: [{name: user, rule: 9 in 1 second}]"), "warning limit-changed"},
+	{"limit removed", gated("limits: [{name: user, rule: 5 in 1 second}]"), gated("route: a"), "info limit-removed"},
+	{"bodies bounded", gated("route: a"), gated("maxBodyBytes: 1024"), "warning body-limit-lowered"},
+	{"bodies of less bytes", gated("maxBodyBytes: 2048"), gated("maxBodyBytes: 1024"), "warning body-limit-lowered"},
+	{"bodies of more bytes", gated("maxBodyBytes: 1024"), gated("maxBodyBytes: 2048"), "info body-limit-raised"},
+	{"bodies not bounded any more", gated("maxBodyBytes: 1024"), gated("route: a"), "info body-limit-raised"},
+	{"what nobody would write", gated("roles: admin, scopes: 3, limits: [3], maxBodyBytes: many"), gated("roles: {}"), ""},
+	{"document of a service lost", sources("{service: a, state: good}, {service: b, state: good}"), sources("{service: a, state: waiting}, {service: b, state: good}"), "warning source-state-changed"},
+	{"document of a service there", sources("{service: a, state: stale}"), sources("{service: a, state: good}"), "info source-state-changed"},
+	{"service gone and come", sources("{service: a, state: good}"), sources("{service: b, state: good}"), "info source-removed, info source-added"},
+	{"services of a document that is no gateway's", head + "  {}\n", sources("{service: a, state: good}"), ""},
 	// What nobody notices.
 	{"descriptions", answers("{type: object, description: a}"), strings.Replace(answers("{type: object, description: b, title: c, example: {}}"), "title: Desk", "title: Disk", 1), ""},
 	{"property moved into allOf", answers(object("{type: string}")), answers("{allOf: [" + object("{type: string}") + "]}"), ""},
@@ -201,6 +244,28 @@ func TestPlaces(t *testing.T) {
 	if c.Old.String() != "old.yaml:5:117" || c.New.String() != "new.yaml:6:117" || c.Operation != "POST /desks/{id}" ||
 		c.Text != "answer 200 at a: the type was string and is integer" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Texts say what was and what is, and name no key whose value is nothing.
+func TestTexts(t *testing.T) {
+	basic := needs("[{bearer: []}]")
+	for _, tt := range []struct{ old, new, want string }{
+		{basic, strings.Replace(basic, "scheme: bearer", "scheme: basic", 1), `the security scheme "bearer" had scheme "bearer" and has scheme "basic"`},
+		{strings.Replace(basic, ", scheme: bearer", "", 1), strings.Replace(basic, "scheme: bearer", "scheme: basic", 1), `the security scheme "bearer" had no scheme and has scheme "basic"`},
+		{sends(object("{type: string}")), sends(object("{type: string, format: email}")), "request body at a: it has to be of the format email now"},
+		{answers(object("{type: string, format: email}")), answers(object("{type: string}")), "answer 200 at a: the format was email, and there is none now"},
+		{gated("roles: [agent, admin]"), gated("roles: [admin]"), "callers of the role agent do not pass any more"},
+		{gated("maxBodyBytes: 2048"), gated("maxBodyBytes: 1024"), "bodies could have at most 2048 bytes, and can have at most 1024 now"},
+		{gated("limits: [{name: user, rule: 5 in 1 second}]"), gated("limits: [{name: user, rule: 9 in 1 second}]"), `the limit "user" was 5 in 1 second and is 9 in 1 second`},
+	} {
+		r, err := Compare(parse(t, "old.yaml", tt.old), parse(t, "new.yaml", tt.new))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Text == tt.want }) {
+			t.Errorf("%q is not in %+v", tt.want, r.Changes)
+		}
 	}
 }
 

@@ -2,18 +2,43 @@ package diff
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"yett/internal/openapi"
 )
 
-// servers compares the path below which all others are.
+// servers compares the path below which all others are. Where it has moved into the paths
+// of the document or out of them, requests are the same: most operations are found by their
+// whole paths then.
 func (c *comparison) servers() {
-	if a, b := c.old.BasePath(), c.new.BasePath(); a != b {
-		c.note(Breaking, "base-path-changed", c.old.Root.Get("servers"), c.new.Root.Get("servers"),
-			"the path of the first server was %q and is %q: all paths have changed", a, b)
+	a, b := c.old.BasePath(), c.new.BasePath()
+	if a == b {
+		return
 	}
+	before, after := c.old.Operations(), c.new.Operations()
+	whole := inBoth(before, after, wholeKey)
+	if whole > 0 && whole >= inBoth(before, after, writtenKey) {
+		return
+	}
+	c.key = writtenKey
+	c.note(Breaking, "base-path-changed", c.old.Root.Get("servers"), c.new.Root.Get("servers"),
+		"the path of the first server was %q and is %q: all paths have changed", a, b)
+}
+
+// inBoth counts the operations that are found by their keys.
+func inBoth(before, after []openapi.Operation, key func(*openapi.Operation) string) (count int) {
+	known := make(map[string]bool, len(after))
+	for i := range after {
+		known[key(&after[i])] = true
+	}
+	for i := range before {
+		if known[key(&before[i])] {
+			count++
+		}
+	}
+	return count
 }
 
 // schemes compares how security schemes of the same name work.
@@ -26,14 +51,27 @@ func (c *comparison) schemes() {
 		}
 		for _, key := range []string{"type", "scheme", "in", "name"} {
 			if was, is := a.Str(key), b.Str(key); !strings.EqualFold(was, is) {
-				c.note(Breaking, "security-scheme-changed", a, b, "the security scheme %q had %s %q and has %q", m.Name, key, was, is)
+				c.note(Breaking, "security-scheme-changed", a, b, "the security scheme %q had %s and has %s", m.Name, valued(key, was), valued(key, is))
+				if key == "type" {
+					break // no other key means the same
+				}
 			}
 		}
 	}
 }
 
-// key is what operations are matched by: names of path parameters do not matter.
-func key(o *openapi.Operation) string { return o.Method + " " + shape(o.Written) }
+// valued is a key with its value, in words.
+func valued(key, value string) string {
+	if value == "" {
+		return "no " + key
+	}
+	return fmt.Sprintf("%s %q", key, value)
+}
+
+// wholeKey is what operations are matched by: names of path parameters do not matter. The
+// writtenKey leaves out the path of the server.
+func wholeKey(o *openapi.Operation) string   { return o.Method + " " + shape(o.Path) }
+func writtenKey(o *openapi.Operation) string { return o.Method + " " + shape(o.Written) }
 
 // shape is a path without the names of its parameters.
 func shape(path string) string {
@@ -65,19 +103,19 @@ func (c *comparison) operations() {
 	after := c.new.Operations()
 	at := make(map[string]int, len(after))
 	for i := range after {
-		if _, twice := at[key(&after[i])]; !twice {
-			at[key(&after[i])] = i
+		if _, twice := at[c.key(&after[i])]; !twice {
+			at[c.key(&after[i])] = i
 		}
 	}
 	known := make(map[string]bool)
 	for _, a := range c.old.Operations() {
-		if known[key(&a)] {
+		if known[c.key(&a)] {
 			continue // the linter tells
 		}
-		known[key(&a)] = true
+		known[c.key(&a)] = true
 		c.operation, c.index = a.Method+" "+a.Written, len(c.roots)
 		c.roots = append(c.roots, nil)
-		i, still := at[key(&a)]
+		i, still := at[c.key(&a)]
 		if !still {
 			c.note(Breaking, "operation-removed", a.Node, c.new.Root.Get("paths"), "the operation is not there any more")
 			continue
@@ -86,8 +124,8 @@ func (c *comparison) operations() {
 		c.drain()
 	}
 	for _, b := range after {
-		if !known[key(&b)] {
-			known[key(&b)] = true
+		if !known[c.key(&b)] {
+			known[c.key(&b)] = true
 			c.operation = b.Method + " " + b.Written
 			c.note(Info, "operation-added", c.old.Root.Get("paths"), b.Node, "the operation is new")
 		}
@@ -107,6 +145,7 @@ func (c *comparison) same(a, b *openapi.Operation) {
 	c.body(a.Node, b.Node)
 	c.answers(a.Node.Get("responses"), b.Node.Get("responses"))
 	c.security(a, b)
+	c.gateway(a, b)
 }
 
 // parameterKey is what parameters are matched by: those of the path stand in its order.
@@ -124,30 +163,62 @@ func parameterKey(o *openapi.Operation, p *openapi.Node) [2]string {
 }
 
 func (c *comparison) parameters(a, b *openapi.Operation) {
-	after := make(map[[2]string]*openapi.Node)
-	for _, p := range c.new.Parameters(b) {
-		after[parameterKey(b, p)] = p
-	}
-	known := make(map[[2]string]bool)
-	for _, p := range c.old.Parameters(a) {
-		k := parameterKey(a, p)
-		known[k] = true
-		if q := after[k]; q != nil {
+	before, after := parametersOf(c.old, a), parametersOf(c.new, b)
+	for _, p := range before.list {
+		if q := after.at[parameterKey(a, p)]; q != nil {
 			c.parameter(p, q)
-		} else {
-			c.note(Warning, "parameter-removed", p, b.Node, "the %s parameter %q is not there any more: it may be ignored or refused", p.Str("in"), p.Str("name"))
-		}
-	}
-	for _, q := range c.new.Parameters(b) {
-		if known[parameterKey(b, q)] {
 			continue
 		}
-		if q.True("required") {
+		if q := before.moved(p, after); q != nil {
+			c.note(Breaking, "parameter-moved", p, q, "the parameter %q was in %s and is in %s: nobody looks any more where clients put it", p.Str("name"), p.Str("in"), q.Str("in"))
+			c.compare(valueSchema(p), valueSchema(q), request, q.Str("in")+" parameter "+q.Str("name"))
+			continue
+		}
+		c.note(Warning, "parameter-removed", p, b.Node, "the %s parameter %q is not there any more: it may be ignored or refused", p.Str("in"), p.Str("name"))
+	}
+	for _, q := range after.list {
+		switch {
+		case before.at[parameterKey(b, q)] != nil, after.moved(q, before) != nil:
+		case q.True("required"):
 			c.note(Breaking, "required-parameter-added", a.Node, q, "the %s parameter %q is new, and required", q.Str("in"), q.Str("name"))
-		} else {
+		default:
 			c.note(Info, "parameter-added", a.Node, q, "the %s parameter %q is new", q.Str("in"), q.Str("name"))
 		}
 	}
+}
+
+// parameters are those of an operation: as they stand there, by what they are matched by,
+// and by their names in lower case.
+type parameters struct {
+	of    *openapi.Operation
+	list  []*openapi.Node
+	at    map[[2]string]*openapi.Node
+	named map[string][]*openapi.Node
+}
+
+func parametersOf(d *openapi.Document, o *openapi.Operation) *parameters {
+	all := &parameters{of: o, list: d.Parameters(o), at: make(map[[2]string]*openapi.Node), named: make(map[string][]*openapi.Node)}
+	for _, p := range all.list {
+		all.at[parameterKey(o, p)] = p
+		if name := strings.ToLower(p.Str("name")); p.Str("in") != "path" {
+			all.named[name] = append(all.named[name], p)
+		}
+	}
+	return all
+}
+
+// moved finds where a parameter is that is not at its place in others: one of its name that
+// is not here. It is nil for none, and for those of the path, which has changed with them.
+func (ps *parameters) moved(p *openapi.Node, others *parameters) *openapi.Node {
+	if p.Str("in") == "path" {
+		return nil
+	}
+	for _, q := range others.named[strings.ToLower(p.Str("name"))] {
+		if q.Str("in") != p.Str("in") && ps.at[parameterKey(others.of, q)] == nil {
+			return q
+		}
+	}
+	return nil
 }
 
 func (c *comparison) parameter(p, q *openapi.Node) {
@@ -159,19 +230,33 @@ func (c *comparison) parameter(p, q *openapi.Node) {
 	case was && !is:
 		c.note(Info, "parameter-became-optional", p, q, "the %s parameter %q is optional now", in, name)
 	}
-	if a, b := styleOf(p), styleOf(q); a != b {
+	scalar := c.scalar(c.old, valueSchema(p)) && c.scalar(c.new, valueSchema(q))
+	if a, b := styleOf(p, scalar), styleOf(q, scalar); a != b {
 		c.note(Breaking, "parameter-style-changed", p, q, "the %s parameter %q was written in style %s and is in %s", in, name, a, b)
 	}
 	c.compare(valueSchema(p), valueSchema(q), request, where)
 }
 
-// styleOf is how a parameter is written, in words.
-func styleOf(p *openapi.Node) string {
+// scalar tells whether all values of a schema are texts, numbers and the like.
+func (c *comparison) scalar(d *openapi.Document, schema *openapi.Node) bool {
+	types := c.view(d, schema).types
+	return len(types) > 0 && !slices.Contains(types, "array") && !slices.Contains(types, "object")
+}
+
+// styleOf is how a parameter is written, in words. Scalars are written alike in all styles
+// but those that put something before them.
+func styleOf(p *openapi.Node, scalar bool) string {
 	if content := p.Get("content").Pairs(); len(content) > 0 {
 		return content[0].Name
 	}
 	style := map[string]string{"path": "simple", "header": "simple"}[p.Str("in")]
 	style = cmp.Or(p.Str("style"), style, "form")
+	if scalar {
+		if style == "label" || style == "matrix" {
+			return style
+		}
+		return "plain"
+	}
 	explode := style == "form"
 	if e := p.Get("explode"); e.Is(openapi.Bool) {
 		explode = e.Text == "true"

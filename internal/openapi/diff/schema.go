@@ -193,16 +193,18 @@ func (w *work) format() {
 	case was == is:
 	case was == "":
 		if w.d == request {
-			w.note(Warning, "format-changed", "it has to be a %s now", is)
+			w.note(Warning, "format-changed", "it has to be of the format %s now", is)
 		} else {
-			w.note(Info, "format-changed", "it is a %s now", is)
+			w.note(Info, "format-changed", "it is of the format %s now", is)
 		}
-	case is == "", wider[was] == is:
-		w.widened("format-changed", "it was a %s, and is %s now", was, strings.TrimSpace("any "+is))
+	case is == "":
+		w.widened("format-changed", "the format was %s, and there is none now", was)
+	case wider[was] == is:
+		w.widened("format-changed", "the format was %s and is %s", was, is)
 	case wider[is] == was:
-		w.narrowed("format-changed", "it was a %s and is a %s", was, is)
+		w.narrowed("format-changed", "the format was %s and is %s", was, is)
 	default:
-		w.note(Breaking, "format-changed", "it was a %s and is a %s", was, is)
+		w.note(Breaking, "format-changed", "the format was %s and is %s", was, is)
 	}
 }
 
@@ -351,8 +353,10 @@ func (w *work) removed(name string, was, is *openapi.Node) {
 		is = w.new
 	}
 	switch {
-	case w.d == response:
-		w.noteAt(Breaking, "property-removed", was, is, "the property %q is not there any more", name)
+	case w.d == response && w.a.required[name]:
+		w.noteAt(Breaking, "property-removed", was, is, "the property %q, which was always there, is not there any more", name)
+	case w.d == response: // whoever did as told has to do without it
+		w.noteAt(Warning, "property-removed", was, is, "the property %q, which might be missing, is not there any more", name)
 	case w.b.closed:
 		w.noteAt(Breaking, "property-removed", was, is, "the property %q is refused now", name)
 	default:

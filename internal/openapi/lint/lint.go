@@ -57,13 +57,33 @@ type Rule struct {
 type rule struct {
 	Rule
 	check func(*linter)
+	needs needs
+}
+
+// needs is what a rule asks of the references of a document.
+type needs uint8
+
+const (
+	nothing   needs = iota
+	resolving       // that looking for what they lead to ends soon
+	following       // that following them from one schema into the next ends
+)
+
+// metBy tells whether the references are good enough.
+func (n needs) metBy(b *openapi.Broken) bool {
+	return n == nothing || !b.Costly && (n == resolving || !b.Endless)
 }
 
 // Most is how many errors, and how many warnings, are told of one document.
 const Most = 500
 
-// More is the name of the rule that tells how many findings were left out.
-const More = "more"
+// The names of rules that others know: More tells how many findings were left out, Reference
+// looks at references, structure holds the document against the official schema.
+const (
+	More      = "more"
+	Reference = "reference"
+	structure = "structure"
+)
 
 // Rules returns all rules, in the order in which they are looked for.
 func Rules() []Rule {
@@ -74,16 +94,45 @@ func Rules() []Rule {
 	return all
 }
 
-// Lint returns what is wrong with a document, as it stands there from top to bottom. The
-// document is not changed. Where there is more than Most of a severity, a last finding of
-// the rule More says how many were left out.
-func Lint(d *openapi.Document) []Finding {
-	l := newLinter(d)
+// Lint returns what is wrong with a document, as it stands there from top to bottom, by all
+// rules but those that are named. The document is not changed. Where there is more than Most
+// of a severity, a last finding of the rule More says how many were left out.
+func Lint(d *openapi.Document, without ...string) []Finding {
+	return lint(d, new(openapi.Broken), without)
+}
+
+// Text is Lint for a text in JSON or YAML, which may have references that openapi.Parse
+// refuses: they are findings of the rule Reference. An error is a problem.List that says why
+// the text is no document.
+func Text(file string, data []byte, most openapi.Limits, without ...string) ([]Finding, error) {
+	d, broken, err := openapi.Read(file, data, most)
+	if err != nil {
+		return nil, err
+	}
+	return lint(d, broken, without), nil
+}
+
+func lint(d *openapi.Document, broken *openapi.Broken, without []string) []Finding {
+	l := newLinter(d, !broken.Costly)
 	for _, r := range rules() {
 		l.rule = r.Rule
-		r.check(l)
+		switch {
+		case slices.Contains(without, r.Name):
+		case r.Name == Reference && len(broken.Problems) > 0:
+			l.take(broken.Problems)
+		case r.needs.metBy(broken):
+			r.check(l)
+		}
 	}
 	return l.findings()
+}
+
+// take reports problems as they are.
+func (l *linter) take(problems problem.List) {
+	l.counts[l.rule.Severity] += len(problems) // fewer than Most
+	for _, p := range problems {
+		l.ready = append(l.ready, Finding{p, l.rule.Name, l.rule.Severity})
+	}
 }
 
 // linter is the work on one document.
@@ -95,6 +144,7 @@ type linter struct {
 	schemas    *schemas                         // made by the first rule that needs it
 	rule       Rule                             // that is being looked for
 	found      []found
+	ready      []Finding
 	told       map[found]bool
 	counts     [2]int // for each severity
 }
@@ -108,8 +158,13 @@ type found struct {
 	severity         Severity
 }
 
-func newLinter(d *openapi.Document) *linter {
-	l := &linter{d: d, operations: d.Operations(), told: make(map[found]bool)}
+// newLinter prepares the work. The operations are left out where looking for what references
+// lead to would take too long.
+func newLinter(d *openapi.Document, operations bool) *linter {
+	l := &linter{d: d, told: make(map[found]bool)}
+	if operations {
+		l.operations = d.Operations()
+	}
 	l.parts, l.of = partsOf(d)
 	return l
 }
@@ -146,7 +201,7 @@ func (l *linter) full() bool { return l.counts[l.rule.Severity] > Most }
 
 func (l *linter) findings() []Finding {
 	places := l.places()
-	var all []Finding
+	all := slices.Clone(l.ready)
 	for _, f := range l.found {
 		p := l.d.Problem(f.node, places[f.node], f.what, f.hint)
 		if f.name != "" {

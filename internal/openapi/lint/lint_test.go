@@ -41,6 +41,11 @@ func withSchema(schema string) string {
 `
 }
 
+// server is a document with one server.
+func server(s string) string {
+	return strings.Replace(head, `{url: "https://desk.example.org"}`, s, 1) + get
+}
+
 func version30(text string) string { return strings.Replace(text, "3.1.0", "3.0.3", 1) }
 
 func parse(t testing.TB, text string) *openapi.Document {
@@ -83,7 +88,7 @@ desk.yaml:8:7: error: GET /desks/{id} does not describe the parameter {id} of it
 	{"path-parameter-undeclared", head + strings.Replace(get, "{id}", "{id}/{part}", 1), head + get,
 		`desk.yaml:8:7: error: GET /desks/{id}/{part} does not describe the parameter {part} of its path, add it to parameters with in: path and required: true (path-parameter-undeclared)`},
 	{"path-parameter-unknown", head + strings.Replace(get, "{id}", "all", 1), head + get,
-		`desk.yaml:12:11: error: the path parameter "id" is not in the path /desks/all, take it out, or write {it} into the path (path-parameter-unknown)`},
+		`desk.yaml:12:11: error: the path parameter "id" is not in the path /desks/all, take it out, or write {id} into the path (path-parameter-unknown)`},
 	{"path-parameter-optional", head + strings.Replace(get, "required: true, ", "", 1), head + get,
 		`desk.yaml:12:11: error: the path parameter "id" is not required, write required: true, a path can't do without them (path-parameter-optional)`},
 	{"path-parameter-optional", version30(head + strings.Replace(get, "required: true", "required: false", 1)), version30(head + get),
@@ -108,6 +113,47 @@ desk.yaml:8:7: error: GET /desks/{id} does not describe the parameter {id} of it
 		`desk.yaml:10:14: warning: the tag "disk" is not in the document's tags, add it to tags, with a description (tag-undeclared)`},
 	{"summary-missing", head + strings.Replace(get, "summary: One desk", "deprecated: true", 1), head + strings.Replace(get, "summary: One", "description: One", 1),
 		`desk.yaml:8:7: warning: GET /desks/{id} has no summary and no description, say in a few words what it does (summary-missing)`},
+	{"path-slash", head + strings.NewReplacer("/desks", "desks", "summary", "sumary").Replace(get), head + get, `desk.yaml:6:3: error: the path "desks/{id}" does not begin with a slash, write "/desks/{id}" (path-slash)
+desk.yaml:9:7: error: unknown key "sumary", did you mean "summary"? (structure)
+desk.yaml:8:7: warning: GET desks/{id} has no summary and no description, say in a few words what it does (summary-missing)`},
+	{"path-slash", head + get + strings.NewReplacer("/desks", "desks", "getDesk", "getOther").Replace(get), "", `desk.yaml:15:3: error: the path "desks/{id}" does not begin with a slash, write "/desks/{id}" (path-slash)`},
+	{"structure", head + strings.Replace(get, "responses:\n", "responses:\n        '600': {description: No}\n", 1), head + strings.Replace(get, "responses:\n", "responses:\n        5XX: {description: No}\n        default: {description: No}\n", 1),
+		`desk.yaml:14:9: error: "600" is no status of an answer, write one from 100 to 599, a range such as 4XX, or default (structure)`},
+	{"structure", version30(head + strings.Replace(get, "responses:\n", "responses:\n        4xx: {description: No}\n", 1)), "",
+		`desk.yaml:14:9: error: "4xx" is no status of an answer, write one from 100 to 599, a range such as 4XX, or default (structure)`},
+	{"structure", head + strings.Replace(get, "description: The desk", "descriptio: The desk", 1), "", `desk.yaml:14:16: error: 200 has no "description", add it (structure)
+desk.yaml:14:17: error: unknown key "descriptio", did you mean "description"? (structure)`},
+	{"structure", version30(head + strings.Replace(get, "      responses", "        - {name: b, in: body, schema: {type: string}}\n      responses", 1)), "",
+		`desk.yaml:13:25: error: in is "body", which is none of the known values, write path, query, header or cookie; bodies are described by requestBody of the operation (structure)`},
+	{"structure", head + strings.Replace(get, "      responses", "        - {name: b, in: elsewhere, schema: {type: string}}\n      responses", 1), "",
+		`desk.yaml:13:25: error: in is "elsewhere", which is none of the known values, write path, query, header or cookie (structure)`},
+	{"link", strings.Replace(head, "title: Desk,", "title: Desk, contact: {url: nonsense},", 1) + get, strings.Replace(head, "title: Desk,", "title: Desk, termsOfService: ./terms, contact: {url: 'https://example.org/'}, license: {name: x, url: /license},", 1) + get,
+		`desk.yaml:2:36: warning: info.contact.url is "nonsense", which is no URL, write it as https://example.com/page, or with / or ./ at its start (link)`},
+	{"structure", strings.Replace(head, "tags: [{name: desk}]", "tags: [{name: desk, externalDocs: {url: 'https://a b/'}}]", 1) + get, strings.Replace(head, "tags: [{name: desk}]", "tags: [{name: desk, externalDocs: {url: 'mailto:a@example.org'}}]", 1) + get,
+		`desk.yaml:4:41: error: url is "https://a b/", which is no uri-reference, write it in that form (structure)`},
+	{"server-url", server(`{url: "https://{hst}/", variables: {host: {default: a.example}}}`), server(`{url: "https://{host}/", variables: {host: {default: a.example}}}`),
+		`desk.yaml:3:17: error: the server "https://{hst}/" has a variable {hst} that is not described, did you mean "host"? (server-url)`},
+	{"server-url", server(`{url: "{base}/v1"}`), server(`{url: "{base}/v1", variables: {base: {default: "https://a.example"}}}`),
+		`desk.yaml:3:17: error: the server "{base}/v1" has a variable {base} that is not described, describe it in variables, with a default (server-url)`},
+	{"server-url", server(`{url: "ftp://a.example"}`), server(`{url: "wss://a.example"}`), `desk.yaml:3:17: error: the server "ftp://a.example" has the scheme "ftp", by which no API is called, write https or http (server-url)`},
+	{"server-url", server(`{url: "not a url"}`), server(`{url: "/v1"}`), `desk.yaml:3:17: error: the server "not a url" is no URL, write it as https://api.example.com/v1, or as a path such as /v1 (server-url)`},
+	{"server-url", server(`{url: "https:///v1"}`), server(`{url: "./v1.2"}`), `desk.yaml:3:17: error: the server "https:///v1" has no host, write it as https://api.example.com/v1 (server-url)`},
+	{"server-url", server(`{url: "https://{host/v1"}`), server(`{url: "//a.example/v1"}`), `desk.yaml:3:17: error: the server "https://{host/v1" is no URL, write it as https://api.example.com/v1, or as a path such as /v1 (server-url)`},
+	{"server-url", server(`{url: a.example/v1}`), server(`{url: v1}`), `desk.yaml:3:17: error: the server "a.example/v1" is a path below the address of the document, not a host, write https:// before it, or ./ if it is one (server-url)`},
+	{"server-url", server(`{url: "a.example:8080/v1"}`), server(`{url: "http://a.example:8080/v1"}`), `desk.yaml:3:17: error: the server "a.example:8080/v1" has no host of http or https, write https:// before the host (server-url)`},
+	{"server-url", server(`{url: "https://{h}/", variables: {h: {default: a, enum: [b]}}}`), server(`{url: "https://{h}/", variables: {h: {default: b, enum: [b]}}}`),
+		`desk.yaml:3:48: error: the default of the server variable "h" is "a", which is not in its enum, make one of the enum the default (server-url)`},
+	{"server-url", head + strings.Replace(get, "    get:", "    servers: [{url: 'ftp://a.example'}]\n    get:", 1), head + strings.Replace(get, "    get:", "    servers: [{url: /a}]\n    get:", 1),
+		`desk.yaml:7:21: error: the server "ftp://a.example" has the scheme "ftp", by which no API is called, write https or http (server-url)`},
+	{"required-undescribed", withSchema(`{type: object, properties: {a: {}}, required: [zz]}`), withSchema(`{allOf: [{required: [a]}, {type: object, properties: {a: {}}}], required: [a]}`),
+		`desk.yaml:10:105: warning: the property "zz" is required and not described, describe it in properties, or is it misspelt? (required-undescribed)`},
+	{"bounds", withSchema(`{type: integer, minimum: 5, maximum: 2}`), withSchema(`{type: integer, minimum: 2, maximum: 2}`), `desk.yaml:10:83: error: minimum is 5 and maximum is 2: no value is within, exchange them, or take one out (bounds)`},
+	{"bounds", withSchema(`{type: integer, exclusiveMinimum: 2, maximum: 2}`), withSchema(`{type: integer, exclusiveMinimum: 1, maximum: 2}`), `desk.yaml:10:92: error: exclusiveMinimum is 2 and maximum is 2: no value is within, exchange them, or take one out (bounds)`},
+	{"bounds", version30(withSchema(`{type: integer, minimum: 2, exclusiveMinimum: true, maximum: 2}`)), version30(withSchema(`{type: integer, minimum: 2, exclusiveMinimum: false, maximum: 2}`)), `desk.yaml:10:83: error: minimum is 2 and maximum is 2: no value is within, exchange them, or take one out (bounds)`},
+	{"bounds", withSchema(`{type: string, minLength: 5, maxLength: 2}`), withSchema(`{type: string, minLength: 2, maxLength: 5}`), `desk.yaml:10:84: error: minLength is 5 and maxLength is 2: no value is within, exchange them, or take one out (bounds)`},
+	{"bounds", withSchema(`{type: array, minItems: 5, maxItems: 2}`), withSchema(`{type: array, minItems: 0, maxItems: 2}`), `desk.yaml:10:82: error: minItems is 5 and maxItems is 2: no value is within, exchange them, or take one out (bounds)`},
+	{"component-unused", head + get + "components: {schemas: {GatewayError: {type: object}}}\n", head + get + "components: {schemas: {GatewayError: {type: object}, GatewayErrorDetail: {type: object}}}\nx-yett-sources: []\n",
+		`desk.yaml:15:24: warning: nothing refers to components.schemas.GatewayError, take it out, or refer to it (component-unused)`},
 	{"servers", strings.Replace(head, "https://desk.example.org", "http://127.0.0.2:80/api", 1) + get, head + get,
 		`desk.yaml:3:11: warning: the server http://127.0.0.2:80/api is everybody's own machine, name the address under which callers reach the API (servers)`},
 	{"servers", strings.Replace(head, `[{url: "https://desk.example.org"}]`, "[]", 1) + get, head + get,
@@ -127,7 +173,7 @@ desk.yaml:15:80: warning: nothing refers to components.schemas.B, take it out, o
 		`desk.yaml:10:100: error: the example does not fit its schema: is of type null where string is wanted, people and mocks will use it: make it fit (example)`},
 	{"default", withSchema(`{properties: {n: {type: integer, maximum: 3, default: 4}}}`), withSchema(`{properties: {n: {type: integer, maximum: 3, default: 3}}}`),
 		`desk.yaml:10:112: error: the default does not fit its schema: is 4, more than 3, make it fit (default)`},
-	{"required-unknown", withSchema(`{type: object, properties: {a: {}}, required: [b], additionalProperties: false}`), withSchema(`{type: object, properties: {a: {}}, required: [b]}`),
+	{"required-unknown", withSchema(`{type: object, properties: {a: {}}, required: [b], additionalProperties: false}`), withSchema(`{type: object, properties: {a: {}, b: {}}, required: [b], additionalProperties: false}`),
 		`desk.yaml:10:105: error: the property "b" is required but not allowed, describe it in properties, or take it out of required (required-unknown)`},
 	{"enum-duplicate", withSchema(`{type: string, enum: [a, b, a]}`), withSchema(`{enum: [1, "1", true, "true"]}`),
 		`desk.yaml:10:86: error: the value "a" is twice in the enum, take one out (enum-duplicate)`},
@@ -164,13 +210,13 @@ func sameLines(a, b string) bool {
 	return slices.Equal(x, y)
 }
 
-// Every rule is tried above. References of documents that were read are checked by Parse.
+// Every rule is tried above, but that of references.
 func TestEveryRuleIsTried(t *testing.T) {
 	for _, r := range Rules() {
 		if r.Finds == "" || r.Remedy == "" {
 			t.Errorf("the rule %s does not say what it finds or what to do", r.Name)
 		}
-		tried := r.Name == "reference"
+		tried := r.Name == Reference
 		for _, tt := range ofRules {
 			tried = tried || tt.rule == r.Name && strings.Contains(tt.want, "("+r.Name+")")
 		}
@@ -197,6 +243,78 @@ func TestReferences(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// textSaid is what Text finds in a text.
+func textSaid(t testing.TB, text string, without ...string) string {
+	t.Helper()
+	all, err := Text("desk.yaml", []byte(text), openapi.DefaultLimits(), without...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, f := range all {
+		fmt.Fprintln(&b, f)
+	}
+	return b.String()
+}
+
+// A reference that is wrong is one finding among others, and what it would lead to is not
+// missed by other rules.
+func TestBadReferences(t *testing.T) {
+	text := head + strings.NewReplacer("summary", "sumary", "{name: id, in: path, required: true, schema: {type: string}}", "{$ref: '#/components/parameters/Idd'}").Replace(get) +
+		"components:\n  parameters: {Id: {name: id, in: path, required: true, schema: {type: string}}}\n" +
+		"  schemas: {A: {$ref: 'other.yaml#/A'}, B: {allOf: [{$ref: '#/components/schemas/B'}], example: {}}}\n"
+	got := textSaid(t, text)
+	for _, want := range []string{
+		`desk.yaml:9:7: error: unknown key "sumary", did you mean "summary"? (structure)`,
+		`desk.yaml:12:18: error: the reference "#/components/parameters/Idd" leads nowhere, did you mean "Id"? (reference)`,
+		`desk.yaml:17:23: error: the reference "other.yaml#/A" leads out of the document, references out of the document are not followed: bundle it into one, for example with redocly bundle (reference)`,
+		`(reference)`, `the schema contains itself in the same place`, `nothing refers to components.schemas.A`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, "(reference)"); n != 3 || strings.Contains(got, "path-parameter-undeclared") {
+		t.Errorf("%d references in\n%s", n, got)
+	}
+	if _, err := openapi.Parse("desk.yaml", []byte(text), openapi.DefaultLimits()); err == nil {
+		t.Error("Parse takes it")
+	}
+	if got := textSaid(t, text, Reference, "structure"); strings.Contains(got, "(reference)") || strings.Contains(got, "(structure)") || !strings.Contains(got, "(component-unused)") {
+		t.Errorf("without two rules\n%s", got)
+	}
+	if _, err := Text("desk.yaml", []byte("a: 1"), openapi.DefaultLimits()); err == nil {
+		t.Error("what is no document passes")
+	}
+}
+
+// Documents that were made to keep whoever follows their references busy are looked at, as
+// far as that ends.
+func TestHostileReferences(t *testing.T) {
+	var doubling, missing strings.Builder
+	doubling.WriteString(withSchema("{$ref: '#/components/schemas/S0', example: 1}") + "components:\n  schemas:\n    S60: {type: string}\n")
+	for i := range 60 {
+		fmt.Fprintf(&doubling, "    S%d: {required: [a], allOf: [{$ref: '#/components/schemas/S%d'}, {$ref: '#/components/schemas/S%d'}], discriminator: {propertyName: a}}\n", i, i+1, i+1)
+	}
+	missing.WriteString(head + "  /x: {get: {sumary: x, responses: {}}}\n")
+	for i := range 50_000 {
+		fmt.Fprintf(&missing, "  /p%d: {$ref: '#/components/pathItems/x%d'}\n", i, i)
+	}
+	missing.WriteString("components:\n  pathItems:\n")
+	for i := range 50_000 {
+		fmt.Fprintf(&missing, "    y%d: {}\n", i)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"doubling": {doubling.String(), "schemas would have to be tried for one value"},
+		"missing":  {missing.String(), `unknown key "sumary"`},
+		"circle":   {withSchema("{$ref: '#/components/schemas/A', default: 1}") + "components: {schemas: {A: {$ref: '#/components/schemas/B'}, B: {$ref: '#/components/schemas/A'}}}\n", "the references go in a circle"},
+	} {
+		if got := textSaid(t, tt.text); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q is not in\n%.2000s", name, tt.want, got)
+		}
 	}
 }
 
@@ -237,16 +355,16 @@ func FuzzLint(f *testing.F) {
 	for _, tt := range ofRules {
 		f.Add([]byte(tt.bad))
 	}
-	for _, schema := range []string{`{$ref: "#"}`, `{properties: {a: {$ref: "#/paths"}}}`, `{items: [{}, true]}`, `{$schema: "http://127.0.0.1/x"}`, `{$id: "x", allOf: [{$anchor: a}]}`, `{allOf: 1, required: a, enum: {}, examples: 3}`} {
+	for _, schema := range []string{`{$ref: "#"}`, `{$ref: "#/nowhere"}`, `{$ref: 1}`, `{allOf: [{$ref: "#/paths/~1desks/post/requestBody/content/application~1json/schema"}], default: 1}`, `{$dynamicRef: a}`, `{discriminator: {propertyName: a, mapping: {b: c}}}`, `{properties: {a: {$ref: "#/paths"}}}`, `{items: [{}, true]}`, `{$schema: "http://127.0.0.1/x"}`, `{$id: "x", allOf: [{$anchor: a}]}`, `{allOf: 1, required: a, enum: {}, examples: 3}`} {
 		f.Add([]byte(withSchema(schema)))
 		f.Add([]byte(version30(withSchema(schema))))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := openapi.Parse("fuzz.yaml", data, openapi.Limits{Bytes: 1 << 16, Values: 5000, Depth: 50})
+		all, err := Text("fuzz.yaml", data, openapi.Limits{Bytes: 1 << 16, Values: 5000, Depth: 50})
 		if err != nil {
 			return
 		}
-		for _, finding := range Lint(d) {
+		for _, finding := range all {
 			if finding.What == "" || finding.Hint == "" || finding.Rule == "" {
 				t.Errorf("%+v", finding)
 			}

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -69,6 +70,9 @@ func (l *linter) inPath(o *openapi.Operation) (list []*openapi.Node) {
 func checkUndeclared(l *linter) {
 	for i := range l.operations {
 		o := &l.operations[i]
+		if slices.Contains(l.d.Parameters(o), nil) {
+			continue // one is behind a reference that leads nowhere
+		}
 		declared := l.inPath(o)
 		for _, name := range templateNames(o.Written) {
 			if !slices.ContainsFunc(declared, func(p *openapi.Node) bool { return p.Str("name") == name }) {
@@ -84,7 +88,7 @@ func checkUnknownInPath(l *linter) {
 		names := templateNames(o.Written)
 		for _, p := range l.inPath(o) {
 			if name := p.Str("name"); !slices.Contains(names, name) {
-				hint := ""
+				hint := fmt.Sprintf("take it out, or write {%s} into the path", name)
 				if near := problem.Nearest(name, names); near != "" {
 					hint = "did you mean \"" + near + "\"?"
 				}
@@ -172,6 +176,20 @@ func checkQueryInPath(l *linter) {
 			l.addAt(paths, m.Name, "", "the path %s has a query or fragment in it", m.Name)
 		}
 	}
+}
+
+func checkSlash(l *linter) {
+	paths := l.d.Root.Get("paths")
+	for _, m := range paths.Pairs() {
+		if slashless(m.Name) {
+			l.addAt(paths, m.Name, fmt.Sprintf("write %q", "/"+m.Name), "the path %q does not begin with a slash", m.Name)
+		}
+	}
+}
+
+// slashless tells whether a key of paths is a path without a slash before it.
+func slashless(path string) bool {
+	return !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "x-")
 }
 
 func checkSuccess(l *linter) {
@@ -274,11 +292,17 @@ func checkUnused(l *linter) {
 			continue // a scheme may be there for what the gateway adds
 		}
 		for _, m := range section.Value.Pairs() {
-			if !used[m.Value] && !l.inherits(m.Value) {
+			if !used[m.Value] && !l.inherits(m.Value) && !l.ofGateway(section.Name, m.Name) {
 				l.addAt(section.Value, m.Name, "", "nothing refers to components.%s.%s", section.Name, m.Name)
 			}
 		}
 	}
+}
+
+// ofGateway tells whether a component is one that a gateway's document always has: the shape
+// of its refusals.
+func (l *linter) ofGateway(section, name string) bool {
+	return section == "schemas" && strings.HasPrefix(name, "GatewayError") && l.d.Root.Get("x-yett-sources") != nil
 }
 
 // inherits tells whether a schema is an alternative of one with a discriminator, which names

@@ -217,7 +217,7 @@ func (l *linter) miswritten(s *schemas, err error) {
 		}
 		at, name := s.find(leaf.InstanceLocation)
 		what, hint := words(leaf)
-		if what = called(name) + what; !l.saidBy("structure", at, what) {
+		if what = called(name) + what; !l.saidBy(structure, at, what) {
 			l.add(at, hint, "%s", what)
 		}
 	}
@@ -336,8 +336,7 @@ func (s *schemas) oneWay(leaf *jsonschema.ValidationError) bool {
 
 func checkRequired(l *linter) {
 	for _, n := range l.of[openapi.PartSchema] {
-		closed := n.Get("additionalProperties")
-		if !closed.Is(openapi.Bool) || closed.Text != "false" || n.Get("patternProperties") != nil {
+		if !forbids(n) || n.Get("patternProperties") != nil {
 			continue
 		}
 		for _, name := range n.Get("required").Elements() {
@@ -435,7 +434,9 @@ func (l *linter) property(n *openapi.Node, name string, deep int) (described, re
 	if deep > maxAround {
 		return true, true
 	}
-	n = l.d.Deref(n)
+	if n = l.d.Deref(n); n == nil {
+		return true, true // the reference is what is wrong
+	}
 	described = n.At("properties", name) != nil
 	required = slices.Contains(n.Get("required").Strings(), name)
 	for _, part := range n.Get("allOf").Elements() {

@@ -83,12 +83,15 @@ func checkStructure(l *linter) {
 	if l.d.Version == openapi.Version30 {
 		o = official30()
 	}
-	err := o.schema.Validate(l.d.Root.Any())
+	err := o.schema.Validate(withSlashes(l.d.Root).Any())
 	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
 	if !ok {
 		return
 	}
 	leaves := leavesOf(invalid)
+	for _, leaf := range leaves {
+		l.asWritten(leaf.InstanceLocation)
+	}
 	for _, leaf := range leaves {
 		if l.full() {
 			return
@@ -96,6 +99,38 @@ func checkStructure(l *linter) {
 		if !saidElsewhere(leaf) {
 			l.misshaped(o, leaf, leaves)
 		}
+	}
+}
+
+// withSlashes returns the document with a slash before all paths, so that what is below one
+// without is looked at too: a rule of its own tells of those.
+func withSlashes(root *openapi.Node) *openapi.Node {
+	written := root.Get("paths")
+	if !slices.ContainsFunc(written.Pairs(), func(m openapi.Member) bool { return slashless(m.Name) }) {
+		return root
+	}
+	paths := openapi.NewObject()
+	for _, m := range written.Pairs() {
+		if slashless(m.Name) {
+			if m.Name = "/" + m.Name; written.Get(m.Name) != nil {
+				continue
+			}
+		}
+		paths.Members = append(paths.Members, m)
+	}
+	root = &openapi.Node{Kind: root.Kind, Members: slices.Clone(root.Members)}
+	root.Set("paths", paths)
+	return root
+}
+
+// asWritten makes a place in what withSlashes returns one of the document.
+func (l *linter) asWritten(place []string) {
+	if len(place) < 2 || place[0] != "paths" {
+		return
+	}
+	paths := l.d.Root.Get("paths")
+	if name := strings.TrimPrefix(place[1], "/"); paths.Get(place[1]) == nil && paths.Get(name) != nil {
+		place[1] = name
 	}
 }
 
@@ -119,20 +154,60 @@ func (l *linter) misshaped(o official, leaf *jsonschema.ValidationError, all []*
 	case *kind.AdditionalProperties:
 		known := o.known(leaf.SchemaURL)
 		for _, name := range k.Properties {
-			l.unknown(n, name, known)
+			if ofResponses(leaf.SchemaURL) {
+				l.noStatus(n, name)
+			} else {
+				l.unknown(n, name, known)
+			}
 		}
 	case *kind.FalseSchema:
 		around, _ := locate(l.d.Root, leaf.InstanceLocation[:max(len(leaf.InstanceLocation)-1, 0)])
 		known := o.known(leaf.SchemaURL)
-		if !slices.Contains(known, name) {
+		if ofResponses(leaf.SchemaURL) && !status.MatchString(name) {
+			l.noStatus(around, name)
+		} else if !slices.Contains(known, name) && !ofResponses(leaf.SchemaURL) {
 			l.unknown(around, name, known)
 		} else if !explained(leaf, all) {
 			l.addAt(around, name, "take it out, or see what the other keys here ask for", "the key %q does not belong here", name)
 		}
 	default:
 		what, hint := words(leaf)
+		if l.isPlace(leaf.InstanceLocation) {
+			what, hint = placeWords(n)
+		}
 		l.add(n, hint, "%s%s", called(name), what)
 	}
+}
+
+// isPlace tells whether something is the place of a parameter: the schema of one version has
+// an alternative for each, of which one alone would be told.
+func (l *linter) isPlace(location []string) bool {
+	last := len(location) - 1
+	if last < 0 || location[last] != "in" {
+		return false
+	}
+	around, _ := locate(l.d.Root, location[:last])
+	return l.parts[around] == openapi.PartParameter
+}
+
+func placeWords(n *openapi.Node) (what, hint string) {
+	if !n.Is(openapi.String) {
+		return "is " + short(n.Any()), "write path, query, header or cookie"
+	}
+	hint = "write path, query, header or cookie"
+	if near := problem.Nearest(n.Text, []string{"path", "query", "header", "cookie"}); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if n.Text == "body" || n.Text == "formData" { // as Swagger 2.0 has it
+		hint += "; bodies are described by requestBody of the operation"
+	}
+	return fmt.Sprintf("is %s, which is none of the known values", short(n.Text)), hint
+}
+
+// status are the keys of answers.
+var status = regexp.MustCompile(`^([1-5]([0-9]{2}|XX)|default)$`)
+
+func (l *linter) noStatus(answers *openapi.Node, name string) {
+	l.addAt(answers, name, "write one from 100 to 599, a range such as 4XX, or default", "%q is no status of an answer", name)
 }
 
 // called names a value for people.
@@ -143,9 +218,19 @@ func called(name string) string {
 	return name + " "
 }
 
+// ofResponses tells whether the schema at a place is that of the answers of an operation.
+func ofResponses(url string) bool {
+	url = strings.TrimSuffix(strings.TrimSuffix(url, "/unevaluatedProperties"), "/additionalProperties")
+	return strings.HasSuffix(strings.ToLower(url), "/responses")
+}
+
 func (l *linter) unknown(around *openapi.Node, name string, known []string) {
 	hint := problem.DidYouMean(name, known)
-	if !strings.HasPrefix(hint, "did") {
+	switch {
+	case strings.HasPrefix(hint, "did"):
+	case hint == "":
+		hint = "names of your own start with x-"
+	default:
 		hint = "names of your own start with x-; " + hint
 	}
 	l.addAt(around, name, hint, "unknown key %q", name)
