@@ -112,6 +112,7 @@ func Merge(in Input) *Merged {
 		m.tags.Append(openapi.NewObject("name", m.gatewayTag(), "description", "What the gateway answers itself."))
 	}
 	m.own.drain()
+	m.nameCodes()
 	m.out.Left = slices.DeleteFunc(m.out.Left, m.isElsewhere)
 	m.out.Document = &openapi.Document{File: "the gateway's document", Version: openapi.Version31, Root: openapi.NewObject(
 		"openapi", "3.1.0", "info", m.info(), "servers", m.servers(), "tags", m.tags, "paths", m.paths,

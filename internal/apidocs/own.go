@@ -18,9 +18,6 @@ import (
 // pages adds what the gateway answers itself, and tells whether there is anything.
 func (m *merger) pages() (any bool) {
 	m.own.schema("GatewayError") // the shape of refusals, which all operations have
-	if codes := m.parts.sections["schemas"].Get(codesOf); codes.Is(openapi.Object) {
-		codes.Set("enum", openapi.NewStrings(refusalCodes()...))
-	}
 	for _, r := range m.in.Snapshot.Routes() {
 		c := r.Config()
 		if c.Docs == "hidden" || c.Service != "" {
@@ -39,6 +36,13 @@ func (m *merger) pages() (any bool) {
 
 // codesOf is the schema of the codes in the shape of refusals.
 const codesOf = "GatewayErrorCode"
+
+// nameCodes says in the shape of refusals which codes there are.
+func (m *merger) nameCodes() {
+	if codes := m.parts.sections["schemas"].Get(codesOf); codes.Is(openapi.Object) {
+		codes.Set("enum", openapi.NewStrings(refusalCodes()...))
+	}
+}
 
 // refusalCodes are those of all refusals, whichever policies there are: a client that asks
 // for one that never comes is told so when it is compiled, and a configuration that changes
