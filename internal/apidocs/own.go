@@ -44,13 +44,6 @@ func (m *merger) nameCodes() {
 // codesOf is the schema of the codes in the shape of refusals.
 const codesOf = "GatewayErrorCode"
 
-// nameCodes says in the shape of refusals which codes there are.
-func (m *merger) nameCodes() {
-	if codes := m.parts.sections["schemas"].Get(codesOf); codes.Is(openapi.Object) {
-		codes.Set("enum", openapi.NewStrings(refusalCodes()...))
-	}
-}
-
 // refusalCodes are those of all refusals, whichever policies there are: a client that asks
 // for one that never comes is told so when it is compiled, and a configuration that changes
 // makes no other clients.
