@@ -96,7 +96,7 @@ func (c *caller) openTicket(ctx context.Context, who api.AuthCredentials) (id uu
 
 // find reads a ticket back, by itself and among others.
 func (c *caller) find(ctx context.Context, ticket api.TicketsTicket) error {
-	read, err := c.TicketsGetTicketWithResponse(ctx, ticket.Id, nil)
+	read, err := c.TicketsGetTicketWithResponse(ctx, ticket.Id)
 	if err != nil || read.JSON200 == nil || *read.JSON200 != ticket {
 		return wrong("read", read.HTTPResponse, read.Body, err)
 	}
@@ -122,7 +122,7 @@ func (c *caller) unauthorized(ctx context.Context, id uuid.UUID) error {
 	kept := c.token
 	c.token = ""
 	defer func() { c.token = kept }()
-	got, err := c.TicketsGetTicketWithResponse(ctx, id, nil)
+	got, err := c.TicketsGetTicketWithResponse(ctx, id)
 	if err != nil || got.JSON401 == nil || got.JSON401.Error.Code != api.TicketsErrorCodeNOTOKEN {
 		return wrong("without a token", got.HTTPResponse, got.Body, err)
 	}
@@ -131,7 +131,7 @@ func (c *caller) unauthorized(ctx context.Context, id uuid.UUID) error {
 }
 
 func (c *caller) forbidden(ctx context.Context, _ uuid.UUID) error {
-	got, err := c.GatewayAdminAreaWithResponse(ctx, nil)
+	got, err := c.GatewayAdminAreaWithResponse(ctx)
 	if err != nil || got.JSON403 == nil || got.JSON403.Error.Code != api.GatewayErrorCodeINSUFFICIENTPERMISSIONS {
 		return wrong("without the role", got.HTTPResponse, got.Body, err)
 	}
@@ -140,7 +140,7 @@ func (c *caller) forbidden(ctx context.Context, _ uuid.UUID) error {
 }
 
 func (c *caller) missing(ctx context.Context, _ uuid.UUID) error {
-	got, err := c.TicketsGetTicketWithResponse(ctx, uuid.New(), nil)
+	got, err := c.TicketsGetTicketWithResponse(ctx, uuid.New())
 	if err != nil || got.JSON404 == nil || got.JSON404.Error.Code != api.TicketsErrorCodeNOTFOUND {
 		return wrong("a ticket that is not there", got.HTTPResponse, got.Body, err)
 	}
