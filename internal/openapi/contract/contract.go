@@ -159,16 +159,6 @@ func (c *Contract) Match(method, path string) (op *Operation, known bool) {
 	return op, known
 }
 
-// ReadsBody tells whether CheckRequest wants to see the bytes of request bodies. Where it
-// doesn't, what it checks of bodies is their type and that they are there.
-func (o *Operation) ReadsBody() bool { return o.body != nil && o.body.reads }
-
-// ReadsAnswer tells whether CheckAnswer wants to see the bytes of answers of that status.
-func (o *Operation) ReadsAnswer(status int) bool {
-	a := o.answers.find(status)
-	return a != nil && a.content.reads
-}
-
 // CheckRequest returns all that is wrong with a request, nil for nothing. path is the one
 // that Match was asked for. body is nil when it was not read, or is not there. The
 // violations are no views into the exchange.

@@ -27,9 +27,9 @@ func mediaType(contentType string) string {
 // mediaKindOf tells how a media type, with or without parameters, is read.
 func mediaKindOf(contentType string) mediaKind {
 	t := mediaType(contentType)
-	major, minor, _ := cut(t, '/')
+	major, _, _ := cut(t, '/')
 	switch {
-	case exchange.EqualFold(t, "application/json"), exchange.EqualFold(major, "application") && hasSuffixFold(minor, "+json"), exchange.EqualFold(t, "text/json"):
+	case openapi.IsJSON(t):
 		return jsonMedia
 	case exchange.EqualFold(t, "application/x-www-form-urlencoded"):
 		return formMedia

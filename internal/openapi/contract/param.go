@@ -273,7 +273,7 @@ func (p *param) cookie(x *exchange.Exchange, f *findings) {
 // query checks what a query, or a form, has under the parameter's name.
 func (p *param) query(x *exchange.Exchange, query string, f *findings) {
 	if !p.json && !p.isScalar() {
-		if p.kinds&kindArray == 0 || !p.quickQuery(x, query) {
+		if p.kinds&kindArray == 0 || !p.quickQuery(x, query, f) {
 			p.queryComposed(query, f)
 		}
 		return
