@@ -60,10 +60,12 @@ type CallPage struct {
 	Method string `json:"method"`
 	Path   string `json:"path"` // of the service
 	// Public are the paths under which callers reach it, none where they don't.
-	Public      []string `json:"public,omitempty"`
-	Calls       int64    `json:"calls"`
-	BadRequests int64    `json:"badRequests"`
-	BadAnswers  int64    `json:"badAnswers"`
+	Public []string `json:"public,omitempty"`
+	// Hidden tells that they reach it, and it is not to be shown.
+	Hidden      bool  `json:"hidden,omitempty"`
+	Calls       int64 `json:"calls"`
+	BadRequests int64 `json:"badRequests"`
+	BadAnswers  int64 `json:"badAnswers"`
 	// Unchecked are requests and answers whose bodies were too large to look at.
 	Unchecked int64 `json:"unchecked"`
 }
@@ -75,12 +77,15 @@ type UnknownPage struct {
 	Calls  int64  `json:"calls"`
 }
 
-// LeftPage is an operation that is not in the gateway's document.
+// LeftPage is an operation that is not in the gateway's document. Without a method it stands
+// for all operations of the service.
 type LeftPage struct {
 	Service string `json:"service"`
-	Method  string `json:"method"`
-	Path    string `json:"path"`
+	Method  string `json:"method,omitempty"`
+	Path    string `json:"path,omitempty"`
 	Why     string `json:"why"`
+	// Hidden tells that a route leads to it which is not to be shown: that is no mistake.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // Serve implements snapshot.Endpoint.
@@ -115,25 +120,39 @@ func (d *DocsStatus) page(only string) DocsPage {
 		Timestamp: stamp(time.Now()), Operations: edition.Operations(), Bytes: len(edition.File("", false).Content()),
 		Services: []DocumentedPage{},
 	}
-	public := make(map[[3]string][]string)
-	for _, s := range edition.Merged.Shown {
-		key := [3]string{s.Service, s.Method, s.ServicePath}
-		public[key] = append(public[key], s.Path)
-	}
+	reach := reachOf(edition.Merged)
 	for _, e := range snap.Config.Services {
 		if only == "" || e.Name == only {
-			page.Services = append(page.Services, showDocumented(e.Name, snap, public))
+			page.Services = append(page.Services, showDocumented(e.Name, snap, reach))
 		}
 	}
 	for _, l := range edition.Merged.Left {
 		if only == "" || l.Service == only {
-			page.Left = append(page.Left, LeftPage{l.Service, l.Method, l.Path, l.Why})
+			page.Left = append(page.Left, LeftPage{l.Service, l.Method, l.Path, l.Why, l.Hidden})
 		}
 	}
 	return page
 }
 
-func showDocumented(name string, snap *snapshot.Snapshot, public map[[3]string][]string) DocumentedPage {
+// reach is how callers get to operations, by service, method and path of the service.
+type reach struct {
+	public map[[3]string][]string
+	hidden map[[3]string]bool
+}
+
+func reachOf(m *apidocs.Merged) reach {
+	r := reach{make(map[[3]string][]string), make(map[[3]string]bool)}
+	for _, s := range m.Shown {
+		key := [3]string{s.Service, s.Method, s.ServicePath}
+		r.public[key] = append(r.public[key], s.Path)
+	}
+	for _, l := range m.Left {
+		r.hidden[[3]string{l.Service, l.Method, l.ServicePath}] = l.Hidden
+	}
+	return r
+}
+
+func showDocumented(name string, snap *snapshot.Snapshot, reach reach) DocumentedPage {
 	page := DocumentedPage{Service: name, State: apidocs.StateNone}
 	src := snap.Documents().Of(name)
 	if src == nil {
@@ -147,16 +166,16 @@ func showDocumented(name string, snap *snapshot.Snapshot, public map[[3]string][
 		page.Notes = append(page.Notes, n.String())
 	}
 	if loaded := src.Loaded(); loaded != nil {
-		page.count(loaded, public)
+		page.count(loaded, reach)
 	}
 	return page
 }
 
-func (p *DocumentedPage) count(loaded *source.Loaded, public map[[3]string][]string) {
+func (p *DocumentedPage) count(loaded *source.Loaded, reach reach) {
 	for _, op := range loaded.Contract.Operations() {
-		t := op.Tally
+		t, key := op.Tally, [3]string{p.Service, op.Method, op.Path}
 		p.Calls = append(p.Calls, CallPage{
-			Method: op.Method, Path: op.Path, Public: public[[3]string{p.Service, op.Method, op.Path}],
+			Method: op.Method, Path: op.Path, Public: reach.public[key], Hidden: reach.hidden[key],
 			Calls: t.Calls.Load(), BadRequests: t.BadRequests.Load(), BadAnswers: t.BadAnswers.Load(),
 			Unchecked: t.Unchecked.Load() + t.UncheckedAnswers.Load(),
 		})

@@ -13,7 +13,11 @@ import (
 	"yett/internal/policy"
 )
 
-const errorRef = componentsRef + "schemas/GatewayError"
+// errorRef refers to the shape of the gateway's refusals, which comes along with the first
+// reference to it.
+func (m *merger) errorRef() *openapi.Node {
+	return openapi.NewObject("$ref", m.own.reference(componentsRef+"schemas/GatewayError", openapi.PartSchema))
+}
 
 // others is the key of answers that stand for all statuses that have none of their own.
 const others = "default"
@@ -202,7 +206,7 @@ type refusalKey struct{ status, reasons int }
 func (m *merger) makeRefusal(f *facts, status int, reasons []*exchange.Reason) string {
 	node := openapi.NewObject("description", refusalWords(reasons))
 	m.dress(node, f, strconv.Itoa(status))
-	content := openapi.NewObject("schema", openapi.NewObject("$ref", errorRef))
+	content := openapi.NewObject("schema", m.errorRef())
 	if len(reasons) > 0 {
 		content.Set("examples", refusalExamples(reasons))
 	}
@@ -274,14 +278,14 @@ func (m *merger) joinRefusal(im *importer, response, written *openapi.Node, reas
 	}
 	own := jsonOf(content)
 	if own == nil {
-		content.Set("application/json", openapi.NewObject("schema", openapi.NewObject("$ref", errorRef)))
+		content.Set("application/json", openapi.NewObject("schema", m.errorRef()))
 		return
 	}
 	schema := own.Get("schema")
 	if schema == nil || m.covers(im, written, reasons) {
 		return // it may be anything, or that
 	}
-	own.Set("schema", openapi.NewObject("anyOf", openapi.NewArray(schema, openapi.NewObject("$ref", errorRef))))
+	own.Set("schema", openapi.NewObject("anyOf", openapi.NewArray(schema, m.errorRef())))
 }
 
 // jsonOf returns what a content says of JSON.

@@ -12,8 +12,9 @@ import (
 )
 
 // covers tells whether what the service says of an answer holds for the gateway's refusals
-// too, as where both have the same shape of errors: then nothing has to be added. It is
-// looked at for schemas that are referred to, which are few.
+// too, as where both have the same shape of errors: then nothing has to be added. A schema
+// which says so little of error.code that it may be anything tells nobody about it, and covers
+// nothing. It is looked at for schemas that are referred to, which are few.
 func (m *merger) covers(im *importer, written *openapi.Node, reasons []*exchange.Reason) bool {
 	ref := jsonOf(written.Get("content")).At("schema").Str("$ref")
 	node, err := im.from.Resolve(ref)
@@ -24,7 +25,7 @@ func (m *merger) covers(im *importer, written *openapi.Node, reasons []*exchange
 		key := coverKey{node, r}
 		known, ok := m.cover[key]
 		if !ok {
-			known = im.accepts(node, ref, errorExample(r))
+			known = im.describes(node, ref, errorExample(r))
 			m.cover[key] = known
 		}
 		if !known {
@@ -32,6 +33,16 @@ func (m *merger) covers(im *importer, written *openapi.Node, reasons []*exchange
 		}
 	}
 	return true
+}
+
+// describes tells whether a schema of the document is about errors such as this one: it
+// accepts it, but not with a number in place of the error, or of its code.
+func (im *importer) describes(node *openapi.Node, ref string, example *openapi.Node) bool {
+	number := example.Clone()
+	number.Set("error", openapi.NewInt(1))
+	ofNumber := example.Clone()
+	ofNumber.Get("error").Set("code", openapi.NewInt(1))
+	return im.accepts(node, ref, example) && !im.accepts(node, ref, number) && !im.accepts(node, ref, ofNumber)
 }
 
 // accepts tells whether a schema of the document accepts a value.

@@ -14,12 +14,11 @@ import (
 
 // Options are what a Hub needs to know.
 type Options struct {
-	// Version is that of the API where the configuration names none.
-	Version string
 	// Own and Components describe the gateway's own pages, see Input.
 	Own        func(endpoint string) *openapi.Node
 	Components *openapi.Document
-	// Log is told how long it took to make a document, nil for nobody.
+	// Log is told how long it took to make a document, and of services of which nothing is
+	// reached; nil for nobody.
 	Log *slog.Logger
 }
 
@@ -34,7 +33,8 @@ type Hub struct {
 	close   sync.Once
 	wg      sync.WaitGroup
 	current atomic.Pointer[Edition]
-	mu      sync.Mutex // held while a document is made
+	mu      sync.Mutex // held while a document is made; guards warned
+	warned  map[string]string
 }
 
 // New makes a Hub. It makes nothing before Use, and nothing in the background before Start.
@@ -113,7 +113,22 @@ func (h *Hub) make(first bool) {
 	e := newEdition(Merge(h.input(s)))
 	size := len(e.json31().Content()) // so that nobody has to wait for it
 	h.current.Store(e)
+	h.warn(e.Merged)
 	h.o.Log.Debug("made the OpenAPI document", "operations", len(e.Merged.Shown), "bytes", size, "took", time.Since(begin).String())
+}
+
+// warn tells the log of services of which nothing is reached, once for each.
+func (h *Hub) warn(m *Merged) {
+	now := make(map[string]string)
+	for _, l := range m.Left {
+		if l.Method != "" {
+			continue
+		}
+		if now[l.Service] = l.Why; h.warned[l.Service] != l.Why {
+			h.o.Log.Warn("no operation of a service's OpenAPI document is reached", "service", l.Service, "cause", l.Why)
+		}
+	}
+	h.warned = now
 }
 
 // nowhere is a document about nothing.
@@ -125,7 +140,7 @@ func nowhere() *Merged {
 func (h *Hub) input(s *snapshot.Snapshot) Input {
 	docs := s.Documents()
 	return Input{
-		Snapshot: s, Version: h.o.Version, Own: h.o.Own, Components: h.o.Components,
+		Snapshot: s, Own: h.o.Own, Components: h.o.Components,
 		Loaded: func(service string) *source.Loaded {
 			if src := docs.Of(service); src != nil {
 				return src.Loaded()

@@ -13,8 +13,6 @@ import (
 // Input is what a document is made of.
 type Input struct {
 	Snapshot *snapshot.Snapshot
-	// Version is that of the API where the configuration names none.
-	Version string
 	// Own returns the operations of a page of the gateway itself, as a path item, nil for a
 	// page that is not described. It is asked for the name of the endpoint, first with .json
 	// or .yaml behind it where the path ends so. Components are what they refer to, and the schema
@@ -44,11 +42,16 @@ type Shown struct {
 	Method, Path, ServicePath string
 }
 
-// Left is an operation that is not in the document.
+// Left is an operation that is not in the document. One without Method stands for all
+// operations of a service.
 type Left struct {
 	Service, Method string
 	// Path is what callers would use, ServicePath the template of the service.
 	Path, ServicePath, Why string
+	// Hidden tells that a route leads to it which is not to be shown: that is no mistake.
+	Hidden bool
+	// astray tells that routes lead to the service, and none of them by that path.
+	astray bool
 	// Node belongs to the service's document and must not be changed.
 	Node *openapi.Node
 }
@@ -62,6 +65,7 @@ type merger struct {
 	tracer *tracer
 	paths  *openapi.Node
 	tags   *openapi.Node
+	told   map[told]bool // what tags have said
 	parts  *components
 	own    *importer // of in.Components
 	// items are the paths by their shape.
@@ -96,7 +100,7 @@ func Merge(in Input) *Merged {
 	m := &merger{
 		in: in, out: &Merged{}, tracer: newTracer(in.Snapshot), paths: openapi.NewObject(), tags: openapi.NewArray(), parts: newComponents(),
 		items: make(map[string]*pathItem), taken: make(map[string]string), ids: make(counter), facts: make(map[*snapshot.Route]*facts),
-		cover: make(map[coverKey]bool), shown: make(map[[2]string][]shownBy),
+		cover: make(map[coverKey]bool), told: make(map[told]bool), shown: make(map[[2]string][]shownBy),
 	}
 	m.own = m.importer(cmp.Or(in.Components, &openapi.Document{Root: openapi.NewObject()}), "")
 	hasPages := m.pages()
@@ -112,7 +116,11 @@ func Merge(in Input) *Merged {
 		m.tags.Append(openapi.NewObject("name", m.gatewayTag(), "description", "What the gateway answers itself."))
 	}
 	m.own.drain()
+	m.nameCodes()
 	m.out.Left = slices.DeleteFunc(m.out.Left, m.isElsewhere)
+	for _, e := range in.Snapshot.Config.Services {
+		m.unreached(e.Name)
+	}
 	m.out.Document = &openapi.Document{File: "the gateway's document", Version: openapi.Version31, Root: openapi.NewObject(
 		"openapi", "3.1.0", "info", m.info(), "servers", m.servers(), "tags", m.tags, "paths", m.paths,
 		"components", m.parts.node(), "x-yett-sources", sources,
@@ -128,11 +136,15 @@ func (m *merger) isElsewhere(l Left) bool {
 	})
 }
 
+// unversioned is the version of an API of which nobody has said it. It is not that of the
+// gateway, so that an update of that does not look like another API.
+const unversioned = "unversioned"
+
 func (m *merger) info() *openapi.Node {
 	c := m.in.Snapshot.Config
 	info := openapi.NewObject(
 		"title", cmp.Or(c.Docs.Title, c.Name),
-		"version", cmp.Or(c.Docs.Version, c.Version, m.in.Version, "0"))
+		"version", cmp.Or(c.Docs.Version, c.Version, unversioned))
 	if c.Docs.Description != "" {
 		info.Set("description", openapi.NewString(c.Docs.Description))
 	}

@@ -17,10 +17,6 @@ import (
 
 // pages adds what the gateway answers itself, and tells whether there is anything.
 func (m *merger) pages() (any bool) {
-	m.own.schema("GatewayError") // the shape of refusals, which all operations have
-	if codes := m.parts.sections["schemas"].Get(codesOf); codes.Is(openapi.Object) {
-		codes.Set("enum", openapi.NewStrings(refusalCodes()...))
-	}
 	for _, r := range m.in.Snapshot.Routes() {
 		c := r.Config()
 		if c.Docs == "hidden" || c.Service != "" {
@@ -35,6 +31,14 @@ func (m *merger) pages() (any bool) {
 		}
 	}
 	return any
+}
+
+// nameCodes says what codes there are, where the document has the shape of refusals.
+func (m *merger) nameCodes() {
+	schemas := m.parts.sections["schemas"]
+	if codes := schemas.Get(codesOf); codes.Is(openapi.Object) {
+		codes.Set("enum", openapi.NewStrings(refusalCodes()...))
+	}
 }
 
 // codesOf is the schema of the codes in the shape of refusals.

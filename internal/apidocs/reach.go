@@ -30,9 +30,18 @@ type way struct {
 type tracer struct {
 	snap *snapshot.Snapshot
 	// entrances are the routes that are shown, by their service, in the order of the file.
-	entrances map[string][]*entrance
+	// hidden are those that are not.
+	entrances, hidden map[string][]*entrance
 	// asides say how a service that has no route of its own is asked all the same.
-	asides map[string]string
+	asides map[string]absence
+}
+
+// absence is why an operation is not shown.
+type absence struct {
+	why string
+	// hidden tells that it is not to be shown, astray that routes lead to the service, and
+	// none of them by that path.
+	hidden, astray bool
 }
 
 // entrance is a route with what is needed to try it out again and again.
@@ -54,23 +63,37 @@ type pattern struct {
 }
 
 func newTracer(s *snapshot.Snapshot) *tracer {
-	t := &tracer{snap: s, entrances: make(map[string][]*entrance), asides: make(map[string]string)}
+	t := &tracer{snap: s, entrances: make(map[string][]*entrance), hidden: make(map[string][]*entrance), asides: make(map[string]absence)}
 	for _, r := range s.Routes() {
 		c := r.Config()
-		if c.Docs == "hidden" || c.Service == "" {
+		switch {
+		case c.Service == "":
 			continue
+		case c.Docs == "hidden":
+			t.hidden[c.Service] = append(t.hidden[c.Service], newEntrance(r))
+		default:
+			t.entrances[c.Service] = append(t.entrances[c.Service], newEntrance(r))
 		}
-		t.entrances[c.Service] = append(t.entrances[c.Service], newEntrance(r))
-		if c.Mirror != nil {
-			t.asides[c.Mirror.Service] = fmt.Sprintf("it only gets copies of requests of the route %s", r.Name)
-		}
-		if c.Split != nil {
-			for _, to := range c.Split.To {
-				t.asides[to.Name] = fmt.Sprintf("it gets a share of the requests of the route %s, which is shown as %s has it", r.Name, c.Service)
-			}
-		}
+		t.aside(c)
 	}
 	return t
+}
+
+// aside notes which services a route has beside its own.
+func (t *tracer) aside(c config.Route) {
+	if c.Mirror != nil {
+		t.asides[c.Mirror.Service] = absence{why: fmt.Sprintf("it only gets copies of requests of the route %s", c.Name)}
+	}
+	if c.Split == nil {
+		return
+	}
+	share := absence{why: fmt.Sprintf("it gets a share of the requests of the route %s, which is shown as %s has it", c.Name, c.Service)}
+	if c.Docs == "hidden" {
+		share = absence{why: fmt.Sprintf("it gets a share of the requests of the route %s, which has docs: hidden", c.Name), hidden: true}
+	}
+	for _, to := range c.Split.To {
+		t.asides[to.Name] = share
+	}
 }
 
 func newEntrance(r *snapshot.Route) *entrance {
@@ -116,11 +139,77 @@ func anyValue(wanted string) string {
 
 // ways returns the ways to an operation of a service, in the order of the routes, or why
 // there is none.
-func (t *tracer) ways(service string, loaded *source.Loaded, o *openapi.Operation) (ways []way, why string) {
+func (t *tracer) ways(service string, loaded *source.Loaded, o *openapi.Operation) (ways []way, why absence) {
 	if o.Method == "TRACE" {
-		return nil, "TRACE passes no gateway"
+		return nil, absence{why: "TRACE passes no gateway"}
 	}
-	for _, e := range t.entrances[service] {
+	ways = t.waysBy(t.entrances[service], loaded, o)
+	if len(ways) > 0 {
+		return ways, absence{}
+	}
+	return nil, t.absent(service, loaded, o)
+}
+
+// absent says why no way is shown.
+func (t *tracer) absent(service string, loaded *source.Loaded, o *openapi.Operation) absence {
+	shown, hidden := t.entrances[service], t.hidden[service]
+	if ways := t.waysBy(hidden, loaded, o); len(ways) > 0 {
+		return absence{why: fmt.Sprintf("the route %s has docs: hidden", ways[0].route.Name), hidden: true}
+	}
+	if aside, ok := t.asides[service]; ok && len(shown) == 0 {
+		return aside
+	}
+	fits := func(e *entrance) bool { return e.fits(o.Path) }
+	return absence{
+		why:    "no route leads to it",
+		astray: len(shown)+len(hidden) > 0 && !slices.ContainsFunc(shown, fits) && !slices.ContainsFunc(hidden, fits),
+	}
+}
+
+// otherPaths says that no route to a service sends the paths of its document, such as this one
+// of n operations.
+func (t *tracer) otherPaths(service, path string, n int) string {
+	e := slices.Concat(t.entrances[service], t.hidden[service])[0]
+	which, remedy := fmt.Sprintf("none of the %d operations of %s is reached", n, service), "forward.strip_prefix"
+	if n == 1 {
+		which = fmt.Sprintf("the one operation of %s is not reached", service)
+	}
+	if e.conf.Forward.Replace != "" {
+		remedy = "forward.replace"
+	}
+	return fmt.Sprintf("%s: route %s sends %s, the document has %s: %s, or servers of the document?", which, e.route.Name, e.sends(), path, remedy)
+}
+
+// sends is what the service sees of the route's first path, for people.
+func (e *entrance) sends() string {
+	path := e.conf.Forward.Replace
+	if path == "" {
+		path = e.patterns[0].text
+		if rest, ok := strings.CutPrefix(path, strings.TrimRight(e.conf.Forward.StripPrefix, "/")+"/"); ok {
+			path = "/" + rest
+		}
+	}
+	return strings.NewReplacer("{**}", "…", "**", "…").Replace(path)
+}
+
+// fits tells whether a path of the service is one that the route sends it, whoever else may
+// take the request, and whatever its method.
+func (e *entrance) fits(path string) bool {
+	strip := strings.TrimRight(e.conf.Forward.StripPrefix, "/")
+	return slices.ContainsFunc(e.patterns, func(p *pattern) bool {
+		switch {
+		case p.replace != nil:
+			return p.mayTake(p.unreplace(path))
+		case strip == "":
+			return p.mayTake(path)
+		}
+		return p.mayTake(strip+path) || path == "/" && p.mayTake(strip) || p.mayTake(path) && !strings.HasPrefix(path+"/", strip+"/")
+	})
+}
+
+// waysBy returns the ways to an operation by some routes.
+func (t *tracer) waysBy(entrances []*entrance, loaded *source.Loaded, o *openapi.Operation) (ways []way) {
+	for _, e := range entrances {
 		for _, path := range e.candidates(o.Path) {
 			key, ok := t.leads(e, loaded, o, path)
 			if ok && !slices.ContainsFunc(ways, func(w way) bool { return w.shape == key }) {
@@ -128,13 +217,7 @@ func (t *tracer) ways(service string, loaded *source.Loaded, o *openapi.Operatio
 			}
 		}
 	}
-	switch {
-	case len(ways) > 0:
-		return ways, ""
-	case len(t.entrances[service]) == 0 && t.asides[service] != "":
-		return nil, t.asides[service]
-	}
-	return nil, "no route leads to it"
+	return ways
 }
 
 // leads tells whether a request for the template gets to the route, and from there to the

@@ -2,6 +2,7 @@ package apidocs
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,7 +41,7 @@ func (m *merger) service(name, prefix string) bool {
 	}
 	im.drain()
 	if len(places) > 0 {
-		m.tags.Append(serviceTag(name, loaded.Document))
+		m.tags.Append(m.serviceTag(name, loaded.Document))
 	}
 	return len(places) > 0
 }
@@ -56,7 +57,7 @@ func (m *merger) places(all []place, service string, im *importer, loaded *sourc
 	for i, w := range ways {
 		key := o.Method + " " + w.shape
 		if other, ok := m.taken[key]; ok {
-			m.leave(service, o, w.path, fmt.Sprintf("the path is that of %s already: another host, header or query tells them apart", other))
+			m.leave(service, o, w.path, absence{why: fmt.Sprintf("the path is that of %s already: another host, header or query tells them apart", other)})
 			continue
 		}
 		m.taken[key] = service
@@ -82,8 +83,30 @@ func numbered(name string, n int) string {
 	return name + "_" + strconv.Itoa(n)
 }
 
-func (m *merger) leave(service string, o *openapi.Operation, path, why string) {
-	m.out.Left = append(m.out.Left, Left{Service: service, Method: o.Method, Path: path, ServicePath: o.Path, Why: why, Node: o.Node})
+func (m *merger) leave(service string, o *openapi.Operation, path string, a absence) {
+	m.out.Left = append(m.out.Left, Left{Service: service, Method: o.Method, Path: path, ServicePath: o.Path, Why: a.why, Hidden: a.hidden, astray: a.astray, Node: o.Node})
+}
+
+// unreached says once that nothing of a service is reached because its routes send other
+// paths, instead of each operation by itself.
+func (m *merger) unreached(service string) {
+	loaded := m.in.Loaded(service)
+	if loaded == nil {
+		return
+	}
+	astray := func(l Left) bool { return l.Service == service && l.astray }
+	first, n := slices.IndexFunc(m.out.Left, astray), 0
+	for _, l := range m.out.Left {
+		if astray(l) {
+			n++
+		}
+	}
+	if n == 0 || n < len(loaded.Document.Operations()) {
+		return
+	}
+	one := Left{Service: service, Why: m.tracer.otherPaths(service, m.out.Left[first].ServicePath, n), Node: loaded.Document.Root.Get("paths")}
+	m.out.Left = slices.DeleteFunc(m.out.Left, astray)
+	m.out.Left = slices.Insert(m.out.Left, first, one)
 }
 
 // componentName makes a text fit for the names of components, but for dots, which stand
@@ -101,14 +124,25 @@ func plain(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' || r == '-'
 }
 
-func serviceTag(name string, d *openapi.Document) *openapi.Node {
+// told is what a tag says of a service's document, beside its version.
+type told struct{ title, description, docs string }
+
+// serviceTag makes the tag of a service. What another one has said already, as where both are
+// the same program, is not said again.
+func (m *merger) serviceTag(name string, d *openapi.Document) *openapi.Node {
 	info := d.Root.Get("info")
 	text := strings.TrimSpace(info.Str("title") + " " + info.Str("version"))
-	if more := info.Str("description"); more != "" {
-		text += "\n\n" + more
+	docs := d.Root.Get("externalDocs")
+	all := told{info.Str("title"), info.Str("description"), string(docs.AppendJSON(nil, ""))}
+	if m.told[all] {
+		return openapi.NewObject("name", name, "description", text)
+	}
+	m.told[all] = true
+	if all.description != "" {
+		text += "\n\n" + all.description
 	}
 	tag := openapi.NewObject("name", name, "description", text)
-	if docs := d.Root.Get("externalDocs"); docs.Is(openapi.Object) {
+	if docs.Is(openapi.Object) {
 		tag.Set("externalDocs", docs.Clone())
 	}
 	return tag

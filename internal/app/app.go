@@ -52,6 +52,9 @@ type Options struct {
 	Env config.Env
 	// Version is the build's.
 	Version string
+	// WantFiles makes a mistake of what keeps documents of services from being used that are
+	// files beside the configuration. What serves goes without them.
+	WantFiles bool
 	// Stdout takes the access log when it is to go there, Stderr the gateway's
 	// own log.
 	Stdout, Stderr io.Writer
@@ -119,6 +122,7 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *met
 		Revoked:          p.revocations.List,
 		Log:              log,
 		DocumentsChanged: p.documentsChanged,
+		WantFiles:        o.WantFiles,
 		Endpoints: map[string]snapshot.Endpoint{
 			"health":          admin.Endpoint(p.health.Live),
 			"ready":           admin.Endpoint(p.health.Ready),

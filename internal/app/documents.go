@@ -17,7 +17,7 @@ import (
 
 func newHub(o Options, log *slog.Logger) *apidocs.Hub {
 	own := &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject("components", admin.Components())}
-	return apidocs.New(apidocs.Options{Version: o.Version, Own: admin.Operations, Components: own, Log: log})
+	return apidocs.New(apidocs.Options{Own: admin.Operations, Components: own, Log: log})
 }
 
 // Documents is the gateway's OpenAPI document as a configuration has it, and what it was

@@ -148,19 +148,36 @@ func coverageText(page *admin.DocsPage, all bool) string {
 	for i := range page.Services {
 		well += coverageOf(&b, &page.Services[i], all)
 	}
-	if len(page.Left) > 0 {
-		b.WriteString("documented, and not in the gateway's document:\n")
-		aligned(&b, func(w *tabwriter.Writer) {
-			for _, l := range page.Left {
-				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(l.Service), printable(l.Method), printable(l.Path), printable(l.Why))
-			}
-		})
-	}
+	writeLeft(&b, page.Left, all)
 	if well > 0 {
 		fmt.Fprintf(&b, "%s called, and all is well; --all lists what was left out\n", countAre(well, "operation"))
 	}
 	return b.String()
 }
+
+// writeLeft lists what is not in the gateway's document. What is hidden on purpose is only there
+// for all.
+func writeLeft(b *strings.Builder, left []admin.LeftPage, all bool) {
+	if left = slices.DeleteFunc(slices.Clone(left), func(l admin.LeftPage) bool { return l.Hidden && !all }); len(left) == 0 {
+		return
+	}
+	b.WriteString("documented, and not in the gateway's document:\n")
+	for _, l := range left {
+		if l.Method == "" { // of the whole service
+			fmt.Fprintf(b, "  %s\n", printable(l.Why))
+		}
+	}
+	aligned(b, func(w *tabwriter.Writer) {
+		for _, l := range left {
+			if l.Method != "" {
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(l.Service), printable(l.Method), printable(l.Path), printable(l.Why))
+			}
+		}
+	})
+}
+
+// reached tells whether callers get to an operation.
+func reached(c *admin.CallPage) bool { return len(c.Public) > 0 || c.Hidden }
 
 // coverageOf writes what is worth a look of a service, all of it for all. It returns of
 // how many operations it says nothing because they are called, and all is well.
@@ -211,10 +228,10 @@ func writeCalls(w io.Writer, method, path string, calls int64, note string) {
 // worthALook tells whether there is something about an operation that callers can reach:
 // what no route leads to is listed by itself.
 func worthALook(c *admin.CallPage) bool {
-	if len(c.Public) == 0 && c.Calls == 0 {
+	if !reached(c) && c.Calls == 0 {
 		return false
 	}
-	return c.Calls == 0 || len(c.Public) == 0 || c.BadRequests+c.BadAnswers+c.Unchecked > 0
+	return c.Calls == 0 || !reached(c) || c.BadRequests+c.BadAnswers+c.Unchecked > 0
 }
 
 // callNote says what came of the calls of an operation beside their number, "" for nothing.
@@ -227,7 +244,9 @@ func callNote(c *admin.CallPage) string {
 		notes = append(notes, fmt.Sprintf("%d too large to look at", c.Unchecked))
 	}
 	switch {
-	case len(c.Public) == 0:
+	case c.Hidden:
+		notes = append(notes, "hidden")
+	case !reached(c):
 		notes = append(notes, "not in the gateway's document")
 	case !slices.Contains(c.Public, c.Path):
 		notes = append(notes, "for callers "+strings.Join(c.Public, " and "))
@@ -249,7 +268,7 @@ func sumUp(s *admin.DocumentedPage) coverageSum {
 		if c.Calls > 0 {
 			sum.called++
 		}
-		if len(c.Public) > 0 || c.Calls > 0 {
+		if reached(c) || c.Calls > 0 {
 			sum.operations++
 		}
 		sum.badRequests += c.BadRequests

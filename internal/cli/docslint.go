@@ -30,7 +30,8 @@ names that are there once. - stands for standard input.
 Without FILE it takes the configuration: it gets the documents of the services, as the
 gateway does, and looks at each of them, and at the gateway's own document, which is made of
 them. Places in that have the lines of yett docs export --format yaml. Operations that are
-not in it, because no route leads to them, are told as notes.
+not in it, because no route leads to them, are told as notes; those of routes with
+docs: hidden are not.
 
 What is found comes one to a line, as file:line:column. Errors make a document wrong,
 warnings less useful. The exit code is 1 when there is an error, or a document can't be had,
@@ -205,7 +206,9 @@ func (p Process) lintPlatform(ctx context.Context, file string, f *lintFlags, re
 	report.Documents++
 	report.add(lint.Lint(d, f.ignore...))
 	for _, l := range docs.Edition.Merged.Left {
-		report.note(names[l.Service], &l)
+		if !l.Hidden {
+			report.note(names[l.Service], &l)
+		}
 	}
 	return nil
 }
@@ -257,14 +260,15 @@ type lintReport struct {
 	Notes []noteRow `json:"notes"`
 }
 
-// noteRow is an operation of a service that is not in the gateway's document.
+// noteRow is an operation of a service that is not in the gateway's document. Without a method
+// it stands for all of them.
 type noteRow struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Service string `json:"service"`
-	Method  string `json:"method"`
-	Path    string `json:"path"`
+	Method  string `json:"method,omitempty"`
+	Path    string `json:"path,omitempty"`
 	Why     string `json:"why"`
 }
 
@@ -274,7 +278,11 @@ func (r *lintReport) note(file string, l *apidocs.Left) {
 }
 
 func (n *noteRow) String() string {
-	return problem.Problem{File: n.File, Line: n.Line, Column: n.Column, What: fmt.Sprintf("note: %s %s is not in the gateway's document: %s", n.Method, n.Path, n.Why)}.String()
+	what := "note: " + n.Why
+	if n.Method != "" {
+		what = fmt.Sprintf("note: %s %s is not in the gateway's document: %s", n.Method, n.Path, n.Why)
+	}
+	return problem.Problem{File: n.File, Line: n.Line, Column: n.Column, What: what}.String()
 }
 
 // findingRow is a finding as programs read it.

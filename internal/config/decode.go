@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -311,12 +312,23 @@ func (d *decoder) checkEnum(e *element, text, path string, r rules) bool {
 	if len(r.enum) == 0 || slices.Contains(r.enum, text) {
 		return true
 	}
-	hint := ""
-	if near := problem.Nearest(text, r.enum); near != "" && e.secret == "" {
+	hint := offPolicyHint(text, path)
+	if near := problem.Nearest(text, r.enum); hint == "" && near != "" && e.secret == "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	d.mismatch(e, path, or(r.enum), hint)
 	return false
+}
+
+// modeOfPolicy finds the mode of a policy by its path.
+var modeOfPolicy = regexp.MustCompile(`(?:^|\.)policies\.([^.]+)\.mode$`)
+
+// offPolicyHint helps where a policy is switched off by its mode, as a breaker is.
+func offPolicyHint(text, path string) string {
+	if at := modeOfPolicy.FindStringSubmatch(path); at != nil && (text == "off" || text == "false") {
+		return fmt.Sprintf("to switch it off write %s: off", at[1])
+	}
+	return ""
 }
 
 func (d *decoder) bool(e *element, path string, v reflect.Value) {

@@ -24,9 +24,9 @@ func (o *OpenAPI) Named() bool { return o.Path != "" || o.URL != "" || o.File !=
 // Docs is what stands at the top of the gateway's own OpenAPI document.
 type Docs struct {
 	Title       string      `yaml:"title" doc:"Title of the document; the gateway's name when empty."`
-	Version     string      `yaml:"version" doc:"Version of the API in the document; the version of the platform when empty."`
+	Version     string      `yaml:"version" doc:"Version of the API in the document; the version of the platform when empty, and unversioned where there is none either: an update of the gateway is no other API."`
 	Description string      `yaml:"description" doc:"What stands below the title, as Markdown."`
-	Servers     StringList  `yaml:"servers" doc:"Addresses under which callers reach the gateway, such as https://api.example.com. When empty, it is wherever the document comes from."`
+	Servers     StringList  `yaml:"servers" doc:"Addresses under which callers reach the gateway, such as https://api.example.com, or a path such as /gateway where the document comes from. When empty, it is wherever the document comes from."`
 	Contact     DocsContact `yaml:"contact" doc:"Whom callers may ask."`
 	License     string      `yaml:"license" doc:"Name of the license under which the API may be used."`
 	LicenseURL  string      `yaml:"license_url" doc:"Address of the license's text."`

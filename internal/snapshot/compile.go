@@ -101,6 +101,10 @@ func (b *builder) policies() {
 			b.fail(at, "put it under policies of a route", "%s answers by itself, so no other route could be reached", e.Name)
 			continue
 		}
+		if kind != nil && kind.NeedsDocument && !e.Off && !b.anyDocument() {
+			b.fail(at, "add openapi with path, url or file to a service, or remove it", "%s goes by the documents of services, and none has one", e.Name)
+			continue
+		}
 		if kind != nil && kind.PerRoute && !e.Off {
 			b.perRoute[e.Name] = e
 			continue
@@ -391,8 +395,11 @@ func (b *builder) auth(at string, r config.Route, chain policy.Chain, broken []*
 	}
 	for _, l := range chain {
 		if l.Kind.Authorizes {
-			b.fail(at+".auth", fmt.Sprintf("write auth: required, or %s: off under policies of this route", l.Kind.Name),
-				"auth: optional lets callers pass whom nobody knows, and %s would refuse them", l.Kind.Name)
+			hint := "write auth: required"
+			if power(r.Endpoint) == "" { // which demands it
+				hint += fmt.Sprintf(", or %s: off under policies of this route", l.Kind.Name)
+			}
+			b.fail(at+".auth", hint, "auth: optional lets callers pass whom nobody knows, and %s would refuse them", l.Kind.Name)
 		}
 	}
 }

@@ -38,6 +38,10 @@ type Deps struct {
 	// DocumentsChanged is called when the document of a service may be another one; nil for
 	// nobody.
 	DocumentsChanged func()
+	// WantFiles makes it a problem of the configuration when the document of a service, in a
+	// file beside it, is missing or wrong. What serves does without: a document never keeps a
+	// gateway from starting.
+	WantFiles bool
 	// Log is told when keys of issuers can't be fetched; nil for nobody.
 	Log *slog.Logger
 	// Endpoints are the gateway's own pages by their name in the
@@ -108,6 +112,7 @@ func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error)
 	b.identityHeaders()
 	b.services()
 	b.documents()
+	b.docs()
 	b.callers()
 	b.compileLimits()
 	b.policies()

@@ -136,12 +136,12 @@ func TestDocumentCantBeLoaded(t *testing.T) {
 func TestSourcesAreShown(t *testing.T) {
 	s := setStage(t)
 	doc := strings.Replace(document, "{", `{"x-yett-sources": [{"service": "auth", "state": "good"}, `+
-		`{"service": "crm", "state": "stale", "problem": "<b>404</b>"}, {"service": "tickets", "state": "missing"}],`, 1)
+		`{"service": "crm", "state": "stale", "problem": "<b>404</b>"}, {"service": "tickets", "state": "waiting"}, {"service": "billing", "state": "none"}],`, 1)
 	s.document.Store(&doc)
 	p := browser.Start(t).Open()
 	p.Goto(s.url + "/api-docs/")
 	p.WaitFor(`!document.getElementById("notice").hidden`)
-	if got := p.Text("#sources"); got != "crm: stale, <b>404</b>\ntickets: missing" {
+	if got := p.Text("#sources"); got != "crm: stale, <b>404</b>\ntickets: waiting" {
 		t.Errorf("the page shows %q", got)
 	}
 	p.Screenshot("api-docs-sources")

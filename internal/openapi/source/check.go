@@ -10,8 +10,8 @@ import (
 )
 
 // Written is what a whole configuration tells of one of its openapi sections, beyond the
-// values. Has tells whether a key stands in the document, by its path below the section;
-// Wrote whether it does so for this service alone and as a fixed value: see config.Source.
+// values. Has tells whether a key stands in the document, by its path below the section, ""
+// for the section itself; Wrote whether it does so for this service alone and as a fixed value: see config.Source.
 type Written struct {
 	Has, Wrote func(key string) bool
 }
@@ -47,10 +47,14 @@ func checkNowhere(w Written, problems *problem.List) {
 	if w.Has(KindPath) || w.Has(KindURL) || w.Has(KindFile) {
 		return
 	}
+	before := len(*problems)
 	for _, key := range []string{"refresh", "timeout", "max_size"} {
 		if w.Wrote(key) {
 			problems.Add(key, "means nothing without a document", "write where it is, as path, url or file, or remove it")
 		}
+	}
+	if len(*problems) == before && w.Wrote("") {
+		problems.Add("", "path, url or file is missing", "write where the document is, such as path: /openapi.json, or remove openapi")
 	}
 }
 
@@ -78,7 +82,15 @@ func checkPath(path string, problems *problem.List) {
 		problems.Add(KindPath, fmt.Sprintf("%q is no path", path), hint)
 	case strings.Contains(path, "#"):
 		problems.Add(KindPath, "what is behind # is never sent", "leave it out: the whole document is read")
+	case isPattern(path):
+		problems.Add(KindPath, fmt.Sprintf("%q is a pattern, and the document has one path", path), hint)
 	}
+}
+
+// isPattern tells whether a path looks like one of a route, before its query.
+func isPattern(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	return strings.ContainsAny(path, "*{}")
 }
 
 // notInPath tells what can't stand in the first line of a request.

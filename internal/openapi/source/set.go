@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"yett/internal/config"
 	"yett/internal/problem"
@@ -54,7 +55,7 @@ func NewSet(services config.Mapping[config.Service], deps SetDeps, previous *Set
 		at := "services." + name + ".openapi."
 		found := Check(c, deps.written(at))
 		for _, p := range found {
-			p.Path = at + p.Path
+			p.Path = strings.TrimSuffix(at+p.Path, ".") // of the section itself
 			problems = append(problems, p)
 		}
 		if len(found) == 0 && c.Named() {
@@ -66,7 +67,7 @@ func NewSet(services config.Mapping[config.Service], deps SetDeps, previous *Set
 
 func (d *SetDeps) written(at string) Written {
 	below := func(f func(string) bool) func(string) bool {
-		return func(key string) bool { return f != nil && f(at+key) }
+		return func(key string) bool { return f != nil && f(strings.TrimSuffix(at+key, ".")) }
 	}
 	return Written{Has: below(d.Has), Wrote: below(d.Wrote)}
 }

@@ -36,6 +36,9 @@ func TestCheck(t *testing.T) {
 		{"path", config.OpenAPI{Path: "/openapi.json?all=1"}, "path refresh timeout max_size", nil},
 		{"url", config.OpenAPI{URL: "https://me:pw@docs.example:8443/a?b"}, "url refresh timeout max_size", nil},
 		{"file", config.OpenAPI{File: "docs/a.yaml"}, "file refresh max_size", nil},
+		{"pattern", config.OpenAPI{Path: "/docs/**"}, "", []string{`path: "/docs/**" is a pattern, and the document has one path, write a path such as /openapi.json`}},
+		{"value", config.OpenAPI{Path: "/{v}/openapi.json"}, "", []string{`path: "/{v}/openapi.json" is a pattern`}},
+		{"star in the query", config.OpenAPI{Path: "/openapi.json?fields=*"}, "", nil},
 		{"two", config.OpenAPI{Path: "/a", URL: "http://x"}, "", []string{"url: path and url are different places"}},
 		{"three", config.OpenAPI{Path: "/a", URL: "http://x", File: "x"}, "", []string{"url: path and url and file are different places"}},
 		{"no slash", config.OpenAPI{Path: "openapi.json"}, "", []string{`path: "openapi.json" is no path, write a path`}},
@@ -78,12 +81,15 @@ func TestCheck(t *testing.T) {
 func TestNewSet(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "tickets.json")
 	write(t, name, document("Tickets"), false)
-	wrote := func(path string) bool { return path == "services.late.openapi.timeout" }
+	wrote := func(path string) bool {
+		return path == "services.late.openapi" || path == "services.late.openapi.timeout" || path == "services.empty.openapi"
+	}
 	var logged logs
 	set, problems := NewSet(services(
 		"tickets", config.OpenAPI{File: name},
 		"plain", config.OpenAPI{},
 		"late", config.OpenAPI{},
+		"empty", config.OpenAPI{},
 		"bad", config.OpenAPI{Path: "bad"},
 		"missing", config.OpenAPI{File: name + ".not"},
 		"customers", config.OpenAPI{Path: "/openapi.json"},
@@ -92,7 +98,7 @@ func TestNewSet(t *testing.T) {
 	for _, p := range problems {
 		paths = append(paths, p.Path)
 	}
-	if want := []string{"services.late.openapi.timeout", "services.bad.openapi.path"}; !slices.Equal(paths, want) {
+	if want := []string{"services.late.openapi.timeout", "services.empty.openapi", "services.bad.openapi.path"}; !slices.Equal(paths, want) {
 		t.Errorf("got %q, want %q", paths, want)
 	}
 	for _, s := range set.All() {

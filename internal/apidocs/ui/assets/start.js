@@ -96,10 +96,11 @@
     }
   }
 
-  // tell names the services whose documents are missing or old.
+  // tell names the services whose documents are missing or old. One that has none, and is to
+  // have none, is no alarm.
   function tell(doc) {
     const sources = Array.isArray(doc["x-yett-sources"]) ? doc["x-yett-sources"] : [];
-    const items = sources.filter(s => s && s.state !== "good").map(s => {
+    const items = sources.filter(s => s && (s.state === "waiting" || s.state === "stale")).map(s => {
       const item = document.createElement("li");
       item.textContent = `${s.service}: ${s.state}` + (s.problem ? `, ${s.problem}` : "");
       return item;
