@@ -160,12 +160,12 @@ func (f *facts) parameters() (list []*openapi.Node) {
 		wanted map[string]string
 	}{{"header", c.Headers}, {"query", c.Query}} {
 		for _, name := range sortedKeys(where.wanted) {
-			schema := openapi.NewObject("type", "string")
-			if v := where.wanted[name]; v != "*" {
-				schema.Set("enum", openapi.NewStrings(v))
+			text := "Without it the request goes elsewhere."
+			if where.wanted[name] != "*" {
+				text = "Without the right value the request goes elsewhere." // which may be a secret
 			}
 			list = append(list, openapi.NewObject("name", name, "in", where.in, "required", true,
-				"description", "Without it the request goes elsewhere.", "schema", schema))
+				"description", text, "schema", openapi.NewObject("type", "string")))
 		}
 	}
 	for _, h := range f.RequestHeaders {

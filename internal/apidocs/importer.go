@@ -3,7 +3,6 @@ package apidocs
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -242,7 +241,7 @@ func ownName(section, ref string) string {
 		sum := sha256.Sum256([]byte(ref))
 		return "inline_" + hex.EncodeToString(sum[:4])
 	}
-	words := strings.FieldsFunc(unescapeName(own), func(r rune) bool { return r == '/' || r == '.' })
+	words := strings.FieldsFunc(openapi.Unescape(own), func(r rune) bool { return r == '/' || r == '.' })
 	for i, w := range words {
 		words[i] = componentName(w)
 	}
@@ -339,7 +338,7 @@ func (im *importer) discriminate(n, c *openapi.Node) {
 	for _, ref := range im.alternatives(n) {
 		own, isComponent := strings.CutPrefix(ref, componentsRef+"schemas/")
 		if node, err := im.from.Resolve(ref); err == nil && isComponent && !strings.Contains(own, "/") && !mapped[node] {
-			add(unescapeName(own), ref)
+			add(openapi.Unescape(own), ref)
 		}
 	}
 	if len(mapping.Members) > 0 {
@@ -378,12 +377,4 @@ func (im *importer) extending(refs []string, n *openapi.Node, seen map[*openapi.
 		}
 	}
 	return refs
-}
-
-// unescapeName reads a name in a reference (RFC 6901 sections 4 and 6).
-func unescapeName(token string) string {
-	if decoded, err := url.PathUnescape(token); err == nil {
-		token = decoded
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -149,7 +148,7 @@ func (b *bundle) all(schema *openapi.Node) map[string]any {
 func place(at map[string]any, ref string, schema any) {
 	tokens := strings.Split(strings.TrimPrefix(ref, "#/"), "/")
 	for i, t := range tokens {
-		name := unescape(t)
+		name := openapi.Unescape(t)
 		if i == len(tokens)-1 {
 			if at[name] == nil {
 				at[name] = schema
@@ -165,13 +164,6 @@ func place(at map[string]any, ref string, schema any) {
 		}
 		at = next
 	}
-}
-
-func unescape(token string) string {
-	if plain, err := url.PathUnescape(token); err == nil {
-		token = plain
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
 
 // schema copies a schema. Properties in hidden need not be there.

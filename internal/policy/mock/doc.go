@@ -21,7 +21,9 @@
 //
 // Accept chooses between the documented types of content. A property at the top of an answer
 // that is named like a parameter of the path, such as id, has the caller's value where that
-// fits the schema. Documented headers come with their examples.
+// fits the schema. Documented headers come with their examples, but for Set-Cookie: who writes
+// a document must not log callers in. Content in which browsers run scripts, such as HTML and
+// SVG, comes with a Content-Security-Policy that forbids it.
 //
 // Every answer has the header X-Mock: example, schema, or empty for one without content, so
 // that nobody takes it for the service's. What is not documented is answered with 404 or 405.

@@ -73,7 +73,7 @@ func (p *mock) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict 
 		x.RetryAfter = retryAfter
 		return x.RefuseWith(noDocument, "the document of the service has not been read")
 	}
-	path := p.path(x)
+	path := p.rewrite.Normal(x)
 	op, known := a.loaded.Contract.Match(x.Method, path)
 	switch {
 	case op != nil:
@@ -122,14 +122,6 @@ func (a *answers) of(op *contract.Operation) *sample.Answers {
 	}
 	at.CompareAndSwap(nil, sample.Compile(a.loaded.Document, op.Node))
 	return at.Load()
-}
-
-// path returns the path that the service would see.
-func (p *mock) path(x *exchange.Exchange) string {
-	if p.rewrite == nil {
-		return x.Path
-	}
-	return exchange.View(p.rewrite.Append(x.Bytes(len(x.Path) + 64)[:0], x))
 }
 
 // answer sends what the caller wants, or else what the operator wants.
@@ -224,14 +216,31 @@ func send(x *exchange.Exchange, r *sample.Reply, wish preference) {
 	if r.ContentType != "" && content {
 		x.Response.AddField(exchange.Field{Name: "Content-Type", Value: r.ContentType, Key: exchange.KeyContentType})
 	}
+	active := content && isActive(r.ContentType)
 	for _, h := range r.Headers {
-		x.Response.Add(h[0], h[1])
+		if !strings.EqualFold(h[0], "Set-Cookie") && !(active && strings.EqualFold(h[0], policyField)) {
+			x.Response.Add(h[0], h[1])
+		}
+	}
+	if active {
+		x.Response.Add(policyField, "sandbox; default-src 'none'")
 	}
 	x.Response.Add(Header, madeOf(r))
 	wish.applied(x, r)
 	if content {
 		x.ResponseBody.SetBytes(r.Body)
 	}
+}
+
+// policyField is the field that says what a page may do in a browser.
+const policyField = "Content-Security-Policy"
+
+// isActive tells whether browsers run scripts in content of a type. That stands in a document
+// of a service, and would run as if the gateway's other pages had it.
+func isActive(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "text/html" || kind == "text/xml" || kind == "application/xml" || strings.HasSuffix(kind, "+xml")
 }
 
 // Header is the field that every answer of the policy has.

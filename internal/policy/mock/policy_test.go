@@ -297,3 +297,45 @@ func BenchmarkLife(b *testing.B) {
 		})
 	}
 }
+
+// The path is looked up in its normal form, as validate does, also where the service gets it
+// as it came.
+func TestPathForwardedAsItCame(t *testing.T) {
+	deps := withDocument()
+	rewrite, problems := route.CompileRewrite("", "", true, []string{"/**"})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	deps.Route.Rewrite = rewrite
+	p := policytest.BuildWith(t, Kind, "", deps)
+	for _, path := range []string{"/api/pets", "/api/%70ets", "/api//pets", "/api/x/../pets"} {
+		c := policytest.NewCall(t, "GET "+path+" HTTP/1.1\nHost: example.org\n", "")
+		x := c.Start()
+		if reason := route.Normalize(x); reason != nil {
+			t.Fatal(reason)
+		}
+		if p.Request(x, x.Slot(0)); x.Status != 200 {
+			t.Errorf("%s: %d %v", path, x.Status, x.Reason)
+		}
+		c.Finish(x)
+	}
+}
+
+// What a document says must not do more in a browser than the gateway's own pages want.
+func TestNothingActive(t *testing.T) {
+	deps := withDocument()
+	deps.Documents = documents("testdata/active.yaml")
+	p := policytest.BuildWith(t, Kind, "", deps)
+	const csp = " Content-Security-Policy: sandbox; default-src 'none'"
+	for path, want := range map[string]string{
+		"/html":  "200 Content-Type: text/html; charset=utf-8 X-Own: 1" + csp + " X-Mock: example <script>alert(1)</script>",
+		"/svg":   "200 Content-Type: image/svg+xml" + csp + " X-Mock: example <svg/>",
+		"/xhtml": "200 Content-Type: application/xhtml+xml" + csp + " X-Mock: example <html/>",
+		"/xml":   "200 Content-Type: text/xml" + csp + " X-Mock: example <a/>",
+		"/text":  "200 Content-Type: text/plain X-Mock: example <script>",
+	} {
+		if got := call(t, p, "GET "+path); got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", path, got, want)
+		}
+	}
+}
