@@ -51,7 +51,7 @@ func Main(ctx context.Context, p Process) int {
 		return exitOK
 	}
 	// Whoever mistakes one place for another may have put a token there.
-	text := gateway.WithoutTokens(err.Error())
+	text := printableLines(gateway.WithoutTokens(err.Error()))
 	var refused refusal
 	var misused usage
 	switch {

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"yett/internal/openapi"
+	"yett/internal/problem"
 )
 
 func (p Process) docsCommand() *cobra.Command {
@@ -48,7 +52,22 @@ func readDocument(name string, stdin io.Reader) (*openapi.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openapi.Parse(name, data, openapi.DefaultLimits())
+	d, err := openapi.Parse(name, data, openapi.DefaultLimits())
+	return d, printableError(err)
+}
+
+// printableError makes problems printable, which repeat what stands in a document.
+func printableError(err error) error {
+	list, ok := errors.AsType[problem.List](err)
+	if !ok {
+		return err
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		p := &list[i]
+		p.Path, p.What, p.Hint = printable(p.Path), printable(p.What), printable(p.Hint)
+	}
+	return list
 }
 
 // readText reads a file, or standard input where its name is -, as far as one byte more than
@@ -58,7 +77,7 @@ func readText(name string, stdin io.Reader) (string, []byte, error) {
 	if name == stdinName {
 		name = "stdin"
 	} else {
-		f, err := os.Open(name)
+		f, err := openRegular(name)
 		if err != nil {
 			return "", nil, fmt.Errorf("reading the document: %w", err)
 		}
@@ -70,6 +89,34 @@ func readText(name string, stdin io.Reader) (string, []byte, error) {
 		return "", nil, fmt.Errorf("reading the document: %w", err)
 	}
 	return name, data, nil
+}
+
+// openRegular opens a file. Anything else, such as a FIFO or a terminal, could make it wait
+// without end.
+func openRegular(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO is opened at once
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = regular(info, name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func regular(info fs.FileInfo, name string) error {
+	switch {
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder; name a file in it", printable(name))
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file; save what it gives, or send it to the standard input of a command that takes -", printable(name))
+	}
+	return nil
 }
 
 // onceStdin checks that standard input is named once at most.

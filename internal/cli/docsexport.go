@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,10 +106,50 @@ func (p Process) exportDocs(ctx context.Context, f *exportFlags, file string, ya
 		_, err = p.Stdout.Write(text)
 		return err
 	}
-	if err := os.WriteFile(f.output, text, 0o644); err != nil {
+	if err := replaceFile(f.output, text); err != nil {
 		return fmt.Errorf("write the document: %w", err)
 	}
 	_, err = fmt.Fprintf(p.Stdout, "%s: %s, OpenAPI %s\n", printable(f.output), count(docs.Edition.Operations(), "operation"), f.version)
+	return err
+}
+
+// replaceFile writes a file whole or not at all: beside the one that is there, and then in its
+// place. What a symbolic link leads to is replaced, a device such as /dev/null is written to.
+func replaceFile(name string, text []byte) error {
+	if to, err := filepath.EvalSymlinks(name); err == nil {
+		name = to
+	}
+	mode := fs.FileMode(0o644)
+	switch info, err := os.Stat(name); {
+	case err != nil: // there is none, or writing says why
+	case info.Mode()&fs.ModeCharDevice != 0:
+		return os.WriteFile(name, text, mode)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file; leave out -o to write to standard output", printable(name))
+	default:
+		mode = info.Mode().Perm()
+	}
+	temporary := fmt.Sprintf("%s.%d.tmp", name, os.Getpid())
+	err := writeNew(temporary, text, mode)
+	if err == nil {
+		err = os.Rename(temporary, name)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		os.Remove(temporary)
+	}
+	return err
+}
+
+// writeNew writes a file that must not be there yet.
+func writeNew(name string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
 	return err
 }
 

@@ -153,8 +153,8 @@ func (s *schema) has(mark string) bool {
 
 const (
 	// maxWork is how many schemas the library may apply to the values of one message, which
-	// takes it some hundred milliseconds at most.
-	maxWork = 150_000
+	// takes it a hundred milliseconds at most, and some megabytes.
+	maxWork = 75_000
 	// maxTold is how many it may while it notes all that is wrong. Of values that take more,
 	// only whether they are good is found out.
 	maxTold = 10_000
@@ -164,11 +164,15 @@ const (
 // contain itself takes exponentially many schemas in the depth of the value.
 type work struct {
 	units  int // schemas that are applied, and what takes as long
+	names  int // that may be missing
 	effort int // steps of patterns, see maxEffort
 	told   int // units while faults are noted
 }
 
 func (w *work) over() bool { return w.units > maxWork || w.effort > maxEffort }
+
+// weight is how much memory faults may take, in those of schemas that are applied.
+func (w *work) weight() int { return w.units + w.names/8 }
 
 // add adds what a schema takes for a value.
 func (w *work) add(s *schema, v any) {
@@ -186,6 +190,7 @@ func (w *work) add(s *schema, v any) {
 	case map[string]any:
 		w.object(s, v)
 	case []any:
+		w.units += len(v) / 8
 		for _, element := range v {
 			w.element(s, "", element)
 			if w.over() {
@@ -197,22 +202,27 @@ func (w *work) add(s *schema, v any) {
 
 // object adds what an object takes. Names are looked up so fast that several count as one.
 func (w *work) object(s *schema, members map[string]any) {
+	w.units += len(members) / 8
 	if s.obj != nil {
-		w.units += len(s.obj.names) / 8
+		w.lookUp(len(s.obj.names))
 	}
-	w.units += len(s.dependents) / 8
 	for name, element := range members {
 		if w.over() {
 			return
 		}
-		w.units += s.dependents[name] / 8
-		w.names(s, name)
+		w.lookUp(len(s.dependents[name]))
+		w.named(s, name)
 		w.element(s, name, element)
 	}
 }
 
-// names adds what the name of a member takes.
-func (w *work) names(s *schema, name string) {
+func (w *work) lookUp(names int) {
+	w.units += names / 64
+	w.names += names
+}
+
+// named adds what the name of a member takes.
+func (w *work) named(s *schema, name string) {
 	for i := range s.rest {
 		sub := &s.rest[i]
 		w.effort += sub.pattern.effort(len(name))
@@ -223,7 +233,6 @@ func (w *work) names(s *schema, name string) {
 }
 
 func (w *work) element(s *schema, name string, v any) {
-	w.units++
 	for sub := range s.elements(name) {
 		if w.add(sub, v); w.over() {
 			return

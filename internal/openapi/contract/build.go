@@ -412,9 +412,9 @@ func (b *builder) dependent(s *schema, v *openapi.Node) bool {
 		return b.wrong(s, "dependentRequired", v, "an object of lists of names, each once")
 	}
 	s.unsureIn = true
-	s.dependents = make(map[string]int, len(v.Members))
+	s.dependents = make(map[string][]string, len(v.Members))
 	for _, m := range v.Members {
-		s.dependents[m.Name] = len(m.Value.Items)
+		s.dependents[m.Name] = m.Value.Strings()
 	}
 	return true
 }

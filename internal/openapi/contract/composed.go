@@ -34,7 +34,7 @@ func asList(c *check) *list {
 }
 
 func (l *list) good(text string, f *findings) bool {
-	return utf8.ValidString(text) && (l.items.trivial() || l.items.quickPlain(text, l.kinds, &f.spent.effort))
+	return utf8.ValidString(text) && (l.items.trivial() || l.items.quickPlain(text, l.kinds, &f.tried))
 }
 
 func (l *list) fits(n int) bool {
@@ -143,6 +143,10 @@ func (p *param) fieldParts(h *exchange.Header, key exchange.Key) (pieces []strin
 
 // composed checks an array or object whose pieces are raw.
 func (p *param) composed(pieces []string, f *findings) {
+	if f.brief {
+		f.doubt = true
+		return
+	}
 	if len(pieces) > maxPieces {
 		f.add("", fmt.Sprintf("has more than %d parts", maxPieces))
 		return

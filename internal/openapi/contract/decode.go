@@ -31,7 +31,7 @@ type decoder struct {
 }
 
 // roomFor is the room for the values of a body.
-func roomFor(src string) int { return 7<<20 + 8*len(src) }
+func roomFor(src string) int { return 6<<20 + 8*len(src) }
 
 // What values take of the memory, in bytes: an item of an array that grows, an object, the
 // first few members of one, each of many, and a text or number.

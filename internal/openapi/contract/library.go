@@ -79,6 +79,7 @@ func (l *library) newCompiler() *jsonschema.Compiler {
 	c.UseRegexpEngine(l.regexp)
 	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: lazyRef, Compile: l.compileReference})
 	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: lazyEnum, Compile: l.compileEnum})
+	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: lazyDependents, Compile: l.compileDependents})
 	c.AssertVocabs()
 	for _, name := range []string{"int32", "int64"} {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: checkInt(name)})
@@ -169,6 +170,8 @@ func (s *schema) isDropped(keyword string) bool {
 
 func (l *library) keyword(out map[string]any, s *schema, name string, v *openapi.Node, mode int) {
 	switch name {
+	case "dependentRequired":
+		out[lazyDependents] = l.address(s, mode)
 	case "enum":
 		if len(s.listed.values) > manyChoices {
 			out[lazyEnum] = l.address(s, mode)
@@ -179,7 +182,7 @@ func (l *library) keyword(out map[string]any, s *schema, name string, v *openapi
 		out[lazyRef] = l.address(s.ref, mode)
 	case "type", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 		"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains",
-		"pattern", "uniqueItems", "dependentRequired":
+		"pattern", "uniqueItems":
 		out[name] = v.Any()
 	case "format":
 		if formatWords(v.Text) != "" {
@@ -275,8 +278,10 @@ func (c *check) value(v any, f *findings) {
 		f.doubt = true
 		return
 	}
-	before := f.spent.units
-	f.spent.add(c.schema, v)
+	spent := f.spent // by itself, so that findings stay where they are
+	spent.add(c.schema, v)
+	units := spent.weight() - f.spent.weight()
+	f.spent = spent
 	switch {
 	case f.spent.units > maxWork:
 		f.add("", tooLarge)
@@ -286,7 +291,7 @@ func (c *check) value(v any, f *findings) {
 		return
 	}
 	if compiled := c.compile(); compiled != nil {
-		f.hold(v, compiled, f.spent.units-before)
+		f.hold(v, compiled, units)
 	}
 }
 

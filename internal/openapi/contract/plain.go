@@ -14,7 +14,7 @@ func (c *check) plain(text string, k kinds, f *findings) {
 	case !utf8.ValidString(text):
 		f.add("", notUTF8)
 		return
-	case c.trivial() || c.quickPlain(text, k, &f.spent.effort):
+	case c.trivial() || c.quickPlain(text, k, &f.tried):
 		return
 	case f.brief:
 		f.doubt = true

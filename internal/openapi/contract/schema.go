@@ -77,9 +77,9 @@ type schema struct {
 	allOf, anyOf, oneOf []*schema
 	// rest are the schemas below keywords that the quick path does not know.
 	rest []subschema
-	// unique tells that items have to be, dependents how many names each name needs.
+	// unique tells that items have to be, dependents which names each name needs.
 	unique     bool
-	dependents map[string]int
+	dependents map[string][]string
 
 	cost  int // how many schemas a value meets here, in place
 	state uint8

@@ -52,6 +52,8 @@ type findings struct {
 	brief, doubt bool
 	// spent is what the library has had to do.
 	spent work
+	// tried is the effort of patterns of texts on the quick path, see maxEffort.
+	tried int
 }
 
 // maxFound is how many are collected, of which the first are told.

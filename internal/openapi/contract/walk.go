@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"hash/maphash"
 	"strconv"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -14,7 +15,7 @@ import (
 // a large body with few faults takes little memory. It stops when enough is found.
 type walker struct {
 	check *check
-	f     *findings
+	f     findings // by itself, so that those of the caller stay where they are
 	src   string
 	pos   int
 	path  []step
@@ -23,6 +24,8 @@ type walker struct {
 	left int
 	done bool
 	q    quick
+	// tried is the effort of patterns on the quick path, see maxEffort.
+	tried int
 	// seen are the properties that the objects which are open have, by depth.
 	seen [][]uint64
 }
@@ -45,10 +48,11 @@ func tokens(path []step) []string {
 
 const tooLarge = "is too large, or has too many alternatives in each other, to be checked"
 
-// walk finds what is wrong with a text. Its findings go where f is.
+// walk finds what is wrong with a text that skimJSON has taken.
 func (c *check) walk(src string, f *findings) {
-	w := walker{check: c, f: f, src: src, left: 4<<20 + 8*len(src)}
+	w := walker{check: c, f: *f, src: src, left: 4<<20 + 8*len(src)}
 	w.value(c.schema)
+	*f = w.f
 }
 
 // value goes over one value for a schema. Unless it is done, it has read all of it.
@@ -78,7 +82,7 @@ func (w *walker) value(s *schema) {
 
 // splits tells whether a walker can go over an array or object by itself.
 func (s *schema) splits(k kinds) bool {
-	return !s.never && !s.unsure && !s.unique && s.rest == nil && s.dependents == nil && s.enums == nil &&
+	return !s.never && !s.unsure && s.rest == nil && s.dependents == nil && s.enums == nil &&
 		(s.anyOf == nil || only(s.anyOf, k) != nil) && (s.oneOf == nil || only(s.oneOf, k) != nil)
 }
 
@@ -129,8 +133,8 @@ func (w *walker) split(s *schema, k kinds) {
 		return
 	}
 	switch {
-	case k == kindArray && s.arr != nil:
-		w.array(s.arr)
+	case k == kindArray && (s.arr != nil || s.unique):
+		w.array(s.arr, s.unique)
 	case k == kindObject && s.obj != nil:
 		w.object(s.obj)
 	case s.ref == nil && s.allOf == nil && s.anyOf == nil && s.oneOf == nil:
@@ -173,18 +177,62 @@ func (w *walker) inside(at step, s *schema) {
 	w.path = w.path[:len(w.path)-1]
 }
 
-func (w *walker) array(rule *arrayRule) {
+func (w *walker) array(rule *arrayRule, unique bool) {
+	var items *schema
+	if rule != nil {
+		items = rule.items
+	}
+	var known *twins
+	if unique {
+		known = &twins{first: map[uint64]int{}, seed: maphash.MakeSeed()}
+	}
 	n := 0
 	for w.pos++; !w.done && w.next(); n++ {
-		w.inside(step{index: n}, rule.items)
+		start := w.pos
+		w.inside(step{index: n}, items)
+		if known != nil && !w.done {
+			w.twin(known, start, n)
+		}
 	}
 	switch {
-	case w.done:
+	case w.done || rule == nil:
 	case rule.min >= 0 && n < rule.min:
 		w.found(&kind.MinItems{Got: n, Want: rule.min})
 	case rule.max >= 0 && n > rule.max:
 		w.found(&kind.MaxItems{Got: n, Want: rule.max})
 	}
+}
+
+// twins has the first index of each item of an array, by a hash that no caller can foresee.
+type twins struct {
+	first map[uint64]int
+	seed  maphash.Seed
+	found bool
+	text  []byte
+}
+
+// twin looks whether the item of number n, which is from start to where the walker is, has been
+// there before, until one has.
+func (w *walker) twin(known *twins, start, n int) {
+	if known.found {
+		return
+	}
+	w.left -= 4 * (w.pos - start)
+	d := decoder{src: w.src, pos: start, room: roomFor(w.src), taken: true}
+	v := d.value()
+	if d.err != nil {
+		w.stop(d.err.Message)
+		return
+	}
+	known.text, _ = appendCanonical(known.text[:0], v, -1)
+	hash := maphash.Bytes(known.seed, known.text)
+	first, twice := known.first[hash]
+	if !twice {
+		known.first[hash] = n
+		return
+	}
+	known.found = true
+	w.found(&kind.UniqueItems{Duplicates: [2]int{first, n}})
 }
 
 func (w *walker) object(rule *objectRule) {
@@ -269,10 +317,10 @@ func (w *walker) missing(rule *objectRule, seen []uint64) {
 // piece holds a value against a schema as a whole.
 func (w *walker) piece(s *schema) {
 	start, q := w.pos, &w.q
-	*q = quick{src: w.src, pos: start, mode: w.check.mode, budget: min(w.left, 4096+8*len(w.src)), effort: w.f.spent.effort}
+	*q = quick{src: w.src, pos: start, mode: w.check.mode, budget: min(w.left, 4096+8*len(w.src)), effort: w.tried}
 	before := q.budget
 	r := q.value(s)
-	w.f.spent.effort = min(q.effort, maxEffort)
+	w.tried = q.effort
 	w.left -= before - max(q.budget, 0) + max(q.pos-start, 0)
 	if r == yes {
 		w.pos = q.pos
@@ -288,7 +336,7 @@ func (w *walker) piece(s *schema) {
 	w.left -= 4 * (w.pos - start)
 	base := w.f.base
 	w.f.base += pointer(tokens(w.path))
-	w.check.library.part(s, w.check.mode).value(v, w.f)
+	w.check.library.part(s, w.check.mode).value(v, &w.f)
 	w.f.base = base
 	w.enough()
 }
