@@ -25,6 +25,7 @@ const (
 	maxMappings     = 100_000
 	maxPattern      = 10_000    // bytes of one regular expression
 	maxInstructions = 1_000_000 // of all distinct regular expressions
+	maxOperations   = 50_000
 	maxPathBytes    = 64 << 20
 )
 

@@ -12,7 +12,7 @@ type expansion struct {
 	mappings map[*Node]int
 	sizes    map[*Node]int
 
-	values, answers, compared, bytes int
+	operations, values, answers, compared, bytes int
 }
 
 // expanded refuses a document whose operations stand for too much.
@@ -46,6 +46,8 @@ func (b *bounds) expanded() {
 func (e *expansion) told(p Member) bool {
 	what, hint := "", "refer less often to what is large, make it smaller, or publish less of it"
 	switch most := e.b.most.Values; {
+	case e.operations > maxOperations:
+		what, hint = fmt.Sprintf("there are more than %d operations, up to this path", maxOperations), "publish less of it, or split it into several services"
 	case e.values > most:
 		what = fmt.Sprintf("the operations have more than %d values together when the path items, parameters and bodies that they refer to are put in, up to this path", most)
 	case e.answers > most:
@@ -63,6 +65,7 @@ func (e *expansion) told(p Member) bool {
 
 func (e *expansion) operation(o, item *Node) {
 	d := e.b.c.d
+	e.operations++
 	e.values += e.size(o)
 	for _, p := range o.Get("parameters").Elements() {
 		e.values += e.referred(p)
