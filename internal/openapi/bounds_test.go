@@ -65,28 +65,40 @@ var bombs = []struct {
 	}, "#/components/pathItems/P/parameters: the path has more than 500 parameters"},
 	{"a path item of many paths", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"$ref":"#/components/pathItems/P"}`), `,"components":{"pathItems":{"P":{"parameters":[`+times(100, `{"name":"p%d","in":"query","schema":{}}`)+`],"get":{}}}}`)
-	}, "the operations have more than 2000000 values together"},
+	}, "the operations have more than 2000000 values (of 64 bytes) together"},
 	{"members of a path item of many paths", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"$ref":"#/components/pathItems/P"}`), `,"components":{"pathItems":{"P":{`+times(500, `"x-%d":1`)+`}}}`)
-	}, "the operations have more than 2000000 values together"},
+	}, "the operations have more than 2000000 values (of 64 bytes) together"},
 	{"a parameter of many operations", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"get":{"parameters":[{"$ref":"#/components/parameters/P"}]}}`), `,"components":{"parameters":{"P":{"name":"p","in":"query","x-a":[`+times(500, "1")+`]}}}`)
-	}, "the operations have more than 2000000 values together"},
+	}, "the operations have more than 2000000 values (of 64 bytes) together"},
 	{"a body of many operations", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"post":{"requestBody":{"$ref":"#/components/requestBodies/B"}}}`), `,"components":{"requestBodies":{"B":{"content":{`+times(300, `"a/b%d":{}`)+`,"x-c/d":{"x-a":[`+times(200, "1")+`]}}}}}`)
-	}, "the operations have more than 2000000 values together"},
+	}, "the operations have more than 2000000 values (of 64 bytes) together"},
 	{"a server of many operations", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"$ref":"#/components/pathItems/P"}`), `,"components":{"pathItems":{"P":{"servers":[{"url":"/`+strings.Repeat("a", 1000)+`"}],"get":{}}}}`)
-	}, "the operations have more than 2000000 values together"},
+	}, "the operations have more than 2000000 values (of 64 bytes) together"},
 	{"an answer of many operations", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"get":{"responses":{"200":{"$ref":"#/components/responses/R"},"404":{"$ref":"#/components/responses/R"}}}}`), `,"components":{"responses":{"R":{"description":"a","headers":{`+times(150, `"X-%d":{"schema":{}}`)+`}}}}`)
-	}, "the responses of all operations have more than 2000000 values together"},
+	}, "the responses of all operations have more than 2000000 values (of 64 bytes) together"},
+	{"a long text of many answers", 10, 500, func(n int) string {
+		return document31(times(n, `"/p%d":{"get":{"responses":{"200":{"$ref":"#/components/responses/R"}}}}`), `,"components":{"responses":{"R":{"description":"`+strings.Repeat("a", 1<<20)+`"}}}`)
+	}, "the responses of all operations have more than 2000000 values (of 64 bytes) together"},
+	{"a long name in security", 10, 500, func(n int) string {
+		return document31(times(n, `"/p%d":{"get":{}}`), `,"security":[{"k":["`+strings.Repeat("a", 1<<20)+`"]}]`)
+	}, "the operations have more than 2000000 values (of 64 bytes) together"},
+	{"long names of heirs", 10, 3000, func(n int) string {
+		return document31("", `,"components":{"schemas":{"X":{"allOf":[`+times(50, `{"$ref":"#/components/schemas/b%d"}`)+`]},`+times(50, `"b%d":{"discriminator":{"propertyName":"k"}}`)+`,`+times(n, `"h`+strings.Repeat("a", 1000)+`%d":{"allOf":[{"$ref":"#/components/schemas/X"}]}`)+`}}`)
+	}, "the discriminators choose from more than 100000 schemas together"},
+	{"operationId", 1000, 1001, func(n int) string {
+		return document31(get(`"operationId":"`+strings.Repeat("a", n)+`"`), "")
+	}, "#/paths/~1a/get/operationId: the operationId is longer than 1000 bytes"},
 	{"links of an answer of many operations", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"get":{"responses":{"200":{"$ref":"#/components/responses/R"}}}}`), `,"components":{"responses":{"R":{"description":"a","links":{"a":{"$ref":"#/components/links/L"}}}},"links":{"L":{"parameters":{`+times(500, `"p%d":1`)+`}}}}`)
-	}, "the responses of all operations have more than 2000000 values together"},
+	}, "the responses of all operations have more than 2000000 values (of 64 bytes) together"},
 	{"heirs in an answer of many operations", 100, 5000, func(n int) string {
 		return document31(times(n, `"/p%d":{"get":{"responses":{"200":{"$ref":"#/components/responses/R"}}}}`), `,"components":{"responses":{"R":{"description":"a","content":{"a/b":{"schema":{"discriminator":{"propertyName":"k"}}}}}},"schemas":{`+times(500, `"H%d":{"allOf":[{"$ref":"#/components/responses/R/content/a~1b/schema"}]}`)+`}}`)
-	}, "the responses of all operations have more than 2000000 values together"},
+	}, "the responses of all operations have more than 2000000 values (of 64 bytes) together"},
 	{"headers of an answer", 200, 201, func(n int) string {
 		return document31(get(`"responses":{"200":{"description":"a","headers":{`+times(n, `"X-%d":{}`)+`}}}`), "")
 	}, "#/paths/~1a/get/responses/200/headers: the response has more than 200 headers"},
