@@ -25,7 +25,9 @@ const (
 	maxMappings     = 100_000
 	maxPattern      = 10_000    // bytes of one regular expression
 	maxInstructions = 1_000_000 // of all distinct regular expressions
+	maxOperations   = 50_000
 	maxPathBytes    = 64 << 20
+	maxID           = 1000 // bytes of an operationId
 )
 
 // bounds looks for what is more than those bounds.
@@ -64,6 +66,9 @@ func (b *bounds) visit(n *Node, p Part) {
 	case PartOperation:
 		b.servers(n)
 		b.security(n)
+		if id := n.Get("operationId"); len(id.TextOf()) > maxID {
+			b.add(id, b.c.walker.pointer("operationId"), fmt.Sprintf("the operationId is longer than %d bytes", maxID), "write a name, and the rest as its description")
+		}
 		b.many(n, "tags", maxTags, "the operation", "keep those by which people look for it")
 		b.many(n, "responses", maxResponses, "the operation", "put the statuses that are alike under 4XX, 5XX or default")
 	case PartResponse:
@@ -214,30 +219,32 @@ func (b *bounds) mappings() map[*Node]int {
 	return counts
 }
 
-// heirs are the schemas among the components that extend one by allOf.
-func (b *bounds) heirs() map[*Node][]*Node {
-	heirs := make(map[*Node][]*Node)
+// heirs are the schemas among the components that extend one by allOf, with their names.
+func (b *bounds) heirs() map[*Node][]Member {
+	heirs := make(map[*Node][]Member)
 	for _, m := range b.c.d.Root.At("components", "schemas").Pairs() {
 		for _, base := range m.Value.Get("allOf").Elements() {
 			if base.Get("$ref").Is(String) {
 				base = b.c.d.Deref(base)
-				heirs[base] = append(heirs[base], m.Value)
+				heirs[base] = append(heirs[base], m)
 			}
 		}
 	}
 	return heirs
 }
 
-// extending counts on how many ways a schema is extended, up to a number above most.
-func extending(heirs map[*Node][]*Node, base *Node, most int) (n int) {
+// extending counts on how many ways a schema is extended, up to a number above most. Long
+// names count as several.
+func extending(heirs map[*Node][]Member, base *Node, most int) (n int) {
 	todo, seen := []*Node{base}, map[*Node]bool{base: true}
 	for len(todo) > 0 && n <= most {
 		next := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		for _, heir := range heirs[next] {
-			if n++; !seen[heir] {
-				seen[heir] = true
-				todo = append(todo, heir)
+			n += 1 + len(heir.Name)/textOfValue
+			if !seen[heir.Value] {
+				seen[heir.Value] = true
+				todo = append(todo, heir.Value)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ type expansion struct {
 	mappings map[*Node]int
 	sizes    map[*Node]int
 
-	values, answers, compared, bytes int
+	operations, values, answers, compared, bytes int
 }
 
 // expanded refuses a document whose operations stand for too much.
@@ -46,10 +46,12 @@ func (b *bounds) expanded() {
 func (e *expansion) told(p Member) bool {
 	what, hint := "", "refer less often to what is large, make it smaller, or publish less of it"
 	switch most := e.b.most.Values; {
+	case e.operations > maxOperations:
+		what, hint = fmt.Sprintf("there are more than %d operations, up to this path", maxOperations), "publish less of it, or split it into several services"
 	case e.values > most:
-		what = fmt.Sprintf("the operations have more than %d values together when the path items, parameters and bodies that they refer to are put in, up to this path", most)
+		what = fmt.Sprintf("the operations have more than %d values (of 64 bytes) together when the path items, parameters and bodies that they refer to are put in, up to this path", most)
 	case e.answers > most:
-		what = fmt.Sprintf("the responses of all operations have more than %d values together when what they refer to is put in, up to this path", most)
+		what = fmt.Sprintf("the responses of all operations have more than %d values (of 64 bytes) together when what they refer to is put in, up to this path", most)
 	case e.compared > maxCompared:
 		what, hint = "the operations have too many alternatives of security together, up to this path", "keep what callers really use"
 	case e.bytes > maxPathBytes:
@@ -63,6 +65,7 @@ func (e *expansion) told(p Member) bool {
 
 func (e *expansion) operation(o, item *Node) {
 	d := e.b.c.d
+	e.operations++
 	e.values += e.size(o)
 	for _, p := range o.Get("parameters").Elements() {
 		e.values += e.referred(p)
@@ -83,6 +86,7 @@ func (e *expansion) operation(o, item *Node) {
 	security := o.Get("security")
 	if security == nil {
 		security = d.Root.Get("security")
+		e.values += e.size(security)
 	}
 	e.compare(security)
 }
@@ -112,6 +116,9 @@ func (e *expansion) referred(n *Node) int {
 	return e.size(e.b.c.d.Deref(n))
 }
 
+// textOfValue is how long a text may be to count as one value; a longer one counts as several.
+const textOfValue = 64
+
 // size counts the values of a node, with all that its discriminators choose from.
 func (e *expansion) size(n *Node) int {
 	if n == nil {
@@ -120,7 +127,10 @@ func (e *expansion) size(n *Node) int {
 	total, known := e.sizes[n]
 	if !known {
 		n.Walk(func(n *Node) bool {
-			total += 1 + e.mappings[n]
+			total += 1 + e.mappings[n] + len(n.Text)/textOfValue
+			for _, m := range n.Members {
+				total += len(m.Name) / textOfValue
+			}
 			return true
 		})
 		e.sizes[n] = total
