@@ -153,8 +153,8 @@ func (s *schema) has(mark string) bool {
 
 const (
 	// maxWork is how many schemas the library may apply to the values of one message, which
-	// takes it a hundred milliseconds at most, and some megabytes.
-	maxWork = 75_000
+	// takes it a hundred milliseconds, about.
+	maxWork = 200_000
 	// maxTold is how many it may while it notes all that is wrong. Of values that take more,
 	// only whether they are good is found out.
 	maxTold = 10_000
@@ -166,7 +166,7 @@ type work struct {
 	units  int // schemas that are applied, and what takes as long
 	names  int // that may be missing
 	effort int // steps of patterns, see maxEffort
-	told   int // units while faults are noted
+	told   int // weight of what was looked at while faults were noted
 }
 
 func (w *work) over() bool { return w.units > maxWork || w.effort > maxEffort }

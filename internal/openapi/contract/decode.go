@@ -30,17 +30,19 @@ type decoder struct {
 	room int
 }
 
-// roomFor is the room for the values of a body.
+// roomFor is the room for the values of a body, and for what the library makes of them.
 func roomFor(src string) int { return 6<<20 + 8*len(src) }
 
 // What values take of the memory, in bytes: an item of an array that grows, an object, the
-// first few members of one, each of many, and a text or number.
+// first few members of one, each of many, and a text or number; and what the library takes for
+// each schema that it applies.
 const (
 	roomItem    = 36
 	roomObject  = 48
 	roomMembers = 288
 	roomMember  = 80
 	roomText    = 16
+	roomUnit    = 128
 )
 
 // take notes that a value needs memory.

@@ -280,10 +280,14 @@ func (c *check) value(v any, f *findings) {
 	}
 	spent := f.spent // by itself, so that findings stay where they are
 	spent.add(c.schema, v)
-	units := spent.weight() - f.spent.weight()
+	units, weight := spent.units-f.spent.units, spent.weight()-f.spent.weight()
 	f.spent = spent
+	room := f.room
+	if room == 0 {
+		room = roomFor("")
+	}
 	switch {
-	case f.spent.units > maxWork:
+	case f.spent.units > maxWork, units*roomUnit > room:
 		f.add("", tooLarge)
 		return
 	case f.spent.effort > maxEffort:
@@ -291,13 +295,13 @@ func (c *check) value(v any, f *findings) {
 		return
 	}
 	if compiled := c.compile(); compiled != nil {
-		f.hold(v, compiled, units)
+		f.hold(v, compiled, weight)
 	}
 }
 
-// hold has the library look at a value for which it takes so many units of work.
-func (f *findings) hold(v any, compiled *jsonschema.Schema, units int) {
-	if f.spent.told+units > maxTold {
+// hold has the library look at a value whose faults may have so much weight.
+func (f *findings) hold(v any, compiled *jsonschema.Schema, weight int) {
+	if f.spent.told+weight > maxTold {
 		// What is in a not is only found to be good or bad.
 		opposite := &jsonschema.Schema{DraftVersion: compiled.DraftVersion, Not: compiled}
 		if opposite.Validate(v) == nil {
@@ -307,7 +311,7 @@ func (f *findings) hold(v any, compiled *jsonschema.Schema, units int) {
 	}
 	var wrong *jsonschema.ValidationError
 	if errors.As(compiled.Validate(v), &wrong) {
-		f.spent.told += units
+		f.spent.told += weight
 		f.library(wrong)
 	}
 }

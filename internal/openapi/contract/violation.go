@@ -52,6 +52,8 @@ type findings struct {
 	brief, doubt bool
 	// spent is what the library has had to do.
 	spent work
+	// room is how much memory the library may take, in bytes, 0 for the usual.
+	room int
 	// tried is the effort of patterns of texts on the quick path, see maxEffort.
 	tried int
 }

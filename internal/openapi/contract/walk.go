@@ -335,6 +335,7 @@ func (w *walker) piece(s *schema) {
 	w.pos = d.pos
 	w.left -= 4 * (w.pos - start)
 	base := w.f.base
+	w.f.room = max(d.room, 1)
 	w.f.base += pointer(tokens(w.path))
 	w.check.library.part(s, w.check.mode).value(v, &w.f)
 	w.f.base = base
