@@ -72,8 +72,11 @@ type importer struct {
 	// queue, because documents can have long chains of references.
 	brought map[target]string
 	todo    []pending
-	// heirs are the schemas that extend one by allOf, nil until somebody asks.
-	heirs map[*openapi.Node][]string
+	// bases are the schemas with a discriminator, with those of their copies, chosen what these
+	// have already; see inherit. steps counts what that has cost.
+	bases  map[*openapi.Node][]*openapi.Node
+	chosen map[*openapi.Node]map[string]bool
+	steps  int
 	// shown are the operationIds of the operations that are shown, byID those operations by
 	// their operationIds in the service's document.
 	shown map[*openapi.Node]string
@@ -98,6 +101,7 @@ func newImporter(from *openapi.Document, prefix string, into *components, ids co
 	return &importer{
 		from: from, prefix: prefix, into: into, ids: ids, special: special, brought: make(map[target]string),
 		shown: make(map[*openapi.Node]string), byID: make(map[string]*openapi.Node), schemas: make(map[*openapi.Node]*jsonschema.Schema),
+		bases: make(map[*openapi.Node][]*openapi.Node), chosen: make(map[*openapi.Node]map[string]bool),
 	}
 }
 
@@ -106,6 +110,10 @@ func newImporter(from *openapi.Document, prefix string, into *components, ids co
 func specials(d *openapi.Document) map[*openapi.Node]openapi.Part {
 	special := make(map[*openapi.Node]openapi.Part)
 	d.Walk(func(n *openapi.Node, p openapi.Part) bool {
+		if !isPublic(n, p) {
+			special[n] = p
+			return true
+		}
 		switch p {
 		case openapi.PartOperation, openapi.PartLink:
 			special[n] = p
@@ -162,6 +170,7 @@ func (im *importer) drain() {
 		im.todo = im.todo[:last]
 		*next.to = *im.copy(next.from)
 	}
+	im.inherit()
 }
 
 // copy returns a copy of a node, with what it refers to under its new name.
@@ -177,10 +186,14 @@ func (im *importer) copy(n *openapi.Node) *openapi.Node {
 		return im.response(n, nil)
 	case part == openapi.PartOperation:
 		return im.operation(n)
+	case part == openapi.PartSecurityScheme:
+		return im.plain(publicScheme(n))
 	case part == openapi.PartSchema:
-		c := im.plain(n)
+		c := im.plain(public(n, part))
 		im.discriminate(n, c)
 		return c
+	default:
+		return im.plain(public(n, part))
 	}
 	return im.plain(n)
 }
@@ -205,7 +218,7 @@ func (im *importer) plain(n *openapi.Node) *openapi.Node {
 
 // refer copies a reference.
 func (im *importer) refer(n *openapi.Node, part openapi.Part) *openapi.Node {
-	c := im.plain(n)
+	c := im.plain(public(n, part))
 	c.Set("$ref", openapi.NewString(im.reference(n.Str("$ref"), part)))
 	return c
 }
@@ -246,6 +259,7 @@ func ownName(section, ref string) string {
 // response copies a response without the fields for which replaced is true, and without
 // links to operations that are not shown.
 func (im *importer) response(n *openapi.Node, replaced func(header string) bool) *openapi.Node {
+	n = public(n, openapi.PartResponse)
 	c := *n
 	c.Members = make([]openapi.Member, 0, len(n.Members)+1)
 	for _, m := range n.Members {
@@ -284,19 +298,20 @@ func (im *importer) link(n *openapi.Node) *openapi.Node {
 	if id == "" || to == nil {
 		return nil
 	}
-	c := n.Clone() // its values are data
+	c := public(n, openapi.PartLink).Clone() // its values are data
 	c.Delete("operationRef")
+	c.Delete("server") // where the service would be without the gateway
 	c.Set("operationId", openapi.NewString(id))
 	return c
 }
 
 // operation copies an operation of a callback, which the service calls.
 func (im *importer) operation(n *openapi.Node) *openapi.Node {
-	bare := *n
-	bare.Members = slices.DeleteFunc(slices.Clone(n.Members), func(m openapi.Member) bool {
+	bare := public(n, openapi.PartOperation)
+	bare.Members = slices.DeleteFunc(bare.Members, func(m openapi.Member) bool {
 		return m.Name == "tags" || m.Name == "security" || m.Name == "operationId"
 	})
-	c := im.plain(&bare)
+	c := im.plain(bare)
 	if id := n.Str("operationId"); id != "" {
 		c.Set("operationId", openapi.NewString(im.ids.unique(im.name(id))))
 	}
@@ -313,6 +328,15 @@ func (im *importer) discriminate(n, c *openapi.Node) {
 	if !d.Is(openapi.Object) || d.Str("propertyName") == "" {
 		return
 	}
+	mapping := im.mapping(n)
+	if len(mapping.Members) > 0 {
+		d.Set("mapping", mapping)
+	}
+	im.bases[n] = append(im.bases[n], d)
+}
+
+// mapping is what a schema itself says of the schemas that its discriminator chooses from.
+func (im *importer) mapping(n *openapi.Node) *openapi.Node {
 	mapping := openapi.NewObject()
 	values := make(map[string]bool)
 	mapped := make(map[*openapi.Node]bool)
@@ -330,46 +354,70 @@ func (im *importer) discriminate(n, c *openapi.Node) {
 		}
 		add(m.Name, ref)
 	}
-	for _, ref := range im.alternatives(n) {
-		own, isComponent := strings.CutPrefix(ref, componentsRef+"schemas/")
-		if node, err := im.from.Resolve(ref); err == nil && isComponent && !strings.Contains(own, "/") && !mapped[node] {
-			add(openapi.Unescape(own), ref)
-		}
-	}
-	if len(mapping.Members) > 0 {
-		d.Set("mapping", mapping)
-	}
-}
-
-// alternatives are references to the schemas that a discriminator chooses from: those that the
-// schema names, or those that extend it.
-func (im *importer) alternatives(n *openapi.Node) (refs []string) {
 	for _, list := range []string{"oneOf", "anyOf"} {
 		for _, item := range n.Get(list).Elements() {
-			refs = append(refs, item.Str("$ref"))
-		}
-	}
-	return im.extending(refs, n, make(map[*openapi.Node]bool))
-}
-
-func (im *importer) extending(refs []string, n *openapi.Node, seen map[*openapi.Node]bool) []string {
-	if im.heirs == nil {
-		im.heirs = make(map[*openapi.Node][]string)
-		for _, m := range im.from.Root.At("components", "schemas").Pairs() {
-			for _, base := range m.Value.Get("allOf").Elements() {
-				if base.Str("$ref") != "" {
-					base = im.from.Deref(base)
-					im.heirs[base] = append(im.heirs[base], componentsRef+"schemas/"+openapi.Escape(m.Name))
-				}
+			own, isComponent := strings.CutPrefix(item.Str("$ref"), componentsRef+"schemas/")
+			if node, err := im.from.Resolve(item.Str("$ref")); err == nil && isComponent && !strings.Contains(own, "/") && !mapped[node] {
+				add(openapi.Unescape(own), item.Str("$ref"))
 			}
 		}
 	}
-	seen[n] = true
-	for _, ref := range im.heirs[n] {
-		heir, _ := im.from.Resolve(ref)
-		if !seen[heir] {
-			refs = im.extending(append(refs, ref), heir, seen)
+	return mapping
+}
+
+// inherit adds to discriminators the schemas that extend theirs by allOf, as far as they have
+// come along: nothing but being an heir brings a schema along, because it may belong to what
+// is not shown.
+func (im *importer) inherit() {
+	if len(im.bases) == 0 {
+		return
+	}
+	for _, m := range im.from.Root.At("components", "schemas").Pairs() {
+		name, shown := im.brought[target{"schemas", m.Value}]
+		if shown && im.steps < mostSteps {
+			im.bequeath(m.Value, m.Name, componentsRef+"schemas/"+name, map[*openapi.Node]bool{m.Value: true})
 		}
 	}
-	return refs
+}
+
+// mostSteps is how many ways from schemas to what they extend are followed in a document. No
+// document that people have written has as many.
+const mostSteps = 200_000
+
+// bequeath tells all that a schema extends about it.
+func (im *importer) bequeath(n *openapi.Node, value, ref string, seen map[*openapi.Node]bool) {
+	for _, item := range n.Get("allOf").Elements() {
+		base := im.from.Deref(item)
+		if item.Str("$ref") == "" || seen[base] || im.steps >= mostSteps {
+			continue
+		}
+		im.steps++
+		seen[base] = true
+		for _, d := range im.bases[base] {
+			im.choose(d, value, ref)
+		}
+		im.bequeath(base, value, ref, seen)
+	}
+}
+
+// choose adds an heir to a discriminator, unless it is there already.
+func (im *importer) choose(d *openapi.Node, value, ref string) {
+	mapping := d.Get("mapping")
+	if mapping == nil {
+		mapping = openapi.NewObject()
+		d.Set("mapping", mapping)
+	}
+	known := im.chosen[d]
+	if known == nil {
+		known = make(map[string]bool)
+		for _, m := range mapping.Members {
+			known["value "+m.Name], known["ref "+m.Value.Text] = true, true
+		}
+		im.chosen[d] = known
+	}
+	if known["value "+value] || known["ref "+ref] {
+		return
+	}
+	known["value "+value], known["ref "+ref] = true, true
+	mapping.Members = append(mapping.Members, openapi.Member{Name: value, Value: openapi.NewString(ref)})
 }

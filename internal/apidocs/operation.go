@@ -12,8 +12,9 @@ import (
 func (m *merger) translate(service string, im *importer, p place) *openapi.Node {
 	o, f := p.op, m.factsOf(p.way.route)
 	op := openapi.NewObject("tags", openapi.NewStrings(service))
+	own := public(o.Node, openapi.PartOperation)
 	for _, key := range []string{"summary", "description", "externalDocs"} {
-		if v := o.Node.Get(key); v != nil {
+		if v := own.Get(key); v != nil {
 			op.Set(key, v.Clone())
 		}
 	}
@@ -32,8 +33,8 @@ func (m *merger) translate(service string, im *importer, p place) *openapi.Node 
 		op.Set("deprecated", openapi.NewBool(true))
 	}
 	op.Set("security", m.security(im, o, f))
-	for _, member := range o.Node.Pairs() {
-		if strings.HasPrefix(member.Name, "x-") {
+	for _, member := range own.Members {
+		if isExtension(member.Name) {
 			op.Set(member.Name, member.Value.Clone())
 		}
 	}

@@ -132,16 +132,16 @@ type told struct{ title, description, docs string }
 func (m *merger) serviceTag(name string, d *openapi.Document) *openapi.Node {
 	info := d.Root.Get("info")
 	text := strings.TrimSpace(info.Str("title") + " " + info.Str("version"))
-	docs := d.Root.Get("externalDocs")
+	docs := externalDocs(d.Root.Get("externalDocs"))
 	all := told{info.Str("title"), info.Str("description"), string(docs.AppendJSON(nil, ""))}
 	if m.told[all] {
-		return openapi.NewObject("name", name, "description", text)
+		return openapi.NewObject("name", name, "description", harmless(openapi.NewString(text)))
 	}
 	m.told[all] = true
 	if all.description != "" {
 		text += "\n\n" + all.description
 	}
-	tag := openapi.NewObject("name", name, "description", text)
+	tag := openapi.NewObject("name", name, "description", harmless(openapi.NewString(text)))
 	if docs.Is(openapi.Object) {
 		tag.Set("externalDocs", docs.Clone())
 	}
