@@ -96,7 +96,7 @@ func value(t testing.TB, text string) *openapi.Node {
 func hubOptions(t testing.TB) Options {
 	pages := value(t, ownPages)
 	return Options{
-		Own: func(endpoint string) *openapi.Node { return pages.Get(endpoint).Clone() },
+		Own:        func(endpoint string) *openapi.Node { return pages.Get(endpoint).Clone() },
 		Components: &openapi.Document{Version: openapi.Version31, Root: value(t, ownComponents)}, Log: slog.New(slog.DiscardHandler),
 	}
 }
