@@ -35,6 +35,7 @@ routes:
   - {name: docs, path: [/api-docs/**, /api-docs.json, /api-docs.yaml], auth: none, endpoint: docs}
   - {name: desks, path: /desks/**, auth: none, service: desks}
   - {name: raw, path: /desks/raw/**, auth: none, service: desks, policies: {validate: off}}
+  - {name: hidden, path: /hidden/**, auth: none, service: desks, docs: hidden, policies: {validate: off}}
   - {name: broken, path: /broken/**, auth: none, service: broken}
   - {name: later, path: /later/**, auth: none, service: later}
   - {name: plain, path: /plain/**, auth: none, service: plain}
@@ -51,6 +52,8 @@ paths:
       responses: {"200": {description: One}}
   /health:
     get: {responses: {"200": {description: Well}}}
+  /hidden/desk:
+    get: {responses: {"200": {description: Hidden}}}
 `
 
 // docsOf makes the gateway's document of a configuration that serves nobody, and the pages
@@ -162,13 +165,14 @@ func TestDocsStatus(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	one := got.Services[0]
-	if one.State != source.Good || one.Title != "Desks" || one.Version != "3.0" || !one.Watched || len(one.UnwatchedRoutes) != 1 || one.UnwatchedRoutes[0] != "raw" || len(one.Notes) == 0 {
+	if one.State != source.Good || one.Title != "Desks" || one.Version != "3.0" || !one.Watched || len(one.UnwatchedRoutes) != 2 || one.UnwatchedRoutes[0] != "raw" || len(one.Notes) == 0 {
 		t.Errorf("%+v", one)
 	}
 	text, err := json.Marshal(one.Calls)
 	if want := `[{"method":"GET","path":"/desks","public":["/desks"],"calls":3,"badRequests":2,"badAnswers":1,"unchecked":1},` +
 		`{"method":"GET","path":"/desks/{id}","public":["/desks/{id}","/desks/raw"],"calls":0,"badRequests":0,"badAnswers":0,"unchecked":0},` +
-		`{"method":"GET","path":"/health","calls":0,"badRequests":0,"badAnswers":0,"unchecked":0}]`; err != nil || string(text) != want {
+		`{"method":"GET","path":"/health","calls":0,"badRequests":0,"badAnswers":0,"unchecked":0},` +
+		`{"method":"GET","path":"/hidden/desk","hidden":true,"calls":0,"badRequests":0,"badAnswers":0,"unchecked":0}]`; err != nil || string(text) != want {
 		t.Errorf("the calls are %s, want %s", text, want)
 	}
 	if len(one.Unknown) != 1 || one.Unknown[0].Calls != 1 {
@@ -183,7 +187,7 @@ func TestDocsStatus(t *testing.T) {
 	if got.Services[3].State != apidocs.StateNone {
 		t.Errorf("%+v", got.Services[3])
 	}
-	if len(got.Left) != 1 || got.Left[0].Path != "/health" || got.Left[0].Service != "desks" {
+	if len(got.Left) != 2 || got.Left[0].Path != "/health" || got.Left[0].Hidden || got.Left[0].Service != "desks" || !got.Left[1].Hidden || got.Left[1].Why != "the route hidden has docs: hidden" {
 		t.Errorf("left: %+v", got.Left)
 	}
 	if only := page.page("plain"); len(only.Services) != 1 || len(only.Left) != 0 {

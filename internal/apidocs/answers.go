@@ -16,7 +16,7 @@ import (
 // errorRef refers to the shape of the gateway's refusals, which comes along with the first
 // reference to it.
 func (m *merger) errorRef() *openapi.Node {
-	return openapi.NewObject("$ref", m.own.reference(componentsRef+"schemas/GatewayError", openapi.PartSchema))
+	return openapi.NewObject("$ref", m.own.schema("GatewayError"))
 }
 
 // others is the key of answers that stand for all statuses that have none of their own.

@@ -125,15 +125,20 @@ routes: [{name: a, path: /t, auth: required, service: app, limits: {body: 1KB, r
 // An answer of the service is the gateway's as well, unless its schema says so already.
 func TestJoined(t *testing.T) {
 	const schemas = `{"schemas": {"Own": {"type": "object", "required": ["mine"]}, "Same": {"type": "object", "required": ["error"], "properties": {"error": {"$ref": "#/components/schemas/Body"}}},
+	  "Vague": {"type": "object", "properties": {"reason": {"type": "string"}}}, "Half": {"type": "object", "required": ["error"], "properties": {"error": {"type": "object"}}},
 	  "Body": {"type": "object", "required": ["code", "message"], "properties": {"code": {"type": "string"}, "status": {"type": "integer"}}}}}`
 	content := func(schema string) string {
 		return `{"description": "Bad.", "content": {"application/json": {"schema": ` + schema + `}}}`
 	}
+	const vague, half = `{"$ref": "#/components/schemas/Vague"}`, `{"$ref": "#/components/schemas/Half"}`
 	const own, same, inline = `{"$ref": "#/components/schemas/Own"}`, `{"$ref": "#/components/schemas/Same"}`, `{"type": "object"}`
 	const ownAs, gateway = `{$ref: "#/components/schemas/app.Own"}`, `{$ref: "#/components/schemas/GatewayError"}`
 	for _, tt := range []struct{ name, answers, status, want string }{
 		{"another shape", `"502": ` + content(own), "502", "{anyOf: [" + ownAs + ", " + gateway + "]}"},
 		{"the same shape", `"502": ` + content(same), "502", `{$ref: "#/components/schemas/app.Same"}`},
+		{"a schema that says nothing of errors", `"502": ` + content(vague), "502", "{anyOf: [{$ref: '#/components/schemas/app.Vague'}, " + gateway + "]}"},
+		{"a schema that says nothing of codes", `"502": ` + content(half), "502", "{anyOf: [{$ref: '#/components/schemas/app.Half'}, " + gateway + "]}"},
+		{"default that says nothing of codes", `"default": ` + content(half), "502", "{anyOf: [{$ref: '#/components/schemas/app.Half'}, " + gateway + "]}"},
 		{"inline", `"502": ` + content(inline), "502", "{anyOf: [{type: object}, " + gateway + "]}"},
 		{"anything", `"502": {"description": "Bad", "content": {"application/json": {}}}`, "502", ""},
 		{"no content", `"502": {"description": "Bad"}`, "502", gateway},
@@ -212,4 +217,35 @@ func TestTags(t *testing.T) {
 	m := merge(t, services("gateway")+"routes: [{name: a, path: /t, auth: none, service: gateway}, {name: b, path: /b, auth: none, policies: {respond: {text: b}}}]\n", files{"gateway.json": doc(ops("GET /t"), "")})
 	wantAt(t, operation(m, "GET /t"), "[gateway]", "tags")
 	wantAt(t, operation(m, "GET /b"), "[the gateway]", "tags")
+}
+
+// What two services say of themselves in the same words is said once.
+func TestTagsDoNotRepeat(t *testing.T) {
+	const same = `{"title": "Users", "version": "2", "description": "Long words."}`
+	m := merge(t, services("a", "b", "c")+"routes: [{name: a, path: /a, auth: none, service: a}, {name: b, path: /b, auth: none, service: b}, {name: c, path: /c, auth: none, service: c}]\n", files{
+		"a.json": doc(ops("GET /a"), "", "info", same), "b.json": doc(ops("GET /b"), "", "info", same), "c.json": doc(ops("GET /c"), "", "info", strings.Replace(same, "Long", "Other", 1))})
+	wantAt(t, m.Document.Root, `[{name: a, description: "Users 2\n\nLong words."}, {name: b, description: "Users 2"}, {name: c, description: "Users 2\n\nOther words."}]`, "tags")
+}
+
+// The version is that of the API, never that of the gateway.
+func TestVersion(t *testing.T) {
+	for conf, want := range map[string]string{"": `"unversioned"`, "version: \"7\"\n": `"7"`, "version: \"7\"\ndocs: {version: \"8\"}\n": `"8"`} {
+		m := merge(t, conf+services("app")+all, files{"app.json": doc(ops("GET /t"), "")})
+		wantAt(t, m.Document.Root, want, "info", "version")
+	}
+}
+
+// The shape of refusals is there with all codes, where something refers to it.
+func TestErrorShape(t *testing.T) {
+	m := merge(t, services("app")+"routes: [{name: a, path: /x, auth: none, service: app, docs: hidden}]\n", files{"app.json": doc(ops("GET /t"), "")})
+	wantAt(t, m.Document.Root, "{}", "components")
+	s := compile(t, services("app")+all, files{"app.json": doc(ops("GET /t"), "")})
+	in := input(t, s)
+	body := in.Components.Root.At("components", "schemas", "GatewayBody", "properties")
+	body.Set("code", value(t, `{$ref: "#/components/schemas/GatewayErrorCode"}`))
+	in.Components.Root.At("components", "schemas").Set(codesOf, value(t, `{type: string}`))
+	codes := Merge(in).Document.Root.At("components", "schemas", codesOf, "enum").Elements()
+	if !slices.ContainsFunc(codes, func(n *node) bool { return n.Text == "NOT_FOUND" }) {
+		t.Errorf("the codes are %d", len(codes))
+	}
 }

@@ -132,3 +132,21 @@ func TestNobodyWaits(t *testing.T) {
 		t.Errorf("after a fault: %v, %d faults", h.Edition() == first, log.faults)
 	}
 }
+
+// That nothing of a service is reached is told once, as long as it is so.
+func TestUnreachedIsLogged(t *testing.T) {
+	stray := compile(t, services("app")+"routes: [{name: a, path: /stock/**, auth: none, service: app}]\n", files{"app.json": doc(ops("GET /t"), "")})
+	h, _, good := hub(t)
+	var logged strings.Builder
+	h.o.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	for i, want := range []int{1, 1, 1, 2} {
+		h.snap.Store(stray)
+		if i == 2 {
+			h.snap.Store(good)
+		}
+		h.make(false)
+		if n := strings.Count(logged.String(), "route a sends /stock/…"); n != want {
+			t.Errorf("%d: told %d times, want %d\n%s", i, n, want, logged.String())
+		}
+	}
+}

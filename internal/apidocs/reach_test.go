@@ -1,6 +1,7 @@
 package apidocs
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -100,6 +101,59 @@ routes:
 		t.Errorf("also left: %v", why)
 	}
 	wantAt(t, operation(m, "PUT /t/{id}"), `[{name: id, in: path, required: true, schema: {type: string}}]`, "parameters")
+}
+
+// Where nothing of a service is reached because its routes send other paths, that is said once.
+func TestUnreached(t *testing.T) {
+	const none = "none of the 2 operations of app is reached: route a sends "
+	two := []string{"GET /items", "POST /items/{id}"}
+	for _, tt := range []struct {
+		name, routes string
+		ops          []string
+		want         string // of the only entry; "" for one of each operation
+	}{
+		{"a prefix is not stripped", `{name: a, path: /stock/**, auth: none, service: app}`, two, none + "/stock/…, the document has /items: forward.strip_prefix, or servers of the document?"},
+		{"too little is stripped", `{name: a, path: /api/v1/**, auth: none, service: app, forward: {strip_prefix: /api}}`, two, none + "/v1/…, the document has /items: forward.strip_prefix,"},
+		{"too much is stripped", `{name: a, path: /items/**, auth: none, service: app, forward: {strip_prefix: /items}}`, []string{"GET /items/{id}", "POST /items/x"}, ""}, // which fits /items/items
+		{"replaced", `{name: a, path: /stock/**, auth: none, service: app, forward: {replace: "/v2/{**}"}}`, two, none + "/v2/…, the document has /items: forward.replace, or"},
+		{"hidden routes too", `{name: a, path: /stock/**, auth: none, service: app, docs: hidden}`, two, none + "/stock/…"},
+		{"only one", `{name: a, path: /stock, auth: none, service: app}`, two[:1], "the one operation of app is not reached: route a sends /stock, the document has /items"},
+		{"some are reached", `{name: a, path: /items, auth: none, service: app}`, two, ""},
+		{"other methods", `{name: a, path: /items/**, methods: PUT, auth: none, service: app}`, two, ""},
+		{"another route takes them", `{name: a, path: "/items/**", auth: none, service: app}, {name: b, path: ["/items", "/items/{id}"], auth: none, policies: {respond: {text: x}}}`, two, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := merge(t, services("app")+"routes: ["+tt.routes+"]\n", files{"app.json": doc(ops(tt.ops...), "")})
+			if tt.want == "" {
+				for _, l := range m.Left {
+					if l.Method == "" {
+						t.Errorf("%+v", l)
+					}
+				}
+				return
+			}
+			if len(m.Left) != 1 || m.Left[0].Service != "app" || m.Left[0].Method != "" || m.Left[0].Node == nil || !strings.HasPrefix(m.Left[0].Why, tt.want) {
+				t.Errorf("%+v, want %q", m.Left, tt.want)
+			}
+		})
+	}
+}
+
+// What is hidden on purpose is told as that.
+func TestHidden(t *testing.T) {
+	m := merge(t, services("app", "share")+`
+routes:
+  - {name: a, path: /t/**, auth: none, service: app}
+  - {name: inner, path: /inner/**, auth: none, service: app, docs: hidden, split: {to: {share: 10%}}}
+`, files{"app.json": doc(ops("GET /t", "GET /inner/x", "GET /gone"), ""), "share.json": doc(ops("GET /inner/x", "GET /inner/y"), "")})
+	wantShown(t, m, "GET /t")
+	const share = "it gets a share of the requests of the route inner, which has docs: hidden"
+	for key, want := range map[string]string{"app /inner/x": "the route inner has docs: hidden", "app /gone": "no route leads to it", "share /inner/x": share, "share /inner/y": share} {
+		i := slices.IndexFunc(m.Left, func(l Left) bool { return l.Service+" "+l.Path == key })
+		if i < 0 || m.Left[i].Why != want || m.Left[i].Hidden != strings.HasSuffix(want, "hidden") {
+			t.Errorf("%s, want %q: %+v", key, want, m.Left)
+		}
+	}
 }
 
 // What leads a request to the route is required of callers.

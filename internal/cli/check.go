@@ -30,7 +30,7 @@ asked for; yett docs lint does that.`,
 		o.WantFiles = true
 		snap, err := app.Check(o)
 		if err != nil {
-			return explain(err, "this configuration would not start")
+			return explain(err, consequenceOf(o))
 		}
 		c := snap.Config
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s, %s, %s\n", file(),
@@ -38,4 +38,13 @@ asked for; yett docs lint does that.`,
 		return err
 	}
 	return cmd
+}
+
+// consequenceOf says what comes of a configuration that was refused.
+func consequenceOf(o app.Options) string {
+	o.WantFiles = false
+	if _, err := app.Check(o); err == nil {
+		return "the gateway would start, without these documents"
+	}
+	return "this configuration would not start"
 }

@@ -206,6 +206,51 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A document in a file is a part of what was written, though the gateway starts without it.
+func TestCheckDocuments(t *testing.T) {
+	const good = "openapi: 3.1.0\ninfo: {title: Stock, version: '1'}\npaths: {}\n"
+	for _, tt := range []struct {
+		name, document, more string // "" for no document
+		want                 []string
+		last                 string
+	}{
+		{"good", good, "", nil, ""},
+		{"missing", "", "", []string{"/yett.yaml:3:66: services.stock.openapi.file: the document can't be used: stat ", "stock.yaml: no such file or directory, name the file of the document, relative to the configuration, or remove openapi\n"}, "1 problem; the gateway would start, without these documents\n"},
+		{"a page", "<html></html>", "", []string{"/yett.yaml:3:66: services.stock.openapi.file: the document can't be used: it is an HTML page"}, "1 problem; the gateway would start, without these documents\n"},
+		{"wrong", "openapi: 3.1.0\ninfo: {title: Stock, version: '1'}\npaths: 7\n", "", []string{"/yett.yaml:3:66: services.stock.openapi.file: the document can't be used: it has mistakes, which are told with their places, mend them", "/stock.yaml:3:8: #/paths: paths is"}, "2 problems; the gateway would start, without these documents\n"},
+		{"with another mistake", "", "lgo: {}\n", []string{"services.stock.openapi.file: ", "yett.yaml:6:1: unknown key"}, "2 problems; this configuration would not start\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf := file(t, `listeners: [{address: "127.0.0.1:0"}]
+services:
+  stock: {targets: ["http://127.0.0.1:1"], openapi: {      file: stock.yaml}}
+routes:
+  - {name: stock, path: /**, auth: none, service: stock}
+`+tt.more)
+			if tt.document != "" {
+				if err := os.WriteFile(filepath.Join(filepath.Dir(conf), "stock.yaml"), []byte(tt.document), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := call(t, nil, "check", "-c", conf)
+			if (got.code == exitOK) != (tt.want == nil) || !strings.HasSuffix(got.stderr, tt.last) {
+				t.Errorf("%+v", got)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("%q is not in %s", want, got.stderr)
+				}
+			}
+			if tt.more != "" {
+				return
+			}
+			if routes := call(t, nil, "routes", "-c", conf); routes.code != exitOK {
+				t.Errorf("a document keeps a gateway from starting: %+v", routes)
+			}
+		})
+	}
+}
+
 // Problems that the decoder finds and those that compiling finds are counted
 // the same way.
 func TestProblemsAreCounted(t *testing.T) {

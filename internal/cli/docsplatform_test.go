@@ -213,6 +213,25 @@ func TestDocsLintPlatform(t *testing.T) {
 	}
 }
 
+// What is hidden on purpose is no mistake, and paths that no route sends are told once.
+func TestDocsLintLeft(t *testing.T) {
+	conf := docsPlatform(t, says(deskDocument), strings.ReplaceAll(chairsDocument, "/chairs:", "/items:"))
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), "service: desks}", "service: desks, docs: hidden}", 1))
+	if err := os.WriteFile(conf, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chairs := filepath.Join(filepath.Dir(conf), "chairs.yaml")
+	const why = "none of the 2 operations of chairs is reached: route chairs sends /chairs/…, the document has /items: forward.strip_prefix, or servers of the document?"
+	got := call(t, nil, "docs", "lint", "-c", conf)
+	if want := chairs + ":5:3: note: " + why + "\n"; got.code != exitOK || strings.Count(got.stdout, "note: ") != 1 || !strings.Contains(got.stdout, want) {
+		t.Errorf("%+v, want %q", got, want)
+	}
+}
+
 func TestDocsLintMissing(t *testing.T) {
 	conf := docsPlatform(t, says("<!doctype html><html>"), "openapi: 3.1.0\npaths: 7\n")
 	chairs := filepath.Join(filepath.Dir(conf), "chairs.yaml")
@@ -241,15 +260,18 @@ const coverageAnswer = `{"timestamp":"2026-01-02T03:04:00.000Z","operations":7,"
  {"method":"POST","path":"/desks","public":["/desks"],"calls":10,"badRequests":2,"badAnswers":1,"unchecked":3},
  {"method":"GET","path":"/desks/{id}","public":["/api/desks/{id}"],"calls":0,"badRequests":0,"badAnswers":0,"unchecked":0},
  {"method":"GET","path":"/secret","calls":1,"badRequests":0,"badAnswers":0,"unchecked":0},
+ {"method":"GET","path":"/inner","hidden":true,"calls":1,"badRequests":0,"badAnswers":0,"unchecked":0},
  {"method":"GET","path":"/health","calls":0,"badRequests":0,"badAnswers":0,"unchecked":0}],
  "unknown":[{"method":"GET","path":"/desks/{}/drawers","calls":7},{"method":"GET","path":"/evil\u001b[2J","calls":1}],"moreUnknown":4},
 {"service":"chairs","state":"good","from":"chairs.yaml","title":"Chairs","openapi":"3.0","watched":false,"calls":[
  {"method":"GET","path":"/chairs","public":["/chairs"],"calls":0,"badRequests":0,"badAnswers":0,"unchecked":0}]},
 {"service":"later","state":"waiting","from":"/openapi.json","problem":"connection refused","watched":true},
 {"service":"plain","state":"none","watched":false}],
-"left":[{"service":"desks","method":"GET","path":"/health","why":"no route leads to it"}]}`
+"left":[{"service":"desks","method":"GET","path":"/health","why":"no route leads to it"},
+{"service":"desks","method":"GET","path":"/inner","why":"the route inner has docs: hidden","hidden":true},
+{"service":"stock","why":"none of the 3 operations of stock is reached"}]}`
 
-const coverageShown = `desks: 3 of 4 operations called; 12 undocumented calls, 2 bad requests, 1 bad answer; not counted on the route raw; by the last good document, of 2026-01-02T03:00:00.000Z
+const coverageShown = `desks: 4 of 5 operations called; 12 undocumented calls, 2 bad requests, 1 bad answer; not counted on the route raw; by the last good document, of 2026-01-02T03:00:00.000Z
   its latest document can't be used: the answer is 502 Bad Gateway
   not checked: desks/openapi.json:7:7: the pattern makes no sense
   POST  /desks             10 times      2 bad requests, 1 bad answer, 3 too large to look at
@@ -263,8 +285,9 @@ later: no document yet, from /openapi.json
   its latest document can't be used: connection refused
 plain: no document; the configuration names one by openapi of the service
 documented, and not in the gateway's document:
+  none of the 3 operations of stock is reached
   desks  GET  /health  no route leads to it
-1 operation is called, and all is well; --all lists what was left out
+2 operations are called, and all is well; --all lists what was left out
 `
 
 func TestCoverageText(t *testing.T) {
@@ -276,7 +299,8 @@ func TestCoverageText(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, coverageShown)
 	}
 	all := coverageText(&page, true)
-	for _, want := range []string{"  GET   /desks             1200 times\n", "  GET   /health            never called  not in the gateway's document\n"} {
+	for _, want := range []string{"  GET   /desks             1200 times\n", "  GET   /health            never called  not in the gateway's document\n",
+		"  GET   /inner             once          hidden\n", "  desks  GET  /inner   the route inner has docs: hidden\n"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not in\n%s", want, all)
 		}

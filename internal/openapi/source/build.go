@@ -22,7 +22,11 @@ func (s *Source) read(data []byte) (l *Loaded, f *failure) {
 		}
 	}()
 	if what := markup(data); what != "" {
-		return nil, &failure{text: "it is " + what + ", and no OpenAPI document; is that the address of a page, or does one have to log in?"}
+		text := "it is " + what + ", and no OpenAPI document"
+		if s.kind != KindFile {
+			text += "; is that the address of a page, or does one have to log in?"
+		}
+		return nil, &failure{text: text}
 	}
 	most := openapi.DefaultLimits()
 	most.Bytes = int64(s.conf.MaxSize)
