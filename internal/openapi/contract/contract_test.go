@@ -236,6 +236,9 @@ func TestRequests(t *testing.T) {
 			continue
 		}
 		x := request(method, path, query, tt.body, fields(tt.head)...)
+		if o.RequestPasses(x, path, bytesOf(tt.body)) && tt.want != "" {
+			t.Errorf("%s passes at a glance", tt.line)
+		}
 		if got := said(o.CheckRequest(x, path, bytesOf(tt.body))); got != tt.want {
 			t.Errorf("%s %s\n%s\n got %s\nwant %s", tt.line, tt.head, tt.body, got, tt.want)
 		}

@@ -27,7 +27,7 @@ var dear = []struct{ name, schema, body, want string }{
 	{"required 100", `{"type":"array","items":{"type":"object","required":` + quotedList(100, `"n%d"`) + `}}`, emptyObjects(98_000), "/0/n0 is missing"},
 	{"required 2000", `{"type":"array","items":{"type":"object","required":` + quotedList(2000, `"n%d"`) + `}}`, emptyObjects(98_000), "/0/n0 is missing"},
 	{"required 2000, alternatives", `{"anyOf":[{"type":"array","items":{"required":` + quotedList(2000, `"n%d"`) + `}},{"type":"array","maxItems":2}]}`, emptyObjects(90_000), "is too large"},
-	{"alternatives of items", `{"anyOf":[{"type":"array","items":{"required":["a"]}},{"type":"array","maxItems":2},{"type":"array","items":{"required":["b"]}}]}`, emptyObjects(15_000), "is too far from what is documented to say more"},
+	{"alternatives of items", `{"anyOf":[{"type":"array","items":{"required":["a"]}},{"type":"array","maxItems":2},{"type":"array","items":{"required":["b"]}}]}`, emptyObjects(12_000), "is too far from what is documented to say more"},
 	{"unique objects", `{"type":"array","uniqueItems":true,"items":{"type":"object","required":` + quotedList(20, `"n%d"`) + `}}`, emptyObjects(60_000), "/0/n0 is missing"},
 	{"unique numbers", `{"type":"array","uniqueItems":true}`, strings.TrimSuffix(quotedList(150_000, "%d"), "]") + ",7.0]", "has the same item"},
 	{"small objects", `{"type":"array","items":{"type":"object","required":["b"]}}`, "[" + strings.Repeat(`{"a":1},`, 125_000) + `{}]`, "/0/b is missing"},

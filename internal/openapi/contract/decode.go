@@ -42,7 +42,7 @@ const (
 	roomMembers = 288
 	roomMember  = 80
 	roomText    = 16
-	roomUnit    = 128
+	roomUnit    = 160
 )
 
 // take notes that a value needs memory.

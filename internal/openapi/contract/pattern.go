@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"errors"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -36,7 +37,7 @@ func (p *pattern) effort(n int) int {
 func compilePattern(text string) (p *pattern, what string) {
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, err.Error() + "; lookaround and references back have no place in RE2"
+		return nil, err.Error() + hintOf(err)
 	}
 	p = &pattern{steps: length(tree)}
 	if p.steps > maxSteps {
@@ -49,6 +50,15 @@ func compilePattern(text string) (p *pattern, what string) {
 		p.steps = 1
 	}
 	return p, ""
+}
+
+// hintOf says more of what RE2 does not have.
+func hintOf(err error) string {
+	fault, ok := errors.AsType[*syntax.Error](err)
+	if ok && (fault.Code == syntax.ErrInvalidPerlOp || fault.Code == syntax.ErrInvalidEscape) {
+		return "; lookaround and references back have no place in RE2"
+	}
+	return ""
 }
 
 // length is how many characters and operators a pattern has with its repetitions written out,

@@ -38,9 +38,11 @@ func checkOf(d *openapi.Document, mode int) *check {
 func slow(c *check, body string) []Violation {
 	var f findings
 	f.at("body", "")
+	f.json = true
 	v, wrong := decodeJSON(body)
 	if wrong != nil {
-		return []Violation{*wrong}
+		f.add(wrong.Pointer, wrong.Message)
+		return f.list
 	}
 	c.value(v, &f)
 	return f.done()
@@ -261,6 +263,17 @@ func compare(t *testing.T, c *check, schema, node, body string, mode int) verdic
 	t.Helper()
 	v := quickJSON(body, c.schema, mode)
 	wrong := slow(c, body)
+	var f findings
+	c.text(body, f.at("body", ""))
+	pieces := f.done()
+	if broken(c) || v == yes {
+		pieces = wrong
+	}
+	// the walker knows more often which of several alternatives was meant
+	sameWords := !strings.Contains(schema+node, "anyOf") && !strings.Contains(schema+node, "oneOf")
+	if (len(pieces) > 0) != (len(wrong) > 0) || sameWords && said(pieces) != said(wrong) {
+		t.Errorf("in pieces there is\n%s\nthe library says\n%s\nschema %s\nNode   %s\nbody   %q mode %d", said(pieces), said(wrong), schema, node, body, mode)
+	}
 	if broken(c) {
 		t.Errorf("the library does not compile %s with Node %s", schema, node)
 		return v
@@ -296,6 +309,9 @@ func TestDecoderAgrees(t *testing.T) {
 func checkDecode(t *testing.T, body string) {
 	t.Helper()
 	got, wrong := decodeJSON(body)
+	if skimmed := skimJSON(body); !reflect.DeepEqual(skimmed, wrong) {
+		t.Errorf("%q: %v, skimmed %v", body, wrong, skimmed)
+	}
 	if !json.Valid([]byte(body)) {
 		if wrong == nil {
 			t.Errorf("%q is taken, and no JSON", body)

@@ -194,11 +194,13 @@ func (w *walker) array(rule *arrayRule, unique bool) {
 			w.twin(known, start, n)
 		}
 	}
-	switch {
-	case w.done || rule == nil:
-	case rule.min >= 0 && n < rule.min:
+	if w.done || rule == nil {
+		return
+	}
+	if rule.min >= 0 && n < rule.min {
 		w.found(&kind.MinItems{Got: n, Want: rule.min})
-	case rule.max >= 0 && n > rule.max:
+	}
+	if rule.max >= 0 && n > rule.max {
 		w.found(&kind.MaxItems{Got: n, Want: rule.max})
 	}
 }
@@ -253,11 +255,13 @@ func (w *walker) object(rule *objectRule) {
 	if !w.done && needed < rule.needed[w.check.mode] {
 		w.missing(rule, seen)
 	}
-	switch {
-	case w.done:
-	case rule.min >= 0 && n < rule.min:
+	if w.done {
+		return
+	}
+	if rule.min >= 0 && n < rule.min {
 		w.found(&kind.MinProperties{Got: n, Want: rule.min})
-	case rule.max >= 0 && n > rule.max:
+	}
+	if rule.max >= 0 && n > rule.max {
 		w.found(&kind.MaxProperties{Got: n, Want: rule.max})
 	}
 }

@@ -23,7 +23,7 @@ var (
 	Invalid            = &exchange.Reason{Name: "request_invalid", Code: "VALIDATION_FAILED", Status: 400, Message: "The request is not what the API's documentation says; see details", Help: "The policy validate holds requests against the service's OpenAPI document. The answer's `details` name each place; the log has the first. Where the request is right, the document is wrong: mend it, or write `mode: observe` until it is."}
 	Undocumented       = &exchange.Reason{Name: "undocumented", Code: "NOT_FOUND", Status: 404, Message: "Nothing is here", Help: "The policy validate has `unknown: refuse`, and no operation of the service's OpenAPI document has that path. `yett docs coverage` lists such calls."}
 	MethodUndocumented = &exchange.Reason{Name: "method_undocumented", Code: "METHOD_NOT_ALLOWED", Status: 405, Message: "The method is not allowed here", Help: "The policy validate has `unknown: refuse`, and the service's OpenAPI document knows the path with other methods only; Allow lists them."}
-	Coded              = &exchange.Reason{Name: "body_coding", Code: "UNSUPPORTED_MEDIA_TYPE", Status: 415, Message: "The content coding of the body can't be read here; it can be gzip", Help: "The policy validate looks into bodies as they are and into those in gzip. With another Content-Encoding, or where the body is not what that says, nobody could tell what the service would get."}
+	Coded              = &exchange.Reason{Name: "body_coding", Code: "UNSUPPORTED_MEDIA_TYPE", Status: 415, Message: "The coding or charset of the body can't be read here; it can be gzip, and UTF-8", Help: "The policy validate looks into bodies as they are and into those in gzip, and into texts in UTF-8. With another Content-Encoding or charset, or where the body is not what that says, nobody could tell what the service would get."}
 	AnswerInvalid      = &exchange.Reason{Name: "answer_invalid", Code: "ANSWER_INVALID", Status: 502, Message: "The answer is not what the API's documentation says", Help: "The policy validate holds answers against the service's OpenAPI document. They are never refused: the access log names the place, and `yett docs coverage` counts them."}
 )
 
@@ -60,7 +60,14 @@ func (p *validate) Request(x *exchange.Exchange, s *exchange.Slot) exchange.Verd
 	if reason != nil {
 		return x.Refuse(reason)
 	}
+	if op.RequestPasses(x, path, body) {
+		return exchange.Continue
+	}
+	if !takeTurn(x) {
+		return x.Refuse(exchange.ClientGone)
+	}
 	violations := op.CheckRequest(x, path, body)
+	endTurn()
 	if len(violations) == 0 {
 		return exchange.Continue
 	}
@@ -92,6 +99,8 @@ func (p *validate) requestBody(x *exchange.Exchange, op *contract.Operation) ([]
 	switch op.RequestBody(&x.Request) {
 	case contract.Untouched:
 		return nil, nil
+	case contract.Foreign:
+		return nil, p.unchecked(op, Coded)
 	case contract.Hidden:
 		if !isGzip(&x.Request) {
 			return nil, p.unchecked(op, Coded)
@@ -151,7 +160,12 @@ func (p *validate) Response(x *exchange.Exchange, s *exchange.Slot) {
 	if !ok || !p.answers || !p.answered(x) {
 		return
 	}
-	violations := op.CheckAnswer(x.Status, &x.Response, p.answerBody(x, op))
+	body := p.answerBody(x, op)
+	if op.AnswerPasses(x.Status, &x.Response, body) || !takeTurn(x) {
+		return
+	}
+	violations := op.CheckAnswer(x.Status, &x.Response, body)
+	endTurn()
 	if len(violations) > 0 {
 		op.Tally.BadAnswers.Add(1)
 		x.Note(AnswerInvalid, words(violations))
@@ -175,7 +189,7 @@ func (p *validate) answerBody(x *exchange.Exchange, op *contract.Operation) []by
 	switch {
 	case look == contract.Untouched:
 		return nil
-	case look == contract.Hidden, size < 0, size > p.most, x.CloseClient && x.ResponseBody.Streams():
+	case look == contract.Hidden, look == contract.Foreign, size < 0, size > p.most, x.CloseClient && x.ResponseBody.Streams():
 		op.Tally.UncheckedAnswers.Add(1)
 		return nil
 	}
