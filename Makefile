@@ -10,7 +10,7 @@ VERSION ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 # How long the tests of one package may take.
-TIMEOUT ?= 5m
+TIMEOUT ?= 10m
 
 # The race detector needs a C compiler. Expanded when used, after `tools`.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)

@@ -275,11 +275,6 @@ func (im *importer) reference(ref string, part openapi.Part) string {
 	return componentsRef + section + "/" + name
 }
 
-// schema brings a schema along, and returns the reference to it.
-func (im *importer) schema(name string) string {
-	return im.reference(componentsRef+"schemas/"+openapi.Escape(name), openapi.PartSchema)
-}
-
 // ownName makes a name of the place of what is referred to. That of a part of an operation
 // says nothing about its path, which need not be shown.
 func ownName(section, ref string) string {

@@ -42,7 +42,8 @@ func TestDocumentationLoads(t *testing.T) {
 func whole(block string) string {
 	switch {
 	case strings.HasPrefix(block, "policies:\n"):
-		block = strings.Replace(block, "policies:\n", "policies:\n  jwt:\n", 1)
+		block = strings.Replace(block, "policies:\n", "policies:\n  jwt:\n", 1) +
+			"services:\n  example:\n    targets: [\"http://example:80\"]\n    openapi: {path: /openapi.json}\n"
 	default:
 		block = "policies: {jwt: }\n" + inSection(block)
 	}

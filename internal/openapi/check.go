@@ -16,6 +16,7 @@ func itoa(i int) string { return strconv.Itoa(i) }
 type checker struct {
 	d        *Document
 	walker   *walker
+	bounds   *bounds
 	problems problem.List
 }
 
@@ -25,9 +26,12 @@ func (c *checker) add(n *Node, path, what, hint string) {
 	}
 }
 
-// check returns what is wrong with the frame, and where that is right, with the references.
-func (d *Document) check() (problem.List, *Broken) {
+// check returns what makes a document useless: what is wrong with the frame, and what stands
+// for more than anybody should have to work through. Where there is nothing of that, it returns
+// what is wrong with the references.
+func (d *Document) check(most Limits) (problem.List, *Broken) {
 	c, broken := &checker{d: d}, new(Broken)
+	c.bounds = &bounds{c: c, most: most}
 	if c.frame(); len(c.problems) > 0 {
 		return c.problems, broken
 	}
@@ -42,6 +46,13 @@ func (d *Document) check() (problem.List, *Broken) {
 		before := len(c.problems)
 		c.circles()
 		broken.Endless = len(c.problems) > before
+	}
+	if len(c.bounds.problems) == 0 && !broken.Costly {
+		c.bounds.expanded()
+	}
+	if len(c.bounds.problems) > 0 {
+		c.bounds.problems.Sort()
+		return c.bounds.problems, broken
 	}
 	c.problems.Sort()
 	broken.Problems = c.problems
@@ -120,6 +131,7 @@ func (c *checker) visit(n *Node, p Part, _ []string) bool {
 	if n.Kind != Object {
 		return true
 	}
+	c.bounds.visit(n, p)
 	if ref := n.Get("$ref"); ref != nil && !ref.Is(String) && p.takesReference() {
 		c.add(ref, c.walker.pointer("$ref"), fmt.Sprintf("a reference is %s, not a text", aOrAn(ref.Kind)), "write it as #/components/...")
 	}

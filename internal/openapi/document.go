@@ -55,12 +55,30 @@ func (d *Document) BasePath() string {
 	return serverPath(servers[0])
 }
 
-func serverPath(server *Node) string {
-	text := server.Str("url")
-	for _, v := range server.Get("variables").Pairs() {
-		text = strings.ReplaceAll(text, "{"+v.Name+"}", v.Value.Str("default"))
+// serverURL returns the URL of a server with the defaults of its variables, in which further
+// ones mean nothing.
+func serverURL(server *Node) string {
+	text, variables := server.Str("url"), server.Get("variables")
+	var b strings.Builder
+	for {
+		end := strings.IndexByte(text, '}')
+		start := strings.LastIndexByte(text[:max(end, 0)], '{')
+		if end < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		if v := variables.Get(text[start+1 : end]); start >= 0 && v != nil {
+			b.WriteString(text[:start])
+			b.WriteString(v.Str("default"))
+		} else {
+			b.WriteString(text[:end+1])
+		}
+		text = text[end+1:]
 	}
-	u, err := url.Parse(text)
+}
+
+func serverPath(server *Node) string {
+	u, err := url.Parse(serverURL(server))
 	if err != nil {
 		return ""
 	}
@@ -105,10 +123,12 @@ func firstServer(nodes ...*Node) *Node {
 // has one of the same name and place itself. References are followed.
 func (d *Document) Parameters(o *Operation) []*Node {
 	var all []*Node
+	seen := make(map[[2]string]bool)
 	for _, list := range []*Node{o.Node.Get("parameters"), o.Item.Get("parameters")} {
 		for _, p := range list.Elements() {
 			p = d.Deref(p)
-			if !slices.ContainsFunc(all, func(q *Node) bool { return q.Str("name") == p.Str("name") && q.Str("in") == p.Str("in") }) {
+			if key := [2]string{p.Str("name"), p.Str("in")}; !seen[key] {
+				seen[key] = true
 				all = append(all, p)
 			}
 		}

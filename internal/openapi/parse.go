@@ -16,7 +16,9 @@ type Limits struct {
 	// Bytes is how long a document may be.
 	Bytes int64
 	// Values is how many values it may have, each alias of YAML counted as all that it
-	// stands for. Depth is how many may stand inside one another.
+	// stands for. As many may be in all operations, and in all their responses, when what they
+	// refer to beside schemas is put in for each of them. Depth is how many may stand inside one
+	// another.
 	Values, Depth int
 }
 
@@ -61,10 +63,11 @@ type Broken struct {
 // else: it returns the document though references in it may lead nowhere, out of it, or in
 // circles. An error means that there is no document.
 func Read(file string, data []byte, most Limits) (*Document, *Broken, error) {
-	root, problems := read(file, data, most.orDefault())
+	most = most.orDefault()
+	root, problems := read(file, data, most)
 	d, broken := &Document{File: file, Root: root}, new(Broken)
 	if len(problems) == 0 {
-		problems, broken = d.check()
+		problems, broken = d.check(most)
 	}
 	for _, list := range []problem.List{problems, broken.Problems} {
 		for i := range list {

@@ -219,7 +219,7 @@ func TestD18D24WhatIsAFailure(t *testing.T) {
 		_, _ = w.Write(make([]byte, 50_000))
 		panic(http.ErrAbortHandler)
 	}
-	config := changed(t, "http://localhost:3002}\"]\n    timeouts:\n      response: 5s", "http://localhost:3002}\"]\n    timeouts:\n      response: 100ms")
+	config := changed(t, "http://localhost:3002}\"]\n    openapi: *openapi\n    timeouts:\n      response: 5s", "http://localhost:3002}\"]\n    timeouts:\n      response: 100ms")
 	s := setStageOf(t, config, map[string]http.HandlerFunc{"/api/v1/customers/hang": hang, "/api/v1/tickets/broken": broken})
 	token := tokenOf(t, "technician")
 	for range 5 {

@@ -1,7 +1,5 @@
 package contract
 
-import "reflect"
-
 // maxInPlace is how many schemas may be about one and the same value.
 const maxInPlace = 10_000
 
@@ -72,12 +70,15 @@ func (s *schema) inPlace(yield func(*schema) bool) {
 // demand finds out which properties are required in requests and in answers.
 func (s *schema) demand() {
 	o := s.obj
-	if len(o.props) > 64 {
-		return
-	}
 	for mode := range modes {
-		for _, name := range s.requires(mode) {
-			o.required[mode] |= 1 << o.find(name, 0)
+		names := s.requires(mode)
+		o.needed[mode] = len(names)
+		for _, name := range names {
+			i := o.find(name, 0)
+			o.props[i].needed[mode] = true
+			if len(o.props) <= 64 {
+				o.required[mode] |= 1 << i
+			}
 		}
 	}
 }
@@ -150,79 +151,93 @@ func (s *schema) has(mark string) bool {
 	return false
 }
 
-// maxWork is how many schemas the library may apply to the values of one body, which takes
-// it some hundred milliseconds at most.
-const maxWork = 300_000
+const (
+	// maxWork is how many schemas the library may apply to the values of one message, which
+	// takes it a hundred milliseconds, about.
+	maxWork = 200_000
+	// maxTold is how many it may while it notes all that is wrong. Of values that take more,
+	// only whether they are good is found out.
+	maxTold = 10_000
+)
 
-// work reckons how many schemas the library will apply to a value: a schema with
-// alternatives that contain itself takes exponentially many in the depth of the value.
+// work reckons what the library will have to do for values: a schema with alternatives that
+// contain itself takes exponentially many schemas in the depth of the value.
 type work struct {
-	known map[place]int
+	units  int // schemas that are applied, and what takes as long
+	names  int // that may be missing
+	effort int // steps of patterns, see maxEffort
+	told   int // weight of what was looked at while faults were noted
 }
 
-type place struct {
-	schema *schema
-	value  any // a pointer to what an array or object has
-}
+func (w *work) over() bool { return w.units > maxWork || w.effort > maxEffort }
 
-// tooMuch tells whether a value is more work than the library may be given.
-func tooMuch(s *schema, v any) bool {
-	w := work{known: map[place]int{}}
-	return w.of(s, v) > maxWork
-}
+// weight is how much memory faults may take, in those of schemas that are applied.
+func (w *work) weight() int { return w.units + w.names/8 }
 
-func (w *work) of(s *schema, v any) int {
-	if s == nil || s.passed || s.never {
-		return 1
+// add adds what a schema takes for a value.
+func (w *work) add(s *schema, v any) {
+	if w.units++; w.over() || s == nil || s.passed || s.never {
+		return
 	}
-	id := identity(v)
-	if id == nil {
-		return s.cost
-	}
-	at := place{s, id}
-	if n, ok := w.known[at]; ok {
-		return n
-	}
-	if len(w.known) > maxWork {
-		return maxWork + 1
-	}
-	n := 1
 	for sub := range s.inPlace {
-		if n += w.of(sub, v); n > maxWork {
-			break
-		}
-	}
-	n = w.inside(s, v, n)
-	w.known[at] = n
-	return n
-}
-
-// inside adds what is applied to the elements of a value.
-func (w *work) inside(s *schema, v any, n int) int {
-	each := func(name string, element any) bool {
-		for sub := range s.elements(name) {
-			if n += w.of(sub, element); n > maxWork {
-				return false
-			}
-		}
-		n++
-		return true
+		w.add(sub, v)
 	}
 	switch v := v.(type) {
-	case map[string]any:
-		for name, element := range v {
-			if !each(name, element) {
-				break
-			}
+	case string:
+		if s.text != nil {
+			w.effort += s.text.pattern.effort(len(v))
 		}
+	case map[string]any:
+		w.object(s, v)
 	case []any:
+		w.units += len(v) / 8
 		for _, element := range v {
-			if !each("", element) {
-				break
+			w.element(s, "", element)
+			if w.over() {
+				return
 			}
 		}
 	}
-	return n
+}
+
+// object adds what an object takes. Names are looked up so fast that several count as one.
+func (w *work) object(s *schema, members map[string]any) {
+	w.units += len(members) / 8
+	if s.obj != nil {
+		w.lookUp(len(s.obj.names))
+	}
+	for name, element := range members {
+		if w.over() {
+			return
+		}
+		w.lookUp(len(s.dependents[name]))
+		w.named(s, name)
+		w.element(s, name, element)
+	}
+}
+
+func (w *work) lookUp(names int) {
+	w.units += names / 64
+	w.names += names
+}
+
+// named adds what the name of a member takes.
+func (w *work) named(s *schema, name string) {
+	for i := range s.rest {
+		sub := &s.rest[i]
+		w.effort += sub.pattern.effort(len(name))
+		if sub.keyword == "propertyNames" {
+			w.add(sub.schema, name)
+		}
+	}
+}
+
+func (w *work) element(s *schema, name string, v any) {
+	for sub := range s.elements(name) {
+		if w.add(sub, v); w.over() {
+			return
+		}
+	}
 }
 
 // elements goes over the schemas that may be applied to an element of an array or object.
@@ -237,25 +252,10 @@ func (s *schema) elements(name string) func(func(*schema) bool) {
 			return
 		}
 		for i := range s.rest {
-			if !s.rest[i].inPlace() && !yield(s.rest[i].schema) {
+			sub := &s.rest[i]
+			if !sub.inPlace() && sub.keyword != "propertyNames" && !yield(sub.schema) {
 				return
 			}
 		}
 	}
-}
-
-// identity returns something that is the same for the same array or object alone, nil for
-// one without elements and for everything else.
-func identity(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		if len(v) > 0 {
-			return reflect.ValueOf(v).UnsafePointer()
-		}
-	case []any:
-		if len(v) > 0 {
-			return &v[0]
-		}
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,14 +14,14 @@ type builder struct {
 	d        *openapi.Document
 	byNode   map[*openapi.Node]*schema
 	all      []*schema
-	patterns map[string]*regexp.Regexp // nil for those that can't be compiled
+	patterns map[string]*pattern // nil for those that can't be compiled
 	problems problem.List
 	// path are the names down to what is being compiled.
 	path []string
 }
 
 func newBuilder(d *openapi.Document) *builder {
-	return &builder{d: d, byNode: map[*openapi.Node]*schema{}, patterns: map[string]*regexp.Regexp{}}
+	return &builder{d: d, byNode: map[*openapi.Node]*schema{}, patterns: map[string]*pattern{}}
 }
 
 // note adds a problem at a node.
@@ -223,7 +222,8 @@ func (b *builder) enum(s *schema, v *openapi.Node) bool {
 	if !reckonable(v) {
 		return b.wrong(s, "enum", v, "a list without numbers that are too large to reckon with")
 	}
-	s.enums = append(s.enums, choose(v.Items))
+	s.listed = choose(v.Items)
+	s.enums = append(s.enums, s.listed)
 	return true
 }
 
@@ -243,30 +243,6 @@ func reckonable(v *openapi.Node) bool {
 		return good
 	})
 	return good
-}
-
-func choose(list []*openapi.Node) *choices {
-	c := new(choices)
-	for _, v := range list {
-		switch v.Kind {
-		case openapi.Null:
-			c.words |= kindNull
-		case openapi.Bool:
-			c.words |= kindBool
-			c.truth[truth(v.Text == "true")] = true
-		case openapi.String:
-			c.texts = append(c.texts, v.Text)
-		case openapi.Number:
-			if d, ok := parseDecimal(v.Text); ok {
-				c.nums = append(c.nums, d)
-				break
-			}
-			c.complex = true
-		default:
-			c.complex = true
-		}
-	}
-	return c
 }
 
 func truth(b bool) int {
@@ -365,28 +341,27 @@ func (b *builder) pattern(s *schema, v *openapi.Node) bool {
 	if !v.Is(openapi.String) {
 		return b.wrong(s, "pattern", v, "a text")
 	}
-	re, ok := b.regexp(v)
-	if !ok {
+	p := b.compiled(v)
+	if p == nil {
 		s.dropped = append(s.dropped, "pattern")
 		return true
 	}
-	s.string().pattern = re
+	s.string().pattern = p
 	return true
 }
 
-// regexp compiles a pattern, once for each text, and notes what can't be.
-func (b *builder) regexp(v *openapi.Node) (*regexp.Regexp, bool) {
-	re, known := b.patterns[v.Text]
+// compiled compiles a pattern, once for each text. It returns nil and notes why where that
+// can't be.
+func (b *builder) compiled(v *openapi.Node) *pattern {
+	p, known := b.patterns[v.Text]
 	if !known {
-		var err error
-		if re, err = regexp.Compile(toRE2(v.Text)); err != nil {
-			b.below(func() {
-				b.note(v, "the pattern can't be checked here: "+err.Error(), "lookaround and references back have no place in RE2; it is passed over")
-			}, "pattern")
+		var what string
+		if p, what = compilePattern(toRE2(v.Text)); p == nil {
+			b.below(func() { b.note(v, "the pattern can't be checked here: "+what, "it is passed over") }, "pattern")
 		}
-		b.patterns[v.Text] = re
+		b.patterns[v.Text] = p
 	}
-	return re, re != nil
+	return p
 }
 
 // toRE2 writes \uXXXX of ECMA-262 as RE2 has it.
@@ -423,7 +398,8 @@ func (b *builder) unique(s *schema, v *openapi.Node) bool {
 	if !v.Is(openapi.Bool) {
 		return b.wrong(s, "uniqueItems", v, "true or false")
 	}
-	s.unsureIn = s.unsureIn || v.Text == "true"
+	s.unique = v.Text == "true"
+	s.unsureIn = s.unsureIn || s.unique
 	return true
 }
 
@@ -436,6 +412,10 @@ func (b *builder) dependent(s *schema, v *openapi.Node) bool {
 		return b.wrong(s, "dependentRequired", v, "an object of lists of names, each once")
 	}
 	s.unsureIn = true
+	s.dependents = make(map[string][]string, len(v.Members))
+	for _, m := range v.Members {
+		s.dependents[m.Name] = m.Value.Strings()
+	}
 	return true
 }
 
@@ -455,7 +435,7 @@ func (b *builder) list(s *schema, name string, v *openapi.Node) bool {
 			s.oneOf = append(s.oneOf, sub)
 		default:
 			s.unsureIn = true
-			s.rest = append(s.rest, subschema{name, strconv.Itoa(i), sub})
+			s.rest = append(s.rest, subschema{name, strconv.Itoa(i), sub, nil})
 		}
 	}
 	return true
@@ -466,18 +446,19 @@ func (b *builder) named(s *schema, name string, v *openapi.Node) bool {
 		return b.wrong(s, name, v, "an object of schemas")
 	}
 	for _, m := range v.Members {
+		var p *pattern
 		if name == "patternProperties" {
-			if _, ok := b.regexp(&openapi.Node{Kind: openapi.String, Text: m.Name, Line: m.Line, Column: m.Column}); !ok {
+			if p = b.compiled(&openapi.Node{Kind: openapi.String, Text: m.Name, Line: m.Line, Column: m.Column}); p == nil {
 				continue
 			}
 		}
 		sub := b.schema(m.Value, name, m.Name)
 		if name == "properties" {
-			s.object().props = append(s.object().props, property{m.Name, sub})
+			s.object().props = append(s.object().props, property{name: m.Name, schema: sub})
 			continue
 		}
 		s.unsureIn = true
-		s.rest = append(s.rest, subschema{name, m.Name, sub})
+		s.rest = append(s.rest, subschema{name, m.Name, sub, p})
 	}
 	return true
 }

@@ -33,8 +33,8 @@ func asList(c *check) *list {
 	return &list{rule: s.arr, items: &check{library: c.library, schema: s.arr.items, mode: c.mode}, kinds: s.arr.items.takes()}
 }
 
-func (l *list) good(text string) bool {
-	return utf8.ValidString(text) && (l.items.trivial() || l.items.quickPlain(text, l.kinds))
+func (l *list) good(text string, f *findings) bool {
+	return utf8.ValidString(text) && (l.items.trivial() || l.items.quickPlain(text, l.kinds, &f.tried))
 }
 
 func (l *list) fits(n int) bool {
@@ -42,13 +42,13 @@ func (l *list) fits(n int) bool {
 }
 
 // quickSplit tells whether a text is surely a good list.
-func (l *list) quickSplit(x *exchange.Exchange, raw string, sep separator, plus bool) bool {
+func (l *list) quickSplit(x *exchange.Exchange, raw string, sep separator, plus bool, f *findings) bool {
 	n := 0
 	for more := raw != ""; more; n++ {
 		var piece string
 		piece, raw, more = sep.cut(raw)
 		text, ok := decodeText(x, piece, plus)
-		if !ok || !l.good(text) {
+		if !ok || !l.good(text, f) {
 			return false
 		}
 	}
@@ -56,7 +56,7 @@ func (l *list) quickSplit(x *exchange.Exchange, raw string, sep separator, plus 
 }
 
 // quickPairs tells whether the pairs of a query with that name are surely a good list.
-func (l *list) quickPairs(x *exchange.Exchange, query, name string) bool {
+func (l *list) quickPairs(x *exchange.Exchange, query, name string, f *findings) bool {
 	n := 0
 	for query != "" {
 		var key, raw string
@@ -64,7 +64,7 @@ func (l *list) quickPairs(x *exchange.Exchange, query, name string) bool {
 			continue
 		}
 		text, ok := decodeText(x, raw, true)
-		if !ok || !l.good(text) {
+		if !ok || !l.good(text, f) {
 			return false
 		}
 		n++
@@ -143,6 +143,10 @@ func (p *param) fieldParts(h *exchange.Header, key exchange.Key) (pieces []strin
 
 // composed checks an array or object whose pieces are raw.
 func (p *param) composed(pieces []string, f *findings) {
+	if f.brief {
+		f.doubt = true
+		return
+	}
 	if len(pieces) > maxPieces {
 		f.add("", fmt.Sprintf("has more than %d parts", maxPieces))
 		return
@@ -310,7 +314,7 @@ func (p *param) queryArray(query string, f *findings) {
 
 // quickQuery tells whether a query surely has a good array under the parameter's name, or
 // lacks one that it may lack.
-func (p *param) quickQuery(x *exchange.Exchange, query string) bool {
+func (p *param) quickQuery(x *exchange.Exchange, query string, f *findings) bool {
 	raw, n := lookup(query, p.name)
 	switch {
 	case n == 0:
@@ -318,9 +322,9 @@ func (p *param) quickQuery(x *exchange.Exchange, query string) bool {
 	case p.list == nil:
 		return false
 	case p.explode:
-		return p.list.quickPairs(x, query, p.name)
+		return p.list.quickPairs(x, query, p.name, f)
 	}
-	return n == 1 && p.list.quickSplit(x, raw, p.separator(), true)
+	return n == 1 && p.list.quickSplit(x, raw, p.separator(), true, f)
 }
 
 // spread checks an object whose members are pairs of the query. Others may be too, so only

@@ -13,10 +13,18 @@
 //   - JSON is read strictly, because services read differently what it refuses: names that
 //     are there twice, text that is not UTF-8, halves of surrogate pairs. It may go 100
 //     arrays and objects deep, and numbers may have 400 digits and exponents up to 400.
-//   - A parameter of one value may be there once.
+//   - A parameter of one value may be there once, as may a cookie, and Content-Type.
 //   - Formats are checked, also int32 and int64, but not regex and those that nobody has
-//     defined. Patterns are those of RE2.
-//   - A body with a Content-Encoding is checked by its type alone.
+//     defined. Patterns are those of RE2. A text that would take more than three million
+//     steps, for each byte as many as the pattern is long, is a violation: it is too long to
+//     be checked. Patterns that begin with ^, and leave no choice where a character belongs,
+//     take one step for each byte. Those of more than 10,000 characters and operators, with
+//     repetitions written out, are passed over.
+//   - Bodies that are too large for their schema, or too far from it, are a violation without
+//     much said of it: those where alternatives in each other would be more than a hundred
+//     milliseconds of work, or more than some megabytes of faults.
+//   - JSON is in UTF-8. Texts and forms in another charset, and bodies with a
+//     Content-Encoding, are checked by their type alone: see Look.
 //   - HEAD is served by GET where the document has none.
 //
 // Nothing is loaded from anywhere.
@@ -159,14 +167,14 @@ func (c *Contract) Match(method, path string) (op *Operation, known bool) {
 	return op, known
 }
 
-// ReadsBody tells whether CheckRequest wants to see the bytes of request bodies. Where it
-// doesn't, what it checks of bodies is their type and that they are there.
-func (o *Operation) ReadsBody() bool { return o.body != nil && o.body.reads }
-
-// ReadsAnswer tells whether CheckAnswer wants to see the bytes of answers of that status.
-func (o *Operation) ReadsAnswer(status int) bool {
-	a := o.answers.find(status)
-	return a != nil && a.content.reads
+// RequestPasses tells whether nothing is wrong with a request, as far as that can be seen at a
+// glance: without an allocation, and in time that is in proportion to the body. What it
+// doubts, CheckRequest looks into, which may take some hundred milliseconds and some ten times
+// the memory of the body. The arguments are those of CheckRequest.
+func (o *Operation) RequestPasses(x *exchange.Exchange, path string, body []byte) bool {
+	f := findings{brief: true}
+	o.request(x, path, body, &f)
+	return !f.doubt
 }
 
 // CheckRequest returns all that is wrong with a request, nil for nothing. path is the one
@@ -174,13 +182,24 @@ func (o *Operation) ReadsAnswer(status int) bool {
 // violations are no views into the exchange.
 func (o *Operation) CheckRequest(x *exchange.Exchange, path string, body []byte) []Violation {
 	var f findings
-	if len(o.params) > 0 {
-		o.checkParams(x, path, &f)
-	}
-	if o.body != nil {
-		o.body.check(&x.Request, body, body != nil || !x.RequestBody.Empty(), &f)
-	}
+	o.request(x, path, body, &f)
 	return f.done()
+}
+
+func (o *Operation) request(x *exchange.Exchange, path string, body []byte, f *findings) {
+	if len(o.params) > 0 {
+		o.checkParams(x, path, f)
+	}
+	if o.body != nil && !f.doubt {
+		o.body.check(&x.Request, body, body != nil || !x.RequestBody.Empty(), f)
+	}
+}
+
+// AnswerPasses is to CheckAnswer what RequestPasses is to CheckRequest.
+func (o *Operation) AnswerPasses(status int, h *exchange.Header, body []byte) bool {
+	f := findings{brief: true}
+	o.answers.check(status, h, body, &f)
+	return !f.doubt
 }
 
 // CheckAnswer returns all that is wrong with an answer, nil for nothing. body is nil when

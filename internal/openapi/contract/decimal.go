@@ -108,3 +108,13 @@ func (d decimal) multipleOf(e decimal) verdict {
 	}
 	return verdictOf(a%b == 0)
 }
+
+// shortest returns the same number without zeros at the end of its fraction, so that equal
+// numbers are the same value.
+func (d decimal) shortest() decimal {
+	for d.scale > 0 && d.mant%10 == 0 {
+		d.mant /= 10
+		d.scale--
+	}
+	return d
+}

@@ -3,6 +3,7 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,20 +20,62 @@ type decoder struct {
 	src    string
 	pos    int
 	values int
-	path   []string
+	path   []step
 	err    *Violation
+	// skim tells that no values are to be made, taken that the text has been found good.
+	skim, taken bool
+	// names are those of the objects that are open, as long as those have few.
+	names []string
+	// room is how much memory the values may still take, in bytes, about.
+	room int
+}
+
+// roomFor is the room for the values of a body, and for what the library makes of them.
+func roomFor(src string) int { return 6<<20 + 8*len(src) }
+
+// What values take of the memory, in bytes: an item of an array that grows, an object, the
+// first few members of one, each of many, and a text or number; and what the library takes for
+// each schema that it applies.
+const (
+	roomItem    = 36
+	roomObject  = 48
+	roomMembers = 288
+	roomMember  = 80
+	roomText    = 16
+	roomUnit    = 128
+)
+
+// take notes that a value needs memory.
+func (d *decoder) take(n int) {
+	if d.room -= n; d.room < 0 && !d.skim {
+		d.path = nil
+		d.refuse("holds more values than can be checked")
+	}
 }
 
 // decodeJSON returns the only value of a text, or what is wrong with it, In not set.
 func decodeJSON(src string) (any, *Violation) {
-	d := decoder{src: src}
+	d := decoder{src: src, room: roomFor(src)}
+	return d.only(), d.err
+}
+
+// skimJSON returns what is wrong with a text, as decodeJSON does, but takes any number of
+// values, because it makes none of them.
+func skimJSON(src string) *Violation {
+	d := decoder{src: src, skim: true}
+	d.only()
+	return d.err
+}
+
+// only returns the only value of the text.
+func (d *decoder) only() any {
 	v := d.value()
 	if d.err == nil {
-		if d.pos = skipSpace(src, d.pos); d.pos < len(src) {
+		if d.pos = skipSpace(d.src, d.pos); d.pos < len(d.src) {
 			d.syntax("has something behind its end")
 		}
 	}
-	return v, d.err
+	return v
 }
 
 // syntax notes that the text is no JSON, with the place in bytes from 0.
@@ -45,12 +88,12 @@ func (d *decoder) syntax(what string) {
 // refuse notes what is JSON and still not taken.
 func (d *decoder) refuse(what string) {
 	if d.err == nil {
-		d.err = &Violation{Pointer: pointer(d.path), Message: what}
+		d.err = &Violation{Pointer: pointer(tokens(d.path)), Message: what}
 	}
 }
 
 func (d *decoder) value() any {
-	if d.values++; d.values > maxValues {
+	if d.values++; d.values > maxValues && !d.skim {
 		d.path = nil
 		d.refuse(fmt.Sprintf("holds more than %d values", maxValues))
 		return nil
@@ -102,21 +145,43 @@ func (d *decoder) number() any {
 		d.refuse("has too many digits, or too large an exponent")
 		return nil
 	}
-	d.pos = end
+	if d.pos = end; d.skim {
+		return nil
+	}
+	d.take(roomText)
 	return json.Number(lit)
 }
 
-func (d *decoder) text() string {
+// text reads a string as a value.
+func (d *decoder) text() any {
+	text, ok := d.span()
+	switch {
+	case d.skim || !ok:
+		return nil
+	case text.escaped:
+		d.take(roomText + len(text.raw))
+		return unescapeText(text.raw)
+	}
+	d.take(roomText)
+	return text.raw
+}
+
+// name reads the name of a member, which nobody needs in what is only skimmed again.
+func (d *decoder) name() string {
+	text, _ := d.span()
+	if text.escaped && (!d.skim || !d.taken) {
+		return unescapeText(text.raw)
+	}
+	return text.raw
+}
+
+func (d *decoder) span() (text span, ok bool) {
 	text, end, fault := scanString(d.src, d.pos)
-	d.pos = end
-	if fault != faultNone {
+	if d.pos = end; fault != faultNone {
 		d.syntax(fault)
-		return ""
+		return span{}, false
 	}
-	if !text.escaped {
-		return text.raw
-	}
-	return unescapeText(text.raw)
+	return text, true
 }
 
 // unescapeText returns what a string stands for that scanString has taken.
@@ -166,7 +231,7 @@ func (d *decoder) into() bool {
 		d.refuse(fmt.Sprintf("goes deeper than %d arrays and objects", maxDepth))
 		return false
 	}
-	d.path = append(d.path, "")
+	d.path = append(d.path, step{})
 	d.pos++
 	return true
 }
@@ -201,9 +266,12 @@ func (d *decoder) array() any {
 	}
 	defer d.out()
 	items := []any{}
-	for d.next(len(items) == 0, ']') {
-		d.path[len(d.path)-1] = fmt.Sprint(len(items))
-		items = append(items, d.value())
+	for n := 0; d.next(n == 0, ']'); n++ {
+		d.path[len(d.path)-1] = step{index: n}
+		if v := d.value(); !d.skim {
+			d.take(roomItem)
+			items = append(items, v)
+		}
 	}
 	return items
 }
@@ -213,20 +281,58 @@ func (d *decoder) object() any {
 		return nil
 	}
 	defer d.out()
-	members := map[string]any{}
-	for first := true; d.next(first, '}'); first = false {
-		d.member(members)
+	m := object{base: len(d.names)}
+	if !d.skim {
+		d.take(roomObject)
+		m.members = map[string]any{}
 	}
-	return members
+	for d.next(m.n == 0, '}') {
+		d.member(&m)
+		m.n++
+	}
+	d.names = d.names[:m.base]
+	return m.members
 }
 
-func (d *decoder) member(members map[string]any) {
+// object is an object that is being read.
+type object struct {
+	members map[string]any
+	n       int
+	base    int                 // where its names begin in those of the decoder
+	many    map[string]struct{} // its names, when they are many
+}
+
+// manyNames is from where on the names of an object are looked up in a map.
+const manyNames = 32
+
+// isTwin tells whether a name of an object has been there before.
+func (d *decoder) isTwin(m *object, name string) bool {
+	switch {
+	case d.taken:
+		return false
+	case m.members != nil:
+		_, twice := m.members[name]
+		return twice
+	case m.many != nil:
+		_, twice := m.many[name]
+		m.many[name] = struct{}{}
+		return twice
+	case slices.Contains(d.names[m.base:], name):
+		return true
+	}
+	if d.names = append(d.names, name); m.n >= manyNames {
+		m.many = setOf(d.names[m.base:])
+	}
+	return false
+}
+
+func (d *decoder) member(m *object) {
 	d.pos = skipSpace(d.src, d.pos)
 	if d.pos == len(d.src) || d.src[d.pos] != '"' {
 		d.syntax("lacks a name")
 		return
 	}
-	name := d.text()
+	name := d.name()
 	d.pos = skipSpace(d.src, d.pos)
 	if d.err == nil && (d.pos == len(d.src) || d.src[d.pos] != ':') {
 		d.syntax("lacks a colon behind a name")
@@ -235,12 +341,22 @@ func (d *decoder) member(members map[string]any) {
 		return
 	}
 	d.pos++
-	d.path[len(d.path)-1] = name
-	if _, twice := members[name]; twice {
+	d.path[len(d.path)-1] = step{name, -1}
+	if d.isTwin(m, name) {
 		d.refuse("is there more than once")
 		return
 	}
-	members[name] = d.value()
+	v := d.value()
+	if m.members == nil {
+		return
+	}
+	switch {
+	case m.n == 0:
+		d.take(roomMembers)
+	case m.n >= 8:
+		d.take(roomMember)
+	}
+	m.members[name] = v
 }
 
 // Texts of the caller in answers and logs are no longer than this, in bytes.

@@ -58,7 +58,11 @@ const maxParts = 1000
 
 // form checks application/x-www-form-urlencoded.
 func (m *media) form(body string, f *findings) {
-	if m.check.trivial() {
+	switch {
+	case m.check.trivial():
+		return
+	case f.brief: // members are never read at a glance
+		f.doubt = true
 		return
 	}
 	c := parts{media: m, members: members{schema: m.check.schema, of: map[string]any{}}}
@@ -197,6 +201,10 @@ func (c *parts) part(part *multipart.Part, f *findings) bool {
 	given := part.Header.Get("Content-Type")
 	if want := c.media.fields[name].contentType; want != "" && given != "" && !accepts(want, given) {
 		f.add(pointer([]string{name}), "has to be of the type "+want)
+		return true
+	}
+	if otherCharset(given) {
+		f.add(pointer([]string{name}), "has a charset that can't be read here: it has to be UTF-8")
 		return true
 	}
 	text := string(data)

@@ -25,11 +25,12 @@ import (
 type library struct {
 	byNode   map[*openapi.Node]*schema
 	all      []*schema
-	patterns map[string]*regexp.Regexp
+	patterns map[string]*pattern
 
 	mu       sync.Mutex
 	compiler *jsonschema.Compiler
-	refs     map[checkKey]*reference
+	refs     map[checkKey]*check
+	enums    map[*choices]*listed
 }
 
 // scheme is that of the resources' addresses.
@@ -76,7 +77,9 @@ func (l *library) newCompiler() *jsonschema.Compiler {
 	c.AssertFormat()
 	c.UseLoader(l)
 	c.UseRegexpEngine(l.regexp)
-	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: scheme + "vocabulary", Compile: l.compileReference})
+	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: lazyRef, Compile: l.compileReference})
+	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: lazyEnum, Compile: l.compileEnum})
+	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: lazyDependents, Compile: l.compileDependents})
 	c.AssertVocabs()
 	for _, name := range []string{"int32", "int64"} {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: checkInt(name)})
@@ -85,8 +88,8 @@ func (l *library) newCompiler() *jsonschema.Compiler {
 }
 
 func (l *library) regexp(pattern string) (jsonschema.Regexp, error) {
-	if re := l.patterns[pattern]; re != nil {
-		return re, nil
+	if p := l.patterns[pattern]; p != nil {
+		return p.re, nil
 	}
 	return regexp.Compile(pattern) // the library's own patterns
 }
@@ -95,7 +98,7 @@ func (l *library) regexp(pattern string) (jsonschema.Regexp, error) {
 const lazyRef = scheme + "ref"
 
 // reference is a $ref that is compiled when it is needed.
-type reference struct{ check check }
+type reference struct{ check *check }
 
 // compileReference implements the keyword lazyRef. It is called with the lock held.
 func (l *library) compileReference(_ *jsonschema.CompilerContext, schema map[string]any) (jsonschema.SchemaExt, error) {
@@ -107,18 +110,31 @@ func (l *library) compileReference(_ *jsonschema.CompilerContext, schema map[str
 	if err != nil {
 		return nil, err
 	}
+	return reference{l.inside(s, mode)}, nil
+}
+
+// inside returns the check for a schema that stands somewhere in others. It is called with the
+// lock held.
+func (l *library) inside(s *schema, mode int) *check {
 	key := checkKey{s, mode}
 	if l.refs == nil {
-		l.refs = make(map[checkKey]*reference)
+		l.refs = make(map[checkKey]*check)
 	}
 	if l.refs[key] == nil {
-		l.refs[key] = &reference{check{library: l, schema: s, mode: mode}}
+		l.refs[key] = &check{library: l, schema: s, mode: mode}
 	}
-	return l.refs[key], nil
+	return l.refs[key]
+}
+
+// part returns the check for a schema that stands somewhere in others.
+func (l *library) part(s *schema, mode int) *check {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inside(s, mode)
 }
 
 // Validate implements jsonschema.SchemaExt.
-func (r *reference) Validate(ctx *jsonschema.ValidatorContext, v any) {
+func (r reference) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	if s := r.check.compile(); s != nil {
 		ctx.AddErr(ctx.Validate(s, v, nil))
 	}
@@ -154,11 +170,19 @@ func (s *schema) isDropped(keyword string) bool {
 
 func (l *library) keyword(out map[string]any, s *schema, name string, v *openapi.Node, mode int) {
 	switch name {
+	case "dependentRequired":
+		out[lazyDependents] = l.address(s, mode)
+	case "enum":
+		if len(s.listed.values) > manyChoices {
+			out[lazyEnum] = l.address(s, mode)
+			return
+		}
+		out[name] = v.Any()
 	case "$ref":
 		out[lazyRef] = l.address(s.ref, mode)
-	case "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+	case "type", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 		"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains",
-		"pattern", "uniqueItems", "dependentRequired":
+		"pattern", "uniqueItems":
 		out[name] = v.Any()
 	case "format":
 		if formatWords(v.Text) != "" {
@@ -228,33 +252,66 @@ func (c *check) trivial() bool { return c == nil || c.schema.trivial() }
 
 // text holds JSON against the schema.
 func (c *check) text(src string, f *findings) {
-	if quickJSON(src, c.schema, c.mode) == yes {
+	switch {
+	case quickJSON(src, c.schema, c.mode) == yes:
+		return
+	case f.brief:
+		f.doubt = true
 		return
 	}
 	f.json = true
-	v, wrong := decodeJSON(src)
-	if wrong != nil {
+	if wrong := skimJSON(src); wrong != nil {
 		f.add(wrong.Pointer, wrong.Message)
 		return
 	}
-	c.value(v, f)
+	if !c.trivial() {
+		c.walk(src, f)
+	}
 }
 
 // value holds a value, made as encoding/json does with UseNumber, against the schema.
 func (c *check) value(v any, f *findings) {
-	if c.trivial() {
+	switch {
+	case c.trivial():
+		return
+	case f.brief:
+		f.doubt = true
 		return
 	}
-	if tooMuch(c.schema, v) {
-		f.add("", "is too large, or has too many alternatives in each other, to be checked")
+	spent := f.spent // by itself, so that findings stay where they are
+	spent.add(c.schema, v)
+	units, weight := spent.units-f.spent.units, spent.weight()-f.spent.weight()
+	f.spent = spent
+	room := f.room
+	if room == 0 {
+		room = roomFor("")
+	}
+	switch {
+	case f.spent.units > maxWork, units*roomUnit > room:
+		f.add("", tooLarge)
+		return
+	case f.spent.effort > maxEffort:
+		f.add("", "is too long to be checked against a pattern")
 		return
 	}
-	compiled := c.compile()
-	if compiled == nil {
+	if compiled := c.compile(); compiled != nil {
+		f.hold(v, compiled, weight)
+	}
+}
+
+// hold has the library look at a value whose faults may have so much weight.
+func (f *findings) hold(v any, compiled *jsonschema.Schema, weight int) {
+	if f.spent.told+weight > maxTold {
+		// What is in a not is only found to be good or bad.
+		opposite := &jsonschema.Schema{DraftVersion: compiled.DraftVersion, Not: compiled}
+		if opposite.Validate(v) == nil {
+			f.add("", "is too far from what is documented to say more")
+		}
 		return
 	}
 	var wrong *jsonschema.ValidationError
 	if errors.As(compiled.Validate(v), &wrong) {
+		f.spent.told += weight
 		f.library(wrong)
 	}
 }

@@ -14,6 +14,9 @@ const (
 	// Hidden is for bytes of which the document says something, but which are compressed, so
 	// that no check can see them.
 	Hidden
+	// Foreign is for texts of which the document says something, but which are said to be in
+	// another charset than UTF-8, so that no check can read them.
+	Foreign
 )
 
 // RequestBody tells whether CheckRequest wants to see the body of a request with these fields.
@@ -38,12 +41,16 @@ func (c *content) look(h *exchange.Header) Look {
 		return Wanted // a body without bytes needs no type
 	}
 	m := c.find(given)
-	if m == nil {
+	if m == nil || isTwice(h) {
 		return Untouched
 	}
-	switch kind := mediaKindOf(given); {
-	case kind == opaqueMedia, (kind == textMedia || kind == formMedia) && m.check.trivial():
+	kind := mediaKindOf(given)
+	text := kind == textMedia || kind == formMedia
+	switch {
+	case kind == opaqueMedia, text && m.check.trivial(), kind == jsonMedia && otherCharset(given):
 		return Untouched
+	case text && otherCharset(given):
+		return Foreign
 	case isEncoded(h):
 		return Hidden
 	}

@@ -27,9 +27,9 @@ func mediaType(contentType string) string {
 // mediaKindOf tells how a media type, with or without parameters, is read.
 func mediaKindOf(contentType string) mediaKind {
 	t := mediaType(contentType)
-	major, minor, _ := cut(t, '/')
+	major, _, _ := cut(t, '/')
 	switch {
-	case exchange.EqualFold(t, "application/json"), exchange.EqualFold(major, "application") && hasSuffixFold(minor, "+json"), exchange.EqualFold(t, "text/json"):
+	case openapi.IsJSON(t):
 		return jsonMedia
 	case exchange.EqualFold(t, "application/x-www-form-urlencoded"):
 		return formMedia
@@ -167,8 +167,14 @@ func (c *content) check(h *exchange.Header, body []byte, there bool, f *findings
 	case m == nil && !has:
 		f.at("header", "/Content-Type").add("", "is missing; it can be "+c.accepted)
 		return
+	case isTwice(h): // services differ in which one counts
+		f.at("header", "/Content-Type").add("", twice)
+		return
 	case m == nil:
 		f.at("header", "/Content-Type").add("", "has to be "+c.accepted)
+		return
+	case mediaKindOf(given) == jsonMedia && otherCharset(given):
+		f.at("header", "/Content-Type").add("", "has a charset that JSON can't be in: it is UTF-8")
 		return
 	case body == nil:
 		return
@@ -178,12 +184,29 @@ func (c *content) check(h *exchange.Header, body []byte, there bool, f *findings
 	case jsonMedia:
 		m.check.text(exchange.View(body), f)
 	case formMedia:
-		m.form(exchange.View(body), f)
+		if !otherCharset(given) { // see Foreign
+			m.form(exchange.View(body), f)
+		}
 	case multipartMedia:
+		if f.brief { // parts are never read at a glance
+			f.doubt = true
+			return
+		}
 		m.multipart(body, given, f)
 	case textMedia:
 		m.plain(exchange.View(body), given, f)
 	}
+}
+
+// isTwice tells whether a message has more than one Content-Type.
+func isTwice(h *exchange.Header) bool {
+	fields, n := h.Fields(), 0
+	for i := range fields {
+		if fields[i].Key == exchange.KeyContentType {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // isEncoded tells whether a body is compressed, so that nobody can look into it here.
@@ -194,10 +217,15 @@ func isEncoded(h *exchange.Header) bool {
 
 // plain checks a text, if it is in UTF-8 as far as it says.
 func (m *media) plain(body, contentType string, f *findings) {
-	if m.check.trivial() || otherCharset(contentType) {
+	if m.check.trivial() || otherCharset(contentType) { // see Foreign
 		return
 	}
 	m.check.plain(body, m.check.schema.takes(), f)
+}
+
+// isUTF8 takes the names of UTF-8 and of what is part of it.
+func isUTF8(charset string) bool {
+	return exchange.EqualFold(charset, "utf-8") || exchange.EqualFold(charset, "utf8") || exchange.EqualFold(charset, "us-ascii")
 }
 
 // otherCharset tells whether a text is said to be in something else than UTF-8.
@@ -206,10 +234,9 @@ func otherCharset(contentType string) bool {
 	for params != "" {
 		var p string
 		p, params, _ = cut(params, ';')
-		name, value, _ := cut(strings.Trim(p, " \t"), '=')
-		if exchange.EqualFold(name, "charset") {
-			value = strings.Trim(value, `"`)
-			return !exchange.EqualFold(value, "utf-8") && !exchange.EqualFold(value, "us-ascii")
+		name, value, _ := cut(p, '=')
+		if exchange.EqualFold(strings.Trim(name, " \t"), "charset") && !isUTF8(strings.Trim(value, " \t\"")) {
+			return true
 		}
 	}
 	return false

@@ -3,6 +3,7 @@ package contract
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"yett/internal/exchange"
 	"yett/internal/openapi"
@@ -259,10 +260,12 @@ func (p *param) header(h *exchange.Header, f *findings) {
 }
 
 func (p *param) cookie(x *exchange.Exchange, f *findings) {
-	raw, ok := x.Request.Cookie(p.name)
+	raw, n := p.cookies(&x.Request)
 	switch {
-	case !ok:
+	case n == 0:
 		p.absent(f)
+	case n > 1: // services differ in which one counts
+		f.add("", twice)
 	case p.json || p.isScalar():
 		p.one(x, raw, false, f)
 	default:
@@ -270,10 +273,33 @@ func (p *param) cookie(x *exchange.Exchange, f *findings) {
 	}
 }
 
+// cookies returns the first cookie with the parameter's name, and how many there are.
+func (p *param) cookies(h *exchange.Header) (raw string, n int) {
+	fields := h.Fields()
+	for i := range fields {
+		if fields[i].Key != exchange.KeyCookie {
+			continue
+		}
+		for rest := fields[i].Value; rest != ""; {
+			var pair string
+			pair, rest, _ = cut(rest, ';')
+			name, value, isPair := cut(strings.Trim(pair, " \t"), '=')
+			if !isPair || name != p.name {
+				continue
+			}
+			if n == 0 {
+				raw = value
+			}
+			n++
+		}
+	}
+	return raw, n
+}
+
 // query checks what a query, or a form, has under the parameter's name.
 func (p *param) query(x *exchange.Exchange, query string, f *findings) {
 	if !p.json && !p.isScalar() {
-		if p.kinds&kindArray == 0 || !p.quickQuery(x, query) {
+		if p.kinds&kindArray == 0 || !p.quickQuery(x, query, f) {
 			p.queryComposed(query, f)
 		}
 		return

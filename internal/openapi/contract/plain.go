@@ -14,10 +14,12 @@ func (c *check) plain(text string, k kinds, f *findings) {
 	case !utf8.ValidString(text):
 		f.add("", notUTF8)
 		return
-	case c.trivial() || c.quickPlain(text, k):
+	case c.trivial() || c.quickPlain(text, k, &f.tried):
+		return
+	case f.brief:
+		f.doubt = true
 		return
 	}
-	in, base := f.in, f.base
 	var said findings
 	for _, kind := range [...]kinds{kindNumber, kindBool, kindNull, kindString} {
 		if !readable(text, k, kind) {
@@ -27,8 +29,9 @@ func (c *check) plain(text string, k kinds, f *findings) {
 			f.add("", "has too many digits, or too large an exponent")
 			return
 		}
-		said = findings{in: in, base: base}
-		if c.value(reading(text, kind), &said); len(said.list) == 0 {
+		said = findings{in: f.in, base: f.base, spent: f.spent}
+		c.value(reading(text, kind), &said)
+		if f.spent = said.spent; len(said.list) == 0 {
 			return
 		}
 		if k&kindString == 0 {
@@ -38,20 +41,22 @@ func (c *check) plain(text string, k kinds, f *findings) {
 	f.list = append(f.list, said.list...)
 }
 
-// quickPlain tells whether a text surely has a reading that is good.
-func (c *check) quickPlain(text string, k kinds) bool {
+// quickPlain tells whether a text surely has a reading that is good. It adds the effort of
+// patterns.
+func (c *check) quickPlain(text string, k kinds, effort *int) bool {
 	for _, kind := range [...]kinds{kindNumber, kindBool, kindNull, kindString} {
 		if !readable(text, k, kind) {
 			continue
 		}
-		v := scalar{kind: kind, text: text}
+		v := scalar{kind: kind, text: text, effort: *effort}
 		switch kind {
 		case kindNumber:
 			v.num, v.exact = parseDecimal(text)
 		case kindString:
 			v.runes = utf8.RuneCountInString(text)
 		}
-		if c.schema.scalar(&v) == yes {
+		r := c.schema.scalar(&v)
+		if *effort = v.effort; r == yes {
 			return true
 		}
 	}

@@ -45,6 +45,7 @@ type quick struct {
 	// depth is how many arrays and objects are open. budget is how many bytes may still be
 	// read, about: what several schemas are about is read again.
 	depth, budget int
+	effort        int // steps of patterns taken so far, see maxEffort
 	names         [maxNames]string
 	named         int
 }
@@ -68,11 +69,13 @@ func (q *quick) value(s *schema) verdict {
 	if c := q.src[q.pos]; c == '{' || c == '[' {
 		return q.container(s)
 	}
-	var v scalar
+	v := scalar{effort: q.effort}
 	if !q.scan(&v) {
 		return unsure
 	}
-	return s.scalar(&v)
+	r := s.scalar(&v)
+	q.effort = v.effort
+	return r
 }
 
 // scalar is a value that has no others in it.
@@ -84,6 +87,13 @@ type scalar struct {
 	escaped bool
 	num     decimal
 	exact   bool // num is the number
+	effort  int  // steps of patterns taken so far, see maxEffort
+}
+
+// afford tells whether a pattern can be looked for, and counts that.
+func (v *scalar) afford(p *pattern) bool {
+	v.effort += p.effort(len(v.text))
+	return v.effort <= maxEffort
 }
 
 // scan reads a scalar.
@@ -208,38 +218,6 @@ func (s *schema) typed(v *scalar) verdict {
 	return unsure
 }
 
-// has tells whether a scalar is among the choices.
-func (c *choices) has(v *scalar) verdict {
-	switch v.kind {
-	case kindNull:
-		return verdictOf(c.words&kindNull != 0)
-	case kindBool:
-		return verdictOf(c.truth[truth(v.text == "true")])
-	case kindString:
-		if v.escaped {
-			return unsure
-		}
-		for _, t := range c.texts {
-			if t == v.text {
-				return yes
-			}
-		}
-		return no
-	}
-	if !v.exact {
-		return unsure
-	}
-	for _, d := range c.nums {
-		if d.compare(v.num) == 0 {
-			return yes
-		}
-	}
-	if c.complex {
-		return unsure
-	}
-	return no
-}
-
 func (n *numberRule) take(v *scalar) verdict {
 	d := v.num
 	switch {
@@ -263,9 +241,9 @@ func (t *textRule) take(v *scalar) verdict {
 		return no
 	case t.pattern == nil && t.format == noFormat:
 		return yes
-	case v.escaped:
+	case v.escaped, !v.afford(t.pattern):
 		return unsure
-	case t.pattern != nil && !t.pattern.MatchString(v.text):
+	case t.pattern != nil && !t.pattern.re.MatchString(v.text):
 		return no
 	case t.format.certainly(v.text):
 		return yes

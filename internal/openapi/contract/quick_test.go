@@ -274,7 +274,7 @@ func compare(t *testing.T, c *check, schema, node, body string, mode int) verdic
 // broken tells whether the library could not compile a schema that was needed.
 func broken(c *check) bool {
 	for _, r := range c.library.refs {
-		if r.check.broken.Load() {
+		if r.broken.Load() {
 			return true
 		}
 	}

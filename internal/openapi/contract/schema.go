@@ -1,10 +1,6 @@
 package contract
 
-import (
-	"regexp"
-
-	"yett/internal/openapi"
-)
+import "yett/internal/openapi"
 
 // kinds is a set of the types of JSON. A number that is an integer has kindNumber; a
 // schema that wants one has kindInteger.
@@ -70,15 +66,20 @@ type schema struct {
 
 	types kinds // 0 for all
 	enums []*choices
-	num   *numberRule
-	text  *textRule
-	obj   *objectRule
-	arr   *arrayRule
+	// listed is the one of enums that enum made.
+	listed *choices
+	num    *numberRule
+	text   *textRule
+	obj    *objectRule
+	arr    *arrayRule
 
 	ref                 *schema
 	allOf, anyOf, oneOf []*schema
 	// rest are the schemas below keywords that the quick path does not know.
 	rest []subschema
+	// unique tells that items have to be, dependents which names each name needs.
+	unique     bool
+	dependents map[string][]string
 
 	cost  int // how many schemas a value meets here, in place
 	state uint8
@@ -89,6 +90,7 @@ type subschema struct {
 	keyword string
 	name    string // below a keyword with names
 	schema  *schema
+	pattern *pattern // of the names that it is for
 }
 
 // inPlace tells whether the schema is about the same value.
@@ -100,15 +102,6 @@ func (s *subschema) inPlace() bool {
 	return false
 }
 
-// choices is an enum, or a const.
-type choices struct {
-	words   kinds // null, and bool where both are in the list
-	truth   [2]bool
-	texts   []string
-	nums    []decimal
-	complex bool // has arrays, objects or numbers that are no decimals
-}
-
 type numberRule struct {
 	min, max, above, below, multiple *decimal
 	whole                            bool // int32 and int64 take integers only
@@ -117,7 +110,7 @@ type numberRule struct {
 
 type textRule struct {
 	min, max int // -1 for none
-	pattern  *regexp.Regexp
+	pattern  *pattern
 	format   format
 }
 
@@ -130,8 +123,10 @@ type objectRule struct {
 	props []property
 	// byName has the places in props when there are many.
 	byName map[string]int
-	// required has a bit for each of props, for requests and for answers.
+	// required has a bit for each of props, for requests and for answers, where there are no
+	// more than bits; needed is how many are required.
 	required [modes]uint64
+	needed   [modes]int
 	names    []string // of required, as written
 	// closed tells that nothing else may be there; more is what everything else has to
 	// be, nil for anything.
@@ -144,6 +139,7 @@ type property struct {
 	name string
 	// schema is nil for a name that is only required.
 	schema *schema
+	needed [modes]bool
 }
 
 // manyProps is from where on properties are looked up in a map.

@@ -48,13 +48,24 @@ type findings struct {
 	// json tells that values have types of their own, and are no texts.
 	json bool
 	list []Violation
+	// brief tells that nothing is to be found but whether there is doubt: see Pass.
+	brief, doubt bool
+	// spent is what the library has had to do.
+	spent work
+	// room is how much memory the library may take, in bytes, 0 for the usual.
+	room int
+	// tried is the effort of patterns of texts on the quick path, see maxEffort.
+	tried int
 }
 
 // maxFound is how many are collected, of which the first are told.
-const maxFound = 1000
+const maxFound = 200
 
 func (f *findings) add(pointer, message string) {
-	if len(f.list) < maxFound {
+	switch {
+	case f.brief:
+		f.doubt = true
+	case len(f.list) < maxFound:
 		f.list = append(f.list, Violation{In: f.in, Pointer: f.base + pointer, Message: clip(message, maxMessage)})
 	}
 }

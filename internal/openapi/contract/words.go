@@ -42,12 +42,18 @@ func (f *findings) library(e *jsonschema.ValidationError) {
 
 func (f *findings) causes(list []*jsonschema.ValidationError) {
 	for _, c := range list {
+		if len(f.list) >= maxFound {
+			return
+		}
 		f.library(c)
 	}
 }
 
 func (f *findings) missing(at, names []string, what string) {
 	for _, name := range names {
+		if len(f.list) >= maxFound {
+			return
+		}
 		f.add(pointer(append(slices.Clone(at), name)), what)
 	}
 }

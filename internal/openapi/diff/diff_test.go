@@ -256,7 +256,8 @@ func TestTexts(t *testing.T) {
 		{sends(object("{type: string}")), sends(object("{type: string, format: email}")), "request body at a: it has to be of the format email now"},
 		{answers(object("{type: string, format: email}")), answers(object("{type: string}")), "answer 200 at a: the format was email, and there is none now"},
 		{gated("roles: [agent, admin]"), gated("roles: [admin]"), "callers of the role agent do not pass any more"},
-		{gated("maxBodyBytes: 2048"), gated("maxBodyBytes: 1024"), "bodies could have at most 2048 bytes, and can have at most 1024 now"},
+		{gated("maxBodyBytes: 2048"), gated("maxBodyBytes: 1024"), "bodies could have at most 2048 bytes, and can have at most 1024 bytes now"},
+		{gated("maxBodyBytes: 2048"), gated("route: a"), "bodies could have at most 2048 bytes, and can have any number of bytes now"},
 		{gated("limits: [{name: user, rule: 5 in 1 second}]"), gated("limits: [{name: user, rule: 9 in 1 second}]"), `the limit "user" was 5 in 1 second and is 9 in 1 second`},
 	} {
 		r, err := Compare(parse(t, "old.yaml", tt.old), parse(t, "new.yaml", tt.new))

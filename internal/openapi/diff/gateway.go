@@ -2,6 +2,7 @@ package diff
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,9 +105,9 @@ func (c *comparison) bodyLimit(at, now, was, is *openapi.Node) {
 	switch {
 	case before == after:
 	case after != 0 && (before == 0 || after < before):
-		c.note(Warning, "body-limit-lowered", at, now, "bodies could have %s bytes, and can have %s now", most(before), most(after))
+		c.note(Warning, "body-limit-lowered", at, now, "bodies could have %s, and can have %s now", most(before), most(after))
 	default:
-		c.note(Info, "body-limit-raised", at, now, "bodies could have %s bytes, and can have %s now", most(before), most(after))
+		c.note(Info, "body-limit-raised", at, now, "bodies could have %s, and can have %s now", most(before), most(after))
 	}
 }
 
@@ -123,9 +124,9 @@ func bytesOf(n *openapi.Node) int64 {
 
 func most(bytes int64) string {
 	if bytes == 0 {
-		return "any number of"
+		return "any number of bytes"
 	}
-	return "at most " + strconv.FormatInt(bytes, 10)
+	return fmt.Sprintf("at most %d bytes", bytes)
 }
 
 // stateGood is that of a service whose document is there, and as new as can be.

@@ -374,9 +374,9 @@ func FuzzLint(f *testing.F) {
 
 // The examples of the product have no errors.
 func TestExamples(t *testing.T) {
-	files, err := filepath.Glob("../../../examples/*/openapi/*")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("../../../examples/*/services/*/openapi.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)

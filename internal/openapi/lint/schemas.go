@@ -3,7 +3,6 @@ package lint
 import (
 	"errors"
 	"fmt"
-	"mime"
 	"net/url"
 	"regexp"
 	"slices"
@@ -259,7 +258,7 @@ func (s *schemas) examples() (all []sample) {
 	for _, part := range []openapi.Part{openapi.PartParameter, openapi.PartHeader, openapi.PartRequestBody, openapi.PartResponse} {
 		for _, n := range s.of[part] {
 			for _, m := range n.Get("content").Pairs() {
-				all = s.examplesOf(all, m.Value, m.Value.Get("schema"), isJSON(m.Name))
+				all = s.examplesOf(all, m.Value, m.Value.Get("schema"), openapi.IsJSON(m.Name))
 			}
 		}
 	}
@@ -279,11 +278,6 @@ func (s *schemas) examplesOf(all []sample, n, schema *openapi.Node, json bool) [
 		add(s.d.Deref(m.Value).Get("value"), fmt.Sprintf("the example %q", m.Name))
 	}
 	return all
-}
-
-func isJSON(contentType string) bool {
-	t, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
 }
 
 func checkDefaults(l *linter) {

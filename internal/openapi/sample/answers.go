@@ -388,7 +388,7 @@ func fill(d *openapi.Document, mediaType string, schema, example *openapi.Node) 
 	case schema != nil:
 		g, _ = newGenerator(d, schema, ForAnswer) // an example counts whatever its schema is
 	}
-	if isJSON(mediaType) {
+	if openapi.IsJSON(mediaType) {
 		return fillJSON(g, schema, v, example != nil), nil
 	}
 	switch {
@@ -398,13 +398,6 @@ func fill(d *openapi.Document, mediaType string, schema, example *openapi.Node) 
 		return &filled{body: []byte(v.Text)}, nil
 	}
 	return nil, errNotText
-}
-
-// isJSON tells whether content of a type is JSON (RFC 6839 section 3.1).
-func isJSON(mediaType string) bool {
-	essence, _ := cutUnquoted(mediaType, ';')
-	essence = strings.ToLower(trim(essence))
-	return essence == "application/json" || essence == "text/json" || strings.HasSuffix(essence, "+json")
 }
 
 // fillJSON writes a value, and notes where those of the path can go.

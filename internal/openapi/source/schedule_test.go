@@ -240,3 +240,66 @@ func TestServiceIsReplaced(t *testing.T) {
 		f.Close()
 	})
 }
+
+// Reading can't be stopped. That it takes long shows, and neither those who close the Source
+// nor those who ask it wait for it.
+func TestLongReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, gate := &script{body: document("One")}, make(chan struct{}, 1)
+		f := scripted(t, s, config.OpenAPI{})
+		f.deps.Load().Gate = gate
+		f.Start()
+		synctest.Wait()
+		hold, began := make(chan struct{}), time.Now()
+		f.make = func(data []byte) (*Loaded, *failure) {
+			<-hold
+			return f.read(data)
+		}
+		s.say(document("Two"), nil)
+		f.Start()
+		pass(longReading - time.Millisecond)
+		f.want(f.said(), "good One")
+		pass(time.Millisecond)
+		f.want(f.said(), "good One it is being read since "+began.UTC().Format(time.RFC3339)+", which takes too long")
+
+		closing := time.Now()
+		f.Close()
+		if took := time.Since(closing); took != patience {
+			t.Errorf("closing took %s", took)
+		}
+		close(hold)
+		synctest.Wait()
+		f.want(f.said(), "good One") // what was read meanwhile does not count
+		if len(gate) != 0 {
+			t.Error("the gate is still held")
+		}
+		select {
+		case <-f.done:
+		default:
+			t.Error("the goroutine goes on")
+		}
+	})
+}
+
+// A document that was read in time, however long, is like any other.
+func TestReadAfterAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := scripted(t, &script{body: document("One")}, config.OpenAPI{})
+		f.make = func(data []byte) (*Loaded, *failure) {
+			time.Sleep(2 * longReading)
+			return f.read(data)
+		}
+		f.Start()
+		pass(longReading)
+		if st := f.State(); st.Phase != Waiting || st.Problem == "" {
+			t.Errorf("%+v", st)
+		}
+		pass(longReading)
+		f.want(f.said(), "good One")
+		closing := time.Now()
+		f.Close()
+		if took := time.Since(closing); took != 0 {
+			t.Errorf("closing took %s", took)
+		}
+	})
+}

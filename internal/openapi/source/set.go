@@ -126,7 +126,7 @@ func (set *Set) Start() {
 }
 
 // Retire closes the sources that the next set does not have, which is nil when there is none,
-// and waits for them.
+// and waits for them as Close does.
 func (set *Set) Retire(next *Set) {
 	for _, s := range set.All() {
 		if next.Of(s.service) != s {

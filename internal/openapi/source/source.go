@@ -47,6 +47,10 @@ const (
 	// further one, up to lastRetry or what refresh says.
 	firstRetry = time.Second
 	lastRetry  = time.Minute
+	// longReading is from when on a document that is being read shows as a problem, patience
+	// how long Close waits for it.
+	longReading = 10 * time.Second
+	patience    = 2 * time.Second
 )
 
 // Loaded is a document that was good. It never changes: whoever has one keeps it, whatever
@@ -75,8 +79,9 @@ type State struct {
 	From, Kind string
 	// Phase is Waiting, Good or Stale.
 	Phase string
-	// Problem says in one line why the last look failed, "" when it did not. Problems are
-	// all places in the document that are wrong, none where it could not be had at all.
+	// Problem says in one line why the last look failed, or that one is still reading a document
+	// after 10 seconds, "" for neither. Problems are all places in the document that are wrong,
+	// none where it could not be had at all.
 	Problem  string
 	Problems problem.List
 	// Checked is when the last look ended, zero before the first.
@@ -119,6 +124,7 @@ type Source struct {
 	user                *url.Userinfo
 	transport           *http.Transport // nil unless it is a URL
 	deps                atomic.Pointer[Deps]
+	make                func(data []byte) (*Loaded, *failure) // read, unless a test has another one
 	loaded              atomic.Pointer[Loaded]
 	wake                chan struct{} // of one place: to look now
 	looked              chan struct{} // closed when the first look has ended
@@ -130,8 +136,9 @@ type Source struct {
 	phase    string
 	failure  *failure // of the last look; nil for none
 	checked  time.Time
-	told     string // Good or Stale, as the log has it; "" for nothing yet
-	own      bool   // has looked itself
+	reading  time.Time // since when a document is being read; zero for not
+	told     string    // Good or Stale, as the log has it; "" for nothing yet
+	own      bool      // has looked itself
 	previous *Source
 	stop     context.CancelFunc // nil before Start
 	done     chan struct{}      // closed when the goroutine has ended
@@ -158,6 +165,7 @@ func (f *failure) Error() string { return f.text }
 // New makes a Source that does nothing before Start. The configuration has passed Check.
 func New(service string, c config.OpenAPI, deps Deps) *Source {
 	s := &Source{service: service, conf: c, phase: Waiting, wake: make(chan struct{}, 1), looked: make(chan struct{})}
+	s.make = s.read
 	switch {
 	case c.File != "":
 		s.kind, s.from, s.file = KindFile, c.File, c.File
@@ -238,6 +246,9 @@ func (s *Source) State() State {
 	if f := s.failure; f != nil {
 		st.Problem, st.Problems = f.text, f.problems
 	}
+	if !s.reading.IsZero() && time.Since(s.reading) >= longReading {
+		st.Problem, st.Problems = "it is being read since "+s.reading.UTC().Format(time.RFC3339)+", which takes too long", nil
+	}
 	if l := s.loaded.Load(); l != nil {
 		st.At, st.Version, st.Title = l.At, l.Written, l.Title
 		st.Operations, st.Size, st.Notes = l.Operations, l.Size, l.Notes
@@ -273,8 +284,9 @@ func (s *Source) Start() {
 	}
 }
 
-// Close ends the goroutine and waits for that, which takes no longer than compiling a
-// document. What was loaded stays.
+// Close ends the goroutine and waits for that, but no longer than 2 seconds: one that is
+// reading a document can't be stopped, and ends by itself when it has read it, which nobody
+// gets to see any more. What was loaded stays.
 func (s *Source) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -282,7 +294,12 @@ func (s *Source) Close() {
 	s.mu.Unlock()
 	if stop != nil {
 		stop()
-		<-done
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+		}
 	}
 }
 
@@ -360,7 +377,7 @@ func (s *Source) compile(ctx context.Context, got answer, sum [sha256.Size]byte)
 			return nil, ctx.Err()
 		}
 	}
-	l, f := s.read(got.data)
+	l, f := s.readNoting(got.data)
 	s.seen = seen{stamp: got.stamp, sum: sum, any: true, failure: f}
 	if f != nil {
 		return nil, f
@@ -370,6 +387,18 @@ func (s *Source) compile(ctx context.Context, got answer, sum [sha256.Size]byte)
 		l.Contract.Inherit(last.Contract)
 	}
 	return l, nil
+}
+
+// readNoting reads a document, and notes since when.
+func (s *Source) readNoting(data []byte) (*Loaded, *failure) {
+	note := func(since time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reading = since
+	}
+	note(time.Now())
+	defer note(time.Time{})
+	return s.make(data)
 }
 
 // note takes over what a look has found, and tells whether that changes the document or the

@@ -70,21 +70,21 @@ func wrong(what string, r *http.Response, body []byte, err error) error {
 }
 
 func (c *caller) openTicket(ctx context.Context, who api.AuthCredentials) (id uuid.UUID, err error) {
-	login, err := c.AuthLoginWithResponse(ctx, nil, who)
+	login, err := c.AuthLoginWithResponse(ctx, who)
 	if err != nil || login.JSON200 == nil {
 		return id, wrong("login", login.HTTPResponse, login.Body, err)
 	}
 	c.token = login.JSON200.AccessToken
 	fmt.Println("login", login.JSON200.User.Email)
 
-	customer, err := c.CrmCreateCustomerWithResponse(ctx, nil, api.CrmNewCustomer{Name: "Generated Ltd"})
+	customer, err := c.CrmCreateCustomerWithResponse(ctx, api.CrmNewCustomer{Name: "Generated Ltd"})
 	if err != nil || customer.JSON201 == nil {
 		return id, wrong("customer", customer.HTTPResponse, customer.Body, err)
 	}
 	fmt.Println("customer", customer.JSON201.Name)
 
 	priority := api.TicketsTicketPriority("high")
-	ticket, err := c.TicketsCreateTicketWithResponse(ctx, nil, api.TicketsNewTicket{
+	ticket, err := c.TicketsCreateTicketWithResponse(ctx, api.TicketsNewTicket{
 		Subject: "Typed by a generator", CustomerId: customer.JSON201.Id, Priority: &priority,
 	})
 	if err != nil || ticket.JSON201 == nil {
@@ -96,7 +96,7 @@ func (c *caller) openTicket(ctx context.Context, who api.AuthCredentials) (id uu
 
 // find reads a ticket back, by itself and among others.
 func (c *caller) find(ctx context.Context, ticket api.TicketsTicket) error {
-	read, err := c.TicketsGetTicketWithResponse(ctx, ticket.Id, nil)
+	read, err := c.TicketsGetTicketWithResponse(ctx, ticket.Id)
 	if err != nil || read.JSON200 == nil || *read.JSON200 != ticket {
 		return wrong("read", read.HTTPResponse, read.Body, err)
 	}
@@ -122,7 +122,7 @@ func (c *caller) unauthorized(ctx context.Context, id uuid.UUID) error {
 	kept := c.token
 	c.token = ""
 	defer func() { c.token = kept }()
-	got, err := c.TicketsGetTicketWithResponse(ctx, id, nil)
+	got, err := c.TicketsGetTicketWithResponse(ctx, id)
 	if err != nil || got.JSON401 == nil || got.JSON401.Error.Code != api.TicketsErrorCodeNOTOKEN {
 		return wrong("without a token", got.HTTPResponse, got.Body, err)
 	}
@@ -131,7 +131,7 @@ func (c *caller) unauthorized(ctx context.Context, id uuid.UUID) error {
 }
 
 func (c *caller) forbidden(ctx context.Context, _ uuid.UUID) error {
-	got, err := c.GatewayAdminAreaWithResponse(ctx, nil)
+	got, err := c.GatewayAdminAreaWithResponse(ctx)
 	if err != nil || got.JSON403 == nil || got.JSON403.Error.Code != api.GatewayErrorCodeINSUFFICIENTPERMISSIONS {
 		return wrong("without the role", got.HTTPResponse, got.Body, err)
 	}
@@ -140,7 +140,7 @@ func (c *caller) forbidden(ctx context.Context, _ uuid.UUID) error {
 }
 
 func (c *caller) missing(ctx context.Context, _ uuid.UUID) error {
-	got, err := c.TicketsGetTicketWithResponse(ctx, uuid.New(), nil)
+	got, err := c.TicketsGetTicketWithResponse(ctx, uuid.New())
 	if err != nil || got.JSON404 == nil || got.JSON404.Error.Code != api.TicketsErrorCodeNOTFOUND {
 		return wrong("a ticket that is not there", got.HTTPResponse, got.Body, err)
 	}
@@ -152,12 +152,12 @@ func (c *caller) missing(ctx context.Context, _ uuid.UUID) error {
 func (c *caller) limited(ctx context.Context, email string) error {
 	mistyped := api.AuthCredentials{Email: email, Password: "wrong"}
 	for range 5 {
-		got, err := c.AuthLoginWithResponse(ctx, nil, mistyped)
+		got, err := c.AuthLoginWithResponse(ctx, mistyped)
 		if err != nil || got.JSON401 == nil || got.JSON401.Error.Code != api.AuthErrorCodeNOTAUTHENTICATED {
 			return wrong("a wrong password", got.HTTPResponse, got.Body, err)
 		}
 	}
-	got, err := c.AuthLoginWithResponse(ctx, nil, mistyped)
+	got, err := c.AuthLoginWithResponse(ctx, mistyped)
 	if err != nil || got.JSON429 == nil || got.JSON429.Error.Code != api.GatewayErrorCodeRATELIMITEXCEEDED {
 		return wrong("the sixth wrong password", got.HTTPResponse, got.Body, err)
 	}
