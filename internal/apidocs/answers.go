@@ -28,13 +28,17 @@ func (m *merger) responses(im *importer, o *openapi.Operation, f *facts) *openap
 	out := openapi.NewObject()
 	refusals := f.refusalsOf(o)
 	written := writtenAnswers(im.from, o)
-	for _, r := range written {
-		reasons := otherRefusals(r.Name)
-		if status, err := strconv.Atoi(r.Name); err == nil {
+	for _, w := range written {
+		reasons := otherRefusals(w.key)
+		if status, err := strconv.Atoi(w.key); err == nil {
 			reasons = refusals[status]
 			delete(refusals, status)
 		}
-		out.Set(r.Name, m.answer(im, r.Value, f, r.Name, reasons))
+		if w.ref == "" {
+			out.Set(w.key, m.answer(im, w.node, f, w.key, reasons))
+			continue
+		}
+		out.Set(w.key, openapi.NewObject("$ref", componentsRef+"responses/"+m.component(im, w, f, reasons)))
 	}
 	for _, status := range sortedStatuses(refusals) {
 		out.Set(strconv.Itoa(status), m.refusedBeside(im, written, f, status, refusals[status]))
@@ -46,15 +50,25 @@ func (m *merger) responses(im *importer, o *openapi.Operation, f *facts) *openap
 	return out
 }
 
-// writtenAnswers are the answers of the service by status, range ("4XX") or default.
-func writtenAnswers(d *openapi.Document, o *openapi.Operation) (all []openapi.Member) {
+// writtenAnswer is an answer of the service: its status, range ("4XX") or default, what it
+// refers to by ref, "" for none, and the answer.
+type writtenAnswer struct {
+	key, ref string
+	node     *openapi.Node
+}
+
+// writtenAnswers are those of an operation.
+func writtenAnswers(d *openapi.Document, o *openapi.Operation) (all []writtenAnswer) {
 	for _, r := range o.Node.Get("responses").Pairs() {
 		key := r.Name
 		if len(key) == 3 {
 			key = strings.ToUpper(key)
 		}
-		if node := d.Deref(r.Value); node.Is(openapi.Object) && isAnswer(key) && !slices.ContainsFunc(all, func(a openapi.Member) bool { return a.Name == key }) {
-			all = append(all, openapi.Member{Name: key, Value: node})
+		if !isAnswer(key) || slices.ContainsFunc(all, func(a writtenAnswer) bool { return a.key == key }) {
+			continue
+		}
+		if node := d.Deref(r.Value); node.Is(openapi.Object) {
+			all = append(all, writtenAnswer{key, r.Value.Str("$ref"), node})
 		}
 	}
 	return all
@@ -81,6 +95,60 @@ func otherRefusals(key string) []*exchange.Reason {
 	return nil
 }
 
+// component makes a component of an answer that is one of the service's document, once for
+// all operations to which the gateway adds the same, and returns its name.
+func (m *merger) component(im *importer, w writtenAnswer, f *facts, reasons []*exchange.Reason) string {
+	key := answerKey{w.key, len(reasons), w.node}
+	name := f.answers[key]
+	if name != "" {
+		return name
+	}
+	content := answerContent{w.node, m.additions(im, w, f, reasons)}
+	if name = im.answers[content]; name == "" {
+		node := m.answer(im, w.node, f, w.key, reasons)
+		m.budget.charge(node)
+		name = m.parts.add("responses", im.name(ownName("responses", w.ref)), node)
+		im.answers[content] = name
+	}
+	f.answers[key] = name
+	return name
+}
+
+// answerKey is an answer of the service with what a route adds to it, see refusalKey.
+type answerKey struct {
+	key     string
+	reasons int
+	node    *openapi.Node
+}
+
+// answerContent is an answer of the service with all that the gateway adds to it.
+type answerContent struct {
+	node  *openapi.Node
+	added string
+}
+
+// additions is what tells what answer adds, for comparing.
+func (m *merger) additions(im *importer, w writtenAnswer, f *facts, reasons []*exchange.Reason) string {
+	var b strings.Builder
+	for i, h := range f.ResponseHeaders {
+		if comesWith(h, w.key) {
+			fmt.Fprintln(&b, h.Name, f.headerRef(m.parts, i))
+		}
+	}
+	if len(reasons) > 0 {
+		fmt.Fprintln(&b, m.covers(im, w.node, reasons), f.joinedWords(w.key, reasons))
+	}
+	return b.String()
+}
+
+// joinedWords are what an answer of the service says of the gateway's refusals.
+func (f *facts) joinedWords(key string, reasons []*exchange.Reason) string {
+	if status, err := strconv.Atoi(key); err == nil {
+		return f.wordsOf(status, reasons)
+	}
+	return refusalWords(nil)
+}
+
 // answer is one of the service, which may be the gateway's as well if there are reasons.
 func (m *merger) answer(im *importer, written *openapi.Node, f *facts, key string, reasons []*exchange.Reason) *openapi.Node {
 	c := im.response(written, func(header string) bool {
@@ -91,25 +159,20 @@ func (m *merger) answer(im *importer, written *openapi.Node, f *facts, key strin
 	}
 	m.dress(c, f, key)
 	if len(reasons) > 0 {
-		status, err := strconv.Atoi(key)
-		words := refusalWords(nil)
-		if err == nil {
-			words = f.wordsOf(status, reasons)
-		}
-		m.joinRefusal(im, c, written, reasons, words)
+		m.joinRefusal(im, c, written, reasons, f.joinedWords(key, reasons))
 	}
 	return c
 }
 
 // refusedBeside is a refusal where the service may answer with the same status by what it says
 // of a whole range.
-func (m *merger) refusedBeside(im *importer, written []openapi.Member, f *facts, status int, reasons []*exchange.Reason) *openapi.Node {
+func (m *merger) refusedBeside(im *importer, written []writtenAnswer, f *facts, status int, reasons []*exchange.Reason) *openapi.Node {
 	for _, key := range []string{strconv.Itoa(status/100) + "XX", others} {
-		i := slices.IndexFunc(written, func(r openapi.Member) bool { return r.Name == key })
+		i := slices.IndexFunc(written, func(w writtenAnswer) bool { return w.key == key })
 		if i < 0 {
 			continue
 		}
-		if own := written[i].Value; own.Get("content") != nil && !m.covers(im, own, reasons) {
+		if own := written[i].node; own.Get("content") != nil && !m.covers(im, own, reasons) {
 			return openapi.NewObject("$ref", componentsRef+"responses/"+m.joined(im, own, f, status, reasons))
 		}
 		break
@@ -120,7 +183,7 @@ func (m *merger) refusedBeside(im *importer, written []openapi.Member, f *facts,
 // joined makes a component of an answer of the service that may be the gateway's as well, once
 // for all operations that say the same, and returns its name.
 func (m *merger) joined(im *importer, own *openapi.Node, f *facts, status int, reasons []*exchange.Reason) string {
-	key := joinedKey{refusalKey{status, len(reasons)}, im, string(own.AppendJSON(nil, ""))}
+	key := joinedKey{refusalKey{status, len(reasons)}, im, im.alikeTo(own)}
 	if f.joined[key] == "" {
 		both := m.answer(im, own, f, strconv.Itoa(status), reasons)
 		f.joined[key] = im.into.share("responses", im.name("Gateway"+strconv.Itoa(status)), both)
@@ -132,7 +195,7 @@ func (m *merger) joined(im *importer, own *openapi.Node, f *facts, status int, r
 type joinedKey struct {
 	refusalKey
 	im  *importer
-	own string
+	own *openapi.Node
 }
 
 // refusalsOf are the refusals that an operation can meet, by status. What bodies are refused

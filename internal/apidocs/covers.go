@@ -59,13 +59,30 @@ func (im *importer) accepts(node *openapi.Node, ref string, value *openapi.Node)
 	return err == nil && schema.Validate(decoded) == nil
 }
 
+// How many nodes the schema of an error may have, and all those of a document, so that it is
+// compiled: none that people have written has as many.
+const (
+	mostOfError  = 20_000
+	mostOfErrors = 500_000
+)
+
 // compile compiles a schema of the document, with nothing of it but what the schema refers to.
 // It returns nil where that can't be done.
 func (im *importer) compile(ref string) *jsonschema.Schema {
-	parts := newComponents()
+	b := &budget{most: bounds{nodes: min(mostOfError, mostOfErrors-im.examined), bytes: usual.bytes}, stop: im.into.budget.stop}
+	parts := newComponents(b)
 	alone := newImporter(im.from, "", parts, make(counter), im.special)
-	ref = alone.reference(ref, openapi.PartSchema)
-	alone.drain()
+	why := within(func() {
+		ref = alone.reference(ref, openapi.PartSchema)
+		alone.drain()
+	})
+	im.examined += b.spent.nodes + b.copied
+	switch why {
+	case stopped:
+		panic(stopped)
+	case tooLarge:
+		return nil
+	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nothing{})
 	const url = "mem:document"

@@ -30,13 +30,14 @@ type facts struct {
 	headerRefs    []string
 	refused, said map[refusalKey]string
 	joined        map[joinedKey]string
+	answers       map[answerKey]string
 }
 
 func newFacts(s *snapshot.Snapshot, r *snapshot.Route) *facts {
 	c := r.Config()
 	f := &facts{
 		Description: r.Chain.Describe(), route: c, refusals: make(map[int][]*exchange.Reason),
-		refused: make(map[refusalKey]string), said: make(map[refusalKey]string), joined: make(map[joinedKey]string),
+		refused: make(map[refusalKey]string), said: make(map[refusalKey]string), joined: make(map[joinedKey]string), answers: make(map[answerKey]string),
 	}
 	f.refuse(f.Refusals...)
 	if c.Service != "" && f.Answer == nil && !answersInstead(r) {

@@ -17,11 +17,18 @@ const componentsRef = "#/components/"
 type components struct {
 	sections map[string]*openapi.Node
 	names    map[string]counter
-	alike    map[string]string // see share
+	alike    map[alikeKey]string // see share
+	budget   *budget
 }
 
-func newComponents() *components {
-	return &components{make(map[string]*openapi.Node), make(map[string]counter), make(map[string]string)}
+// alikeKey is a component by a hash of what is in it.
+type alikeKey struct {
+	section, name string
+	sum           [sha256.Size]byte
+}
+
+func newComponents(b *budget) *components {
+	return &components{make(map[string]*openapi.Node), make(map[string]counter), make(map[alikeKey]string), b}
 }
 
 // add adds a component under that name, or another one if it is taken, and returns the name.
@@ -39,8 +46,9 @@ func (c *components) add(section, name string, v *openapi.Node) string {
 // share adds a component unless there is one of that name with the same in it, and returns
 // the name that it has.
 func (c *components) share(section, name string, v *openapi.Node) string {
-	key := section + " " + name + " " + string(v.AppendJSON(nil, ""))
+	key := alikeKey{section, name, sha256.Sum256(v.AppendJSON(nil, ""))}
 	if c.alike[key] == "" {
+		c.budget.charge(v)
 		c.alike[key] = c.add(section, name, v)
 	}
 	return c.alike[key]
@@ -81,8 +89,16 @@ type importer struct {
 	// their operationIds in the service's document.
 	shown map[*openapi.Node]string
 	byID  map[string]*openapi.Node
-	// schemas are those of covers, nil for one that can't be compiled.
-	schemas map[*openapi.Node]*jsonschema.Schema
+	// schemas are those of covers, nil for one that can't be compiled; examined counts the
+	// nodes in them.
+	schemas  map[*openapi.Node]*jsonschema.Schema
+	examined int
+	// answers are the components of answers, see component; demands those of security.
+	answers map[answerContent]string
+	demands map[string]*demand
+	// alike are nodes that stand for others with the same in them, see alikeTo.
+	alike map[*openapi.Node]*openapi.Node
+	bySum map[[sha256.Size]byte]*openapi.Node
 }
 
 // target is a part of a document that comes along, and the section it goes to.
@@ -102,6 +118,8 @@ func newImporter(from *openapi.Document, prefix string, into *components, ids co
 		from: from, prefix: prefix, into: into, ids: ids, special: special, brought: make(map[target]string),
 		shown: make(map[*openapi.Node]string), byID: make(map[string]*openapi.Node), schemas: make(map[*openapi.Node]*jsonschema.Schema),
 		bases: make(map[*openapi.Node][]*openapi.Node), chosen: make(map[*openapi.Node]map[string]bool),
+		answers: make(map[answerContent]string), demands: make(map[string]*demand),
+		alike: make(map[*openapi.Node]*openapi.Node), bySum: make(map[[sha256.Size]byte]*openapi.Node),
 	}
 }
 
@@ -154,6 +172,20 @@ func (im *importer) show(o *openapi.Operation, id string) {
 	}
 }
 
+// alikeTo returns the first node that was asked for with the same in it.
+func (im *importer) alikeTo(n *openapi.Node) *openapi.Node {
+	first := im.alike[n]
+	if first == nil {
+		sum := sha256.Sum256(n.AppendJSON(nil, ""))
+		if first = im.bySum[sum]; first == nil {
+			first = n
+			im.bySum[sum] = n
+		}
+		im.alike[n] = first
+	}
+	return first
+}
+
 // name returns what something is called in the merged document.
 func (im *importer) name(own string) string {
 	if im.prefix == "" {
@@ -169,6 +201,7 @@ func (im *importer) drain() {
 		next := im.todo[last]
 		im.todo = im.todo[:last]
 		*next.to = *im.copy(next.from)
+		im.into.budget.charge(next.to)
 	}
 	im.inherit()
 }
@@ -200,6 +233,7 @@ func (im *importer) copy(n *openapi.Node) *openapi.Node {
 
 // plain copies a node, and what is below as copy does.
 func (im *importer) plain(n *openapi.Node) *openapi.Node {
+	im.into.budget.copy()
 	c := *n
 	if n.Items != nil {
 		c.Items = make([]*openapi.Node, len(n.Items))
@@ -303,6 +337,7 @@ func (im *importer) link(n *openapi.Node) *openapi.Node {
 	if id == "" || to == nil {
 		return nil
 	}
+	im.into.budget.copy()
 	c := public(n, openapi.PartLink).Clone() // its values are data
 	c.Delete("operationRef")
 	c.Delete("server") // where the service would be without the gateway

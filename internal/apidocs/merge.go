@@ -2,6 +2,7 @@ package apidocs
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"yett/internal/exchange"
@@ -23,6 +24,11 @@ type Input struct {
 	Loaded func(service string) *source.Loaded
 	// State says how a service's document is: StateNone, or a phase of package source.
 	State func(service string) string
+	// Stop tells that nobody wants the document any more; it is asked all the time. nil for
+	// never.
+	Stop func() bool
+	// most are other bounds than the usual ones, for tests.
+	most bounds
 }
 
 // Merged is the gateway's document and what it was made of.
@@ -52,6 +58,8 @@ type Left struct {
 	Hidden bool
 	// astray tells that routes lead to the service, and none of them by that path.
 	astray bool
+	// tooLarge tells that the document would be too large with the service.
+	tooLarge bool
 	// Node belongs to the service's document and must not be changed.
 	Node *openapi.Node
 }
@@ -67,6 +75,8 @@ type merger struct {
 	tags   *openapi.Node
 	told   map[told]bool // what tags have said
 	parts  *components
+	budget *budget
+	at     int       // the service whose operations are added, by its place in the configuration; -1 for none
 	own    *importer // of in.Components
 	// items are the paths by their shape.
 	items map[string]*pathItem
@@ -95,23 +105,70 @@ type pathItem struct {
 	path string // the template in the spelling that came first
 }
 
-// Merge makes the gateway's document.
+// Merge makes the gateway's document, nil where Stop has ended that. It has bounds: with a
+// service from which on it would be larger, it is made again without that and those behind it.
 func Merge(in Input) *Merged {
+	in.Loaded = once(in.Loaded)
+	services := len(in.Snapshot.Config.Services)
+	for {
+		m := newMerger(in, services > 0)
+		switch within(func() { m.merge(services) }) {
+		case 0:
+			return m.out
+		case stopped:
+			return nil
+		}
+		if services--; m.at >= 0 {
+			services = m.at
+		}
+	}
+}
+
+// once makes a service's document the same one for as long as a document is made.
+func once(loaded func(string) *source.Loaded) func(string) *source.Loaded {
+	known := make(map[string]*source.Loaded)
+	return func(service string) *source.Loaded {
+		l, ok := known[service]
+		if !ok {
+			l = loaded(service)
+			known[service] = l
+		}
+		return l
+	}
+}
+
+func newMerger(in Input, bounded bool) *merger {
+	b := &budget{stop: in.Stop}
+	if bounded {
+		b.most = cmp.Or(in.most, usual)
+	}
 	m := &merger{
-		in: in, out: &Merged{}, tracer: newTracer(in.Snapshot), paths: openapi.NewObject(), tags: openapi.NewArray(), parts: newComponents(),
+		budget: b, at: -1,
+		in: in, out: &Merged{}, tracer: newTracer(in.Snapshot), paths: openapi.NewObject(), tags: openapi.NewArray(), parts: newComponents(b),
 		items: make(map[string]*pathItem), taken: make(map[string]string), ids: make(counter), facts: make(map[*snapshot.Route]*facts),
 		cover: make(map[coverKey]bool), told: make(map[told]bool), shown: make(map[[2]string][]shownBy),
 	}
 	m.own = m.importer(cmp.Or(in.Components, &openapi.Document{Root: openapi.NewObject()}), "")
+	return m
+}
+
+// merge makes the document, with operations of the first n services.
+func (m *merger) merge(n int) {
+	in := m.in
 	hasPages := m.pages()
 	sources := openapi.NewArray()
 	prefixes := make(counter)
-	for _, e := range in.Snapshot.Config.Services {
+	for i, e := range in.Snapshot.Config.Services {
 		prefix := prefixes.unique(componentName(e.Name))
-		if m.service(e.Name, prefix) || m.behind(e.Name) {
+		if i >= n {
+			m.omit(e.Name)
+		}
+		m.at = i
+		if i < n && m.service(e.Name, prefix) || m.behind(e.Name) {
 			sources.Append(openapi.NewObject("service", e.Name, "state", in.State(e.Name)))
 		}
 	}
+	m.at = -1
 	if hasPages {
 		m.tags.Append(openapi.NewObject("name", m.gatewayTag(), "description", "What the gateway answers itself."))
 	}
@@ -125,7 +182,18 @@ func Merge(in Input) *Merged {
 		"openapi", "3.1.0", "info", m.info(), "servers", m.servers(), "tags", m.tags, "paths", m.paths,
 		"components", m.parts.node(), "x-yett-sources", sources,
 	)}
-	return m.out
+}
+
+// omit says that the document would be too large with a service.
+func (m *merger) omit(service string) {
+	loaded := m.in.Loaded(service)
+	if loaded == nil {
+		return
+	}
+	m.out.Left = append(m.out.Left, Left{
+		Service: service, Why: fmt.Sprintf("the gateway's document would have more than %s with it", cmp.Or(m.in.most, usual)),
+		tooLarge: true, Node: loaded.Document.Root.Get("paths"),
+	})
 }
 
 // isElsewhere tells whether callers reach what is left of one service by another: where both

@@ -51,11 +51,11 @@ func (im *importer) asks(o *openapi.Operation) []alternative {
 		own = im.from.Root.Get("security")
 	}
 	var all []alternative
-	for _, requirement := range own.Elements() {
+	for _, requirement := range first(own.Elements(), mostAlternatives) {
 		var a alternative
-		for _, r := range requirement.Pairs() {
-			if d, ok := im.demand(r.Name); ok {
-				a.demands, a.scopes = append(a.demands, d), append(a.scopes, r.Value)
+		for _, r := range first(requirement.Pairs(), mostDemands) {
+			if d := im.demand(r.Name); d != nil {
+				a.demands, a.scopes = append(a.demands, *d), append(a.scopes, r.Value)
 			}
 		}
 		all = append(all, a)
@@ -66,18 +66,38 @@ func (im *importer) asks(o *openapi.Operation) []alternative {
 	return all
 }
 
-// demand finds a scheme of the service. A bearer token is the one that the gateway looks at.
-func (im *importer) demand(own string) (d demand, ok bool) {
+// Alternatives of a service and schemes of each are shown as far as somebody may look at them:
+// each alternative is held against each.
+const (
+	mostAlternatives = 100
+	mostDemands      = 20
+	mostCombined     = 200
+)
+
+func first[T any](list []T, most int) []T { return list[:min(len(list), most)] }
+
+// demand returns a scheme of the service, nil for one that is not there.
+func (im *importer) demand(own string) *demand {
+	d, known := im.demands[own]
+	if !known {
+		d = im.findDemand(own)
+		im.demands[own] = d
+	}
+	return d
+}
+
+// findDemand finds a scheme of the service. A bearer token is the one that the gateway looks at.
+func (im *importer) findDemand(own string) *demand {
 	node := im.from.Deref(im.from.Root.At("components", "securitySchemes", own))
 	switch {
 	case node == nil:
-		return demand{}, false // nobody could say how to meet it
+		return nil // nobody could say how to meet it
 	case node.Str("type") == "http" && strings.EqualFold(node.Str("scheme"), "bearer"):
-		return demand{Scheme: policy.Scheme{In: "header"}}, true
+		return &demand{Scheme: policy.Scheme{In: "header"}}
 	case node.Str("type") == "apiKey":
-		return demand{Scheme: policy.Scheme{In: node.Str("in"), Name: node.Str("name")}, own: own}, true
+		return &demand{Scheme: policy.Scheme{In: node.Str("in"), Name: node.Str("name")}, own: own}
 	}
-	return demand{own: own}, true
+	return &demand{own: own}
 }
 
 // combined is each alternative of the gateway with each of the service, without those that ask
@@ -104,7 +124,7 @@ func (f *facts) combined(service []alternative) []alternative {
 			all = append(all, both)
 		}
 	}
-	return least(all)
+	return least(first(all, mostCombined))
 }
 
 // alternatives are what the gateway asks for.
@@ -162,10 +182,10 @@ func (im *importer) scheme(d demand) string {
 // requirements are those of an operation that the service itself calls.
 func (im *importer) requirements(own *openapi.Node) *openapi.Node {
 	out := openapi.NewArray()
-	for _, requirement := range own.Elements() {
+	for _, requirement := range first(own.Elements(), mostAlternatives) {
 		c := openapi.NewObject()
-		for _, r := range requirement.Pairs() {
-			if im.from.Root.At("components", "securitySchemes", r.Name) != nil {
+		for _, r := range first(requirement.Pairs(), mostDemands) {
+			if im.demand(r.Name) != nil {
 				c.Set(im.scheme(demand{own: r.Name}), r.Value.Clone())
 			}
 		}

@@ -34,10 +34,13 @@ func (m *merger) service(name, prefix string) bool {
 	var places []place
 	ops := loaded.Document.Operations()
 	for i := range ops {
+		m.budget.look()
 		places = m.places(places, name, im, loaded, &ops[i])
 	}
 	for _, p := range places {
-		p.item.node.Set(strings.ToLower(p.op.Method), m.translate(name, im, p))
+		op := m.translate(name, im, p)
+		m.budget.charge(op)
+		p.item.node.Set(strings.ToLower(p.op.Method), op)
 	}
 	im.drain()
 	if len(places) > 0 {
