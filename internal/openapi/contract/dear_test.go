@@ -39,6 +39,8 @@ var dear = []struct{ name, schema, body, want string }{
 	{"pattern that begins anywhere", `{"type":"string","pattern":"[a-z]{900}[0-9]"}`, `"` + strings.Repeat("x", 1<<20) + `"`, "is too long to be checked"},
 	{"many texts of a pattern", `{"type":"array","items":{"type":"string","pattern":"[a-z]{900}[0-9]"}}`, "[" + strings.Repeat(`"`+strings.Repeat("x", 500)+`",`, 2000) + `"x"]`, "/0 does not match"},
 	{"many texts of a pattern that fits", `{"type":"array","items":{"type":"string","pattern":"[a-z]{90}"}}`, "[" + strings.Repeat(`"`+strings.Repeat("x", 1000)+`",`, 1000) + `1]`, "is too long to be checked"},
+	{"as many steps as may be", `{"type":"array","items":{"type":"string","pattern":"(x|y){1000}$"}}`, `["` + strings.Repeat("x", 700) + `z"]`, "/0 does not match"},
+	{"as many steps as may be, NFA", `{"type":"array","items":{"type":"string","pattern":"[a-z]{90}[0-9]"}}`, `["` + strings.Repeat("x", 15_000) + `"]`, "/0 does not match"},
 	{"names of a pattern", `{"type":"object","patternProperties":{"(x|y){1000}$":true}}`, `{"` + strings.Repeat("x", 1<<20) + `z":1}`, "is too long to be checked"},
 	{"enum of texts", `{"type":"array","items":{"enum":` + quotedList(20_000, `"value %d"`) + `}}`, "[" + strings.Repeat(`"q",`, 99_000) + `"q"]`, "/0 has to be one of"},
 	{"enum of texts, fitting", `{"type":"array","items":{"enum":` + quotedList(20_000, `"value %d"`) + `}}`, "[" + strings.Repeat(`"value 19999",`, 80_000) + `"q"]`, "/80000 has to be one of"},
