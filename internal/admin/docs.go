@@ -46,5 +46,16 @@ func (d *Docs) document(x *exchange.Exchange, yaml bool) {
 		x.RefuseWith(exchange.BadDocsQuery, "version is neither 3.0 nor 3.1")
 		return
 	}
-	d.Hub.Edition().File(version, yaml).Serve(x)
+	edition := d.Hub.Edition()
+	if edition == nil {
+		beingMade(x)
+		return
+	}
+	edition.File(version, yaml).Serve(x)
+}
+
+// beingMade tells callers to come back when there is a document.
+func beingMade(x *exchange.Exchange) {
+	x.RetryAfter = 1
+	x.RefuseWith(exchange.DocsWaiting, "the first document is being made")
 }

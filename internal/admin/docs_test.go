@@ -123,6 +123,26 @@ func (d *told) docs(t *testing.T) {
 			d.answered(t, name, x)
 		}
 	}
+	d.waiting(t)
+}
+
+// waiting asks for what there is before the first document: callers are told to come back.
+func (d *told) waiting(t *testing.T) {
+	docs, status := docsOf(t)
+	docs.Hub.Close() // before anything was made
+	told := serve(status, "GET", "", "", nil)
+	d.answered(t, "docs_status", told)
+	all := []*exchange.Exchange{told}
+	for name, path := range map[string]string{"docs.json": "/api-docs.json", "docs.yaml": "/api-docs.yaml"} {
+		x := askDocs(docs, "GET", path, "")
+		d.answered(t, name, x)
+		all = append(all, x)
+	}
+	for _, x := range all {
+		if x.Reason != exchange.DocsWaiting || x.RetryAfter != 1 {
+			t.Errorf("%s: %v, again after %d", x.Path, x.Reason, x.RetryAfter)
+		}
+	}
 }
 
 // fromYAML writes a document as JSON.
@@ -160,7 +180,7 @@ func TestDocsStatus(t *testing.T) {
 		}
 	}
 	loaded.Contract.Unknown.Add("GET", "/desks/7/drawers")
-	got := page.page("")
+	got := page.page(page.Hub.Edition(), "")
 	if len(got.Services) != 4 || got.Operations != 6 || got.Bytes == 0 {
 		t.Fatalf("%+v", got)
 	}
@@ -190,7 +210,7 @@ func TestDocsStatus(t *testing.T) {
 	if len(got.Left) != 2 || got.Left[0].Path != "/health" || got.Left[0].Hidden || got.Left[0].Service != "desks" || !got.Left[1].Hidden || got.Left[1].Why != "the route hidden has docs: hidden" {
 		t.Errorf("left: %+v", got.Left)
 	}
-	if only := page.page("plain"); len(only.Services) != 1 || len(only.Left) != 0 {
+	if only := page.page(page.Hub.Edition(), "plain"); len(only.Services) != 1 || len(only.Left) != 0 {
 		t.Errorf("one service: %+v", only)
 	}
 	x := serve(page, "DELETE", "", "", nil)

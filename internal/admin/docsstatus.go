@@ -101,7 +101,12 @@ func (d *DocsStatus) Serve(x *exchange.Exchange) {
 		return
 	}
 	name := q["service"]
-	page := d.page(name)
+	edition := d.Hub.Edition()
+	if edition == nil {
+		beingMade(x)
+		return
+	}
+	page := d.page(edition, name)
 	if name != "" && len(page.Services) == 0 {
 		detail := "no service of that name"
 		if len(name) <= longestService {
@@ -114,8 +119,8 @@ func (d *DocsStatus) Serve(x *exchange.Exchange) {
 }
 
 // page shows one service, or all of them where only is empty.
-func (d *DocsStatus) page(only string) DocsPage {
-	edition, snap := d.Hub.Edition(), d.Hub.Snapshot()
+func (d *DocsStatus) page(edition *apidocs.Edition, only string) DocsPage {
+	snap := d.Hub.Snapshot()
 	page := DocsPage{
 		Timestamp: stamp(time.Now()), Operations: edition.Operations(), Bytes: len(edition.File("", false).Content()),
 		Services: []DocumentedPage{},

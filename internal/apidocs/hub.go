@@ -1,6 +1,7 @@
 package apidocs
 
 import (
+	"context"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -28,10 +29,15 @@ type Hub struct {
 	o    Options
 	snap atomic.Pointer[snapshot.Snapshot]
 	// wake tells that a document has to be made, done that no more are.
-	wake    chan struct{}
-	done    chan struct{}
-	close   sync.Once
-	wg      sync.WaitGroup
+	wake  chan struct{}
+	done  chan struct{}
+	close sync.Once
+	wg    sync.WaitGroup
+	// life guards begun, which tells that the first document is being made because somebody
+	// waits for it; ready is closed when there is one.
+	life    sync.Mutex
+	begun   bool
+	ready   chan struct{}
 	current atomic.Pointer[Edition]
 	mu      sync.Mutex // held while a document is made; guards warned
 	warned  map[string]string
@@ -42,7 +48,7 @@ func New(o Options) *Hub {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Hub{o: o, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &Hub{o: o, wake: make(chan struct{}, 1), done: make(chan struct{}), ready: make(chan struct{})}
 }
 
 // Use makes a snapshot the one that the document is about.
@@ -63,29 +69,86 @@ func (h *Hub) Changed() {
 // that come at once make one document.
 const quiet = 50 * time.Millisecond
 
+// share is how many times as long as it took to make a document no other one is made, so that
+// changes without end cost a small part of a processor, and longestRest is the longest that is.
+const (
+	share       = 5
+	longestRest = time.Minute
+)
+
 // Start makes documents in the background from here on. Close ends it.
 func (h *Hub) Start() {
-	h.wg.Go(func() {
-		for {
+	h.background(func() {
+		rest := time.Duration(0)
+		for h.pause(rest) {
 			select {
 			case <-h.done:
 				return
 			case <-h.wake:
 			}
-			select {
-			case <-h.done:
+			if !h.pause(quiet) {
 				return
-			case <-time.After(quiet):
 			}
+			begin := time.Now()
 			h.make(false)
+			rest = min(share*time.Since(begin), longestRest)
 		}
 	})
 }
 
-// Close ends what Start began.
+// pause waits, and tells whether work goes on.
+func (h *Hub) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-h.done:
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// background runs f, unless the Hub is closed.
+func (h *Hub) background(f func()) {
+	h.life.Lock()
+	defer h.life.Unlock()
+	if !h.closed() {
+		h.wg.Go(f)
+	}
+}
+
+func (h *Hub) closed() bool {
+	select {
+	case <-h.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// longestClose is how long Close waits for a document that is being made.
+const longestClose = time.Second
+
+// Close ends what is done in the background. A document that is being made is given up; what
+// does not see that within a second is not waited for.
 func (h *Hub) Close() {
-	h.close.Do(func() { close(h.done) })
-	h.wg.Wait()
+	h.close.Do(func() {
+		h.life.Lock()
+		defer h.life.Unlock()
+		close(h.done)
+	})
+	ended := make(chan struct{})
+	go func() {
+		h.wg.Wait()
+		close(ended)
+	}()
+	t := time.NewTimer(longestClose)
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+		h.o.Log.Warn("an OpenAPI document is still being made while the gateway ends")
+	}
 }
 
 // Snapshot returns what the document is about.
@@ -102,7 +165,9 @@ func (h *Hub) make(first bool) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			h.o.Log.Error("a fault in the gateway ended making the OpenAPI document", "fault", fault, "stack", string(debug.Stack()))
-			h.current.CompareAndSwap(nil, newEdition(nowhere()))
+			if h.current.Load() == nil {
+				h.publish(newEdition(nowhere()))
+			}
 		}
 	}()
 	s := h.snap.Load()
@@ -110,11 +175,22 @@ func (h *Hub) make(first bool) {
 		return
 	}
 	begin := time.Now()
-	e := newEdition(Merge(h.input(s)))
+	merged := Merge(h.input(s))
+	if merged == nil {
+		return // closed
+	}
+	e := newEdition(merged)
 	size := len(e.json31().Content()) // so that nobody has to wait for it
-	h.current.Store(e)
+	h.publish(e)
 	h.warn(e.Merged)
 	h.o.Log.Debug("made the OpenAPI document", "operations", len(e.Merged.Shown), "bytes", size, "took", time.Since(begin).String())
+}
+
+// publish makes an edition the latest one. It is called with mu held.
+func (h *Hub) publish(e *Edition) {
+	if h.current.Swap(e) == nil {
+		close(h.ready)
+	}
 }
 
 // warn tells the log of services of which nothing is reached, once for each.
@@ -124,9 +200,14 @@ func (h *Hub) warn(m *Merged) {
 		if l.Method != "" {
 			continue
 		}
-		if now[l.Service] = l.Why; h.warned[l.Service] != l.Why {
-			h.o.Log.Warn("no operation of a service's OpenAPI document is reached", "service", l.Service, "cause", l.Why)
+		if now[l.Service] = l.Why; h.warned[l.Service] == l.Why {
+			continue
 		}
+		text := "no operation of a service's OpenAPI document is reached"
+		if l.tooLarge {
+			text = "a service is left out of the OpenAPI document"
+		}
+		h.o.Log.Warn(text, "service", l.Service, "cause", l.Why)
 	}
 	h.warned = now
 }
@@ -141,6 +222,7 @@ func (h *Hub) input(s *snapshot.Snapshot) Input {
 	docs := s.Documents()
 	return Input{
 		Snapshot: s, Own: h.o.Own, Components: h.o.Components,
+		Stop: h.closed,
 		Loaded: func(service string) *source.Loaded {
 			if src := docs.Of(service); src != nil {
 				return src.Loaded()
@@ -157,15 +239,43 @@ func (h *Hub) input(s *snapshot.Snapshot) Input {
 	}
 }
 
+// longestWait is how long Edition waits for the first document.
+const longestWait = 2 * time.Second
+
 // Edition returns the latest document. Only the very first one is waited for, by those who
-// come before it is there; before Use it is about nothing.
+// come before it is there, for two seconds: then it returns nil. Before Use the document is
+// about nothing.
 func (h *Hub) Edition() *Edition {
 	if e := h.current.Load(); e != nil {
 		return e
 	}
-	h.make(true)
-	if e := h.current.Load(); e != nil {
-		return e
+	ctx, cancel := context.WithTimeout(context.Background(), longestWait)
+	defer cancel()
+	return h.Wait(ctx)
+}
+
+// Wait returns the latest document, and waits for the first one until ctx ends or the Hub is
+// closed: then it returns nil.
+func (h *Hub) Wait(ctx context.Context) *Edition {
+	if h.snap.Load() == nil {
+		return newEdition(nowhere())
 	}
-	return newEdition(nowhere())
+	h.begin()
+	select {
+	case <-h.ready:
+	case <-ctx.Done():
+	case <-h.done:
+	}
+	return h.current.Load()
+}
+
+// begin makes the first document in the background, once.
+func (h *Hub) begin() {
+	h.life.Lock()
+	begun := h.begun
+	h.begun = true
+	h.life.Unlock()
+	if !begun {
+		h.background(func() { h.make(true) })
+	}
 }

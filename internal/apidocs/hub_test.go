@@ -82,7 +82,7 @@ func TestEditionBeforeStart(t *testing.T) {
 func TestBurst(t *testing.T) {
 	h, log, s := hub(t)
 	synctest.Test(t, func(t *testing.T) {
-		h.wake, h.done = make(chan struct{}, 1), make(chan struct{}) // of the bubble
+		inBubble(h)
 		h.Start()
 		for range 100 {
 			h.Use(s)
@@ -133,6 +133,7 @@ func TestNobodyWaits(t *testing.T) {
 	}
 }
 
+<<<<<<< HEAD
 // That nothing of a service is reached is told once, as long as it is so.
 func TestUnreachedIsLogged(t *testing.T) {
 	stray := compile(t, services("app")+"routes: [{name: a, path: /stock/**, auth: none, service: app}]\n", files{"app.json": doc(ops("GET /t"), "")})
@@ -147,6 +148,78 @@ func TestUnreachedIsLogged(t *testing.T) {
 		h.make(false)
 		if n := strings.Count(logged.String(), "route a sends /stock/…"); n != want {
 			t.Errorf("%d: told %d times, want %d\n%s", i, n, want, logged.String())
+=======
+// inBubble makes what is waited for part of the bubble.
+func inBubble(h *Hub) {
+	h.wake, h.done, h.ready = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+}
+
+// slowHub is a Hub that calls slow for each document.
+func slowHub(t *testing.T, slow func()) (*Hub, *made) {
+	t.Helper()
+	s := compile(t, "routes: [{name: a, path: /h, auth: none, endpoint: health}]\n", nil)
+	log := &made{}
+	o := hubOptions(t)
+	o.Log = slog.New(log)
+	o.Own = func(string) *openapi.Node { slow(); return nil }
+	h := New(o)
+	h.Use(s)
+	return h, log
+}
+
+// Where making a document takes long, changes without end take a small part of the time.
+func TestRest(t *testing.T) {
+	h, log := slowHub(t, func() { time.Sleep(time.Second) })
+	synctest.Test(t, func(t *testing.T) {
+		inBubble(h)
+		h.Start()
+		for range 600 {
+			h.Changed()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := log.count(); n < 8 || n > 10 {
+			t.Errorf("%d documents that take a second were made in a minute", n)
+		}
+		h.Close()
+	})
+}
+
+// Nobody waits for the first document without end, and a Hub ends though one is being made.
+func TestFirstIsWaitedForOnly(t *testing.T) {
+	release := make(chan struct{})
+	h, log := slowHub(t, func() { <-release })
+	synctest.Test(t, func(t *testing.T) {
+		inBubble(h)
+		release = make(chan struct{})
+		begin := time.Now()
+		if e, took := h.Edition(), time.Since(begin); e != nil || took != 2*time.Second {
+			t.Errorf("%v after %s", e, took)
+		}
+		begin = time.Now()
+		h.Close()
+		if took := time.Since(begin); took != time.Second || log.faults != 1 {
+			t.Errorf("it closed after %s, and told %d times", took, log.faults)
+		}
+		if h.Edition() != nil {
+			t.Error("there is a document of a Hub that is closed")
+		}
+		close(release)
+	})
+	if log.count() != 0 {
+		t.Error("a document was made that nobody wants")
+	}
+}
+
+// A document that nobody wants any more is given up at once.
+func TestStop(t *testing.T) {
+	conf, docs := large(2000)
+	in := input(t, compile(t, conf, docs))
+	for _, after := range []int{0, 1, 100, 1500} {
+		asked := 0
+		in.Stop = func() bool { asked++; return asked > after }
+		if Merge(in) != nil || asked != after+1 {
+			t.Errorf("after %d: it was asked %d times, and went on", after, asked)
+>>>>>>> g-leaks
 		}
 	}
 }

@@ -174,6 +174,7 @@ func (m *merger) merge(n int) {
 	}
 	m.own.drain()
 	m.nameCodes()
+	m.budget.look()
 	m.out.Left = slices.DeleteFunc(m.out.Left, m.isElsewhere)
 	for _, e := range in.Snapshot.Config.Services {
 		m.unreached(e.Name)

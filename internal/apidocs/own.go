@@ -18,6 +18,7 @@ import (
 // pages adds what the gateway answers itself, and tells whether there is anything.
 func (m *merger) pages() (any bool) {
 	for _, r := range m.in.Snapshot.Routes() {
+		m.budget.look()
 		c := r.Config()
 		if c.Docs == "hidden" || c.Service != "" {
 			continue

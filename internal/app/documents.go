@@ -55,6 +55,7 @@ func NewDocuments(ctx context.Context, o Options) (*Documents, error) {
 	}
 	hub := newHub(o, nil)
 	hub.Use(snap)
-	d.Edition = hub.Edition()
+	defer hub.Close()
+	d.Edition = hub.Wait(context.WithoutCancel(ctx)) // which has ended where documents are missing
 	return d, nil
 }

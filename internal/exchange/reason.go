@@ -71,6 +71,7 @@ var (
 	NoSuchService       = &Reason{"no_such_service", "BAD_REQUEST", 400, "There is no service of that name", "The name has to stand under `services` of the configuration; the endpoint services lists them."}
 	NoBreaker           = &Reason{"no_breaker", "BAD_REQUEST", 400, "The service has no breaker", "Its `breaker.mode` is off, so there is nothing to open, close or reset."}
 	BadDocsQuery        = &Reason{"bad_docs_query", "BAD_REQUEST", 400, "The query has version, 3.0 or 3.1, once", "The endpoint docs serves the document as OpenAPI 3.1, and as 3.0 with version=3.0. The log says what was wrong."}
+	DocsWaiting         = &Reason{"documents_waiting", "SERVICE_UNAVAILABLE", 503, "The document is being made", "The gateway has just started, and makes its first OpenAPI document; Retry-After says when to come back. When this stays so, the log says what went wrong, or the services' documents are very large."}
 	BadDocsStatusQuery  = &Reason{"bad_docs_status_query", "BAD_REQUEST", 400, "The query has service, once", "The endpoint docs_status shows all services, or the one that is named. The log says what was wrong."}
 	Internal            = &Reason{"internal", "INTERNAL_SERVER_ERROR", 500, "Something went wrong in the gateway", "A fault in the gateway; the log has the details."}
 )
@@ -87,7 +88,7 @@ func Reasons() []*Reason {
 		BadRevocation, BadRevocationType, BadRevocationField, BadRevocationTarget, BadRevocationValue,
 		BadExpires, PastExpires, FarExpires, BadIssuedBefore, FarIssuedBefore,
 		BadLimitsQuery, NoSuchLimit, BadLimitKey, NothingToForget,
-		BadServicesQuery, BadServicesType, NoSuchService, NoBreaker, BadDocsQuery, BadDocsStatusQuery, Internal,
+		BadServicesQuery, BadServicesType, NoSuchService, NoBreaker, BadDocsQuery, DocsWaiting, BadDocsStatusQuery, Internal,
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 // over, and nobody changes them.
 type asset struct {
 	contentType string
-	zipped      []byte // nil for what can't get smaller
+	// zipped is made when the first client asks that takes gzip, nil for what can't get smaller.
+	zipped func() []byte
 	// plain is made when the first client asks that takes no gzip.
 	plain    func() ([]byte, error)
 	etag     string // of plain
@@ -39,12 +40,12 @@ func newAsset(content []byte, zipped bool, contentType string) *asset {
 	a := &asset{contentType: contentType, etag: etag, etagGzip: tag(content, "-gzip"), version: "v=" + strings.Trim(etag, `"`)}
 	switch {
 	case zipped:
-		a.zipped = content
+		a.zipped = func() []byte { return content }
 		a.plain = sync.OnceValues(func() ([]byte, error) { return unzip(content) })
 	case strings.HasPrefix(contentType, "image/"):
 		a.plain = func() ([]byte, error) { return content, nil }
 	default:
-		a.zipped = zip(content)
+		a.zipped = sync.OnceValue(func() []byte { return zip(content) })
 		a.plain = func() ([]byte, error) { return content, nil }
 	}
 	return a
@@ -52,8 +53,11 @@ func newAsset(content []byte, zipped bool, contentType string) *asset {
 
 // serve answers with the file, in the coding that the client takes.
 func (a *asset) serve(x *exchange.Exchange) {
-	content, etag := a.zipped, a.etagGzip
-	if a.zipped == nil || !takesGzip(&x.Request) {
+	etag := a.etagGzip
+	var content []byte
+	if a.zipped != nil && takesGzip(&x.Request) {
+		content = a.zipped()
+	} else {
 		plain, err := a.plain()
 		if err != nil {
 			x.RefuseWith(exchange.Internal, err.Error())
@@ -154,10 +158,7 @@ func eachItem(h *exchange.Header, name string, f func(item string)) {
 
 func zip(content []byte) []byte {
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		return nil
-	}
+	w := gzip.NewWriter(&b)
 	if _, err := w.Write(content); err != nil {
 		return nil
 	}
