@@ -133,7 +133,6 @@ func TestNobodyWaits(t *testing.T) {
 	}
 }
 
-<<<<<<< HEAD
 // That nothing of a service is reached is told once, as long as it is so.
 func TestUnreachedIsLogged(t *testing.T) {
 	stray := compile(t, services("app")+"routes: [{name: a, path: /stock/**, auth: none, service: app}]\n", files{"app.json": doc(ops("GET /t"), "")})
@@ -148,7 +147,10 @@ func TestUnreachedIsLogged(t *testing.T) {
 		h.make(false)
 		if n := strings.Count(logged.String(), "route a sends /stock/…"); n != want {
 			t.Errorf("%d: told %d times, want %d\n%s", i, n, want, logged.String())
-=======
+		}
+	}
+}
+
 // inBubble makes what is waited for part of the bubble.
 func inBubble(h *Hub) {
 	h.wake, h.done, h.ready = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
@@ -219,7 +221,6 @@ func TestStop(t *testing.T) {
 		in.Stop = func() bool { asked++; return asked > after }
 		if Merge(in) != nil || asked != after+1 {
 			t.Errorf("after %d: it was asked %d times, and went on", after, asked)
->>>>>>> g-leaks
 		}
 	}
 }
