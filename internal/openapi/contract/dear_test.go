@@ -28,6 +28,7 @@ var dear = []struct{ name, schema, body, want string }{
 	{"required 2000", `{"type":"array","items":{"type":"object","required":` + quotedList(2000, `"n%d"`) + `}}`, emptyObjects(98_000), "/0/n0 is missing"},
 	{"required 2000, alternatives", `{"anyOf":[{"type":"array","items":{"required":` + quotedList(2000, `"n%d"`) + `}},{"type":"array","maxItems":2}]}`, emptyObjects(90_000), "is too large"},
 	{"alternatives of items", `{"anyOf":[{"type":"array","items":{"required":["a"]}},{"type":"array","maxItems":2},{"type":"array","items":{"required":["b"]}}]}`, emptyObjects(12_000), "is too far from what is documented to say more"},
+	{"alternatives of small objects", `{"anyOf":[{"type":"array","items":{"required":["b"]}},{"type":"array","maxItems":2}]}`, "[" + strings.Repeat(`{"a":1},`, 45_000) + `{}]`, "holds more values than can be checked"},
 	{"unique objects", `{"type":"array","uniqueItems":true,"items":{"type":"object","required":` + quotedList(20, `"n%d"`) + `}}`, emptyObjects(60_000), "/0/n0 is missing"},
 	{"unique numbers", `{"type":"array","uniqueItems":true}`, strings.TrimSuffix(quotedList(150_000, "%d"), "]") + ",7.0]", "has the same item"},
 	{"small objects", `{"type":"array","items":{"type":"object","required":["b"]}}`, "[" + strings.Repeat(`{"a":1},`, 125_000) + `{}]`, "/0/b is missing"},
@@ -115,6 +116,9 @@ func TestDearBodies(t *testing.T) {
 		start := processorTime(t)
 		c.text(tt.body, &f)
 		took := processorTime(t) - start
+		if len(f.list) > 2*MaxViolations {
+			t.Errorf("%s goes on after %d", tt.name, len(f.list))
+		}
 		list := f.done()
 		bytes := peak(func() { c.text(tt.body, new(findings)) })
 		t.Logf("%-35s %4d KB: %8.1f ms, %6.1f MB, %d found", tt.name, len(tt.body)>>10, float64(took.Microseconds())/1e3, float64(bytes)/(1<<20), len(list))

@@ -104,7 +104,6 @@ func oneWay(prog *syntax.Prog) bool {
 type ways struct {
 	seen   []uint32
 	ranges [][2]rune
-	ends   bool
 }
 
 // maxWays is how many places are looked at from one on.
@@ -124,8 +123,6 @@ func (w *ways) follow(prog *syntax.Prog, at uint32) bool {
 		return w.follow(prog, inst.Out) && w.follow(prog, inst.Arg)
 	case syntax.InstCapture, syntax.InstNop, syntax.InstEmptyWidth:
 		return w.follow(prog, inst.Out)
-	case syntax.InstMatch:
-		w.ends = true
 	case syntax.InstRune1:
 		w.ranges = append(w.ranges, [2]rune{inst.Rune[0], inst.Rune[0]})
 	case syntax.InstRune:
@@ -141,9 +138,9 @@ func (w *ways) follow(prog *syntax.Prog, at uint32) bool {
 	return true
 }
 
-// meets tells whether two ways have a character in common, or both lead to the end.
+// meets tells whether two ways have a character in common, or too many to tell.
 func (w *ways) meets(other *ways) bool {
-	if w.ends && other.ends || len(w.ranges)*len(other.ranges) > maxSteps {
+	if len(w.ranges)*len(other.ranges) > maxSteps {
 		return true
 	}
 	for _, a := range w.ranges {
