@@ -408,7 +408,7 @@ func (s *Source) note(fresh *Loaded, f *failure) (changed bool) {
 	defer s.mu.Unlock()
 	before, last := s.phase, s.loaded.Load()
 	if !s.own {
-		close(s.looked)
+		defer close(s.looked) // when what was found is there
 	}
 	s.own, s.checked, s.failure = true, time.Now(), f
 	switch {
