@@ -86,11 +86,12 @@ const ownPages = `{
 
 func value(t testing.TB, text string) *openapi.Node {
 	t.Helper()
-	n, err := openapi.ParseValue("value.yaml", []byte(text), openapi.Limits{})
+	const around = `{openapi: 3.1.0, info: {title: T, version: "1"}, paths: {}, x-value: %s}`
+	d, err := openapi.Parse("value.yaml", fmt.Appendf(nil, around, text), openapi.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return d.Root.Get("x-value")
 }
 
 func hubOptions(t testing.TB) Options {

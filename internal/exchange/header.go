@@ -183,6 +183,29 @@ func (h *Header) nth(k Key, n int) (string, bool) {
 	return "", false
 }
 
+// CutUnquoted cuts a field's value at the first separator outside of quoted strings (RFC
+// 9110 section 5.6.4).
+func CutUnquoted(s string, sep byte) (before, after string) {
+	if strings.IndexByte(s, '"') < 0 {
+		if i := strings.IndexByte(s, sep); i >= 0 {
+			return s[:i], s[i+1:]
+		}
+		return s, ""
+	}
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == sep && !quoted:
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
 // HasToken tells whether a comma separated list value has the token, in any
 // case (RFC 9110 section 5.6.1).
 func HasToken(list, token string) bool {

@@ -215,7 +215,7 @@ func (c *checker) nearest(ref string) string {
 	for i, m := range around.Members {
 		known[i] = m.Name
 	}
-	return problem.DidYouMean(unescape(ref[cut+1:]), known)
+	return problem.DidYouMean(Unescape(ref[cut+1:]), known)
 }
 
 // What stands in one place of a value is bounded: references behind one another, schemas

@@ -30,6 +30,21 @@ type Document struct {
 	named map[*Node]map[string]int // where members of large objects stand, made on demand
 }
 
+// Shape is a path without the names of its parameters. It is equal for templates that match
+// the same paths.
+func Shape(path string) string {
+	var b strings.Builder
+	for {
+		before, after, ok := strings.Cut(path, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		b.WriteString("{}")
+		_, path, _ = strings.Cut(after, "}")
+	}
+}
+
 // Methods are the methods that a path of a document can have, as its keys.
 func Methods() []string {
 	return []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -166,24 +181,11 @@ func (d *Document) Resolve(ref string) (*Node, error) {
 	}
 	n := d.Root
 	for _, token := range strings.Split(pointer[1:], "/") {
-		if n = d.step(n, unescape(token)); n == nil {
-			return nil, fmt.Errorf("the reference %q leads nowhere: there is no %q", ref, unescape(token))
+		if n = d.step(n, Unescape(token)); n == nil {
+			return nil, fmt.Errorf("the reference %q leads nowhere: there is no %q", ref, Unescape(token))
 		}
 	}
 	return n, nil
-}
-
-// unescape reads one token of a pointer in a fragment (RFC 6901 sections 4 and 6).
-func unescape(token string) string {
-	if plain, err := url.PathUnescape(token); err == nil {
-		token = plain
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
-}
-
-// Escape writes a name as a token of a JSON pointer (RFC 6901 section 3).
-func Escape(name string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }
 
 // manyMembers is from where on an object is looked up by a map.

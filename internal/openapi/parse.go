@@ -80,18 +80,6 @@ func Read(file string, data []byte, most Limits) (*Document, *Broken, error) {
 	return d, broken, nil
 }
 
-// ParseValue reads one value in JSON or YAML, such as an example, as Parse does a document.
-func ParseValue(file string, data []byte, most Limits) (*Node, error) {
-	root, problems := read(file, data, most.orDefault())
-	for i := range problems {
-		problems[i].File = file
-	}
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
-	return root, nil
-}
-
 func read(file string, data []byte, most Limits) (*Node, problem.List) {
 	if int64(len(data)) > most.Bytes {
 		return nil, problem.List{{Line: 1, Column: 1, What: fmt.Sprintf("the document is larger than %s", size(most.Bytes)), Hint: "split it, or publish less of it"}}

@@ -399,7 +399,7 @@ paths: {/a: {$ref: "#/components/pathItems/a"}}`)
 			file = "a.yaml"
 		}
 		small := Limits{Bytes: 1 << 16, Values: 1 << 14, Depth: 40}
-		if n, err := ParseValue(file, []byte(text), small); err == nil {
+		if n, err := parseValue(file, []byte(text), small); err == nil {
 			roundTrip(t, "value", n)
 		}
 		d, err := Parse(file, []byte(text), small)

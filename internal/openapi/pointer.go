@@ -13,3 +13,8 @@ func Unescape(token string) string {
 	}
 	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
+
+// Escape writes a name as a token of a JSON pointer (RFC 6901 section 3).
+func Escape(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}

@@ -207,7 +207,7 @@ func (m *mover) name(section string, components *Node, pointer string) string {
 		}
 		m.used[section] = used
 	}
-	base := componentName(unescape(pointer[strings.LastIndexByte(pointer, '/')+1:]))
+	base := componentName(Unescape(pointer[strings.LastIndexByte(pointer, '/')+1:]))
 	name := base
 	for used[name] > 0 {
 		used[base]++

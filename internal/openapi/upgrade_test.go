@@ -366,7 +366,7 @@ func TestAnyIsJSON(t *testing.T) {
 	if err != nil || len(b) == 0 {
 		t.Fatal(err)
 	}
-	back, err := ParseValue("a.json", b, Limits{})
+	back, err := parseValue("a.json", b, Limits{})
 	if err != nil || !back.Equal(d.Root) {
 		t.Errorf("what encoding/json writes is read as something else: %v", err)
 	}

@@ -31,7 +31,7 @@ func TestYAMLTexts(t *testing.T) {
 func roundTrip(t *testing.T, name string, n *Node) {
 	t.Helper()
 	for file, text := range map[string][]byte{"a.yaml": n.AppendYAML(nil), "a.json": n.AppendJSON(nil, ""), "b.json": n.AppendJSON(nil, "  ")} {
-		back, err := ParseValue(file, text, Limits{})
+		back, err := parseValue(file, text, Limits{})
 		if err != nil {
 			t.Fatalf("%s: %v in\n%q", name, err, text)
 		}
@@ -155,4 +155,16 @@ paths:
 	if got := string(n.AppendYAML(nil)); got != want {
 		t.Errorf("%s", got)
 	}
+}
+
+// parseValue reads one value in JSON or YAML, such as an example, as Parse does a document.
+func parseValue(file string, data []byte, most Limits) (*Node, error) {
+	root, problems := read(file, data, most.orDefault())
+	for i := range problems {
+		problems[i].File = file
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return root, nil
 }

@@ -221,11 +221,11 @@ func TestCompileProblems(t *testing.T) {
 	for _, tt := range tests {
 		text := `{"openapi":"3.1.0","info":{"title":"t","version":"1"},"paths":{"/a":{"post":{"requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Root"}}}},"responses":{}}}},` +
 			`"components":{"schemas":{"Root":` + tt.schema + `,` + chain + `}}}`
-		root, err := openapi.ParseValue("t.json", []byte(text), openapi.DefaultLimits())
+		d, _, err := openapi.Read("t.json", []byte(text), openapi.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, problems := Compile(&openapi.Document{File: "t.json", Version: openapi.Version31, Root: root})
+		c, problems := Compile(d)
 		if got := problems.Error(); !strings.Contains(got, tt.want) || tt.want == "" && got != "" || tt.want != "" && problems[0].Column == 0 {
 			t.Errorf("%s: %q, want %q with its place", tt.name, got, tt.want)
 		}
@@ -255,11 +255,11 @@ func TestOperationProblems(t *testing.T) {
   "/{b}": {get: {parameters: [{name: b, in: path, required: true, schema: {}}], responses: {}}}`, "requests to /{b} are those to /{a} too"},
 	}
 	for _, tt := range tests {
-		root, err := openapi.ParseValue("t.yaml", []byte("openapi: 3.1.0\ninfo: {title: t, version: '1'}\npaths:\n  "+tt.paths), openapi.DefaultLimits())
+		d, _, err := openapi.Read("t.yaml", []byte("openapi: 3.1.0\ninfo: {title: t, version: '1'}\npaths:\n  "+tt.paths), openapi.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, problems := Compile(&openapi.Document{File: "t.yaml", Version: openapi.Version31, Root: root})
+		_, problems := Compile(d)
 		if len(problems) != 1 || !strings.Contains(problems[0].What, tt.want) || problems[0].Line == 0 {
 			t.Errorf("%s: %v, want %s", tt.paths, problems, tt.want)
 		}

@@ -70,18 +70,6 @@ type Result struct {
 	Counts  [3]int
 }
 
-// Worst returns the highest level of a change, and whether there is one.
-func (r *Result) Worst() (Level, bool) {
-	for l := Breaking; ; l-- {
-		if r.Counts[l] > 0 {
-			return l, true
-		}
-		if l == Info {
-			return Info, false
-		}
-	}
-}
-
 // Most is how many changes of one level are told.
 const Most = 1000
 

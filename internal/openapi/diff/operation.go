@@ -70,22 +70,8 @@ func valued(key, value string) string {
 
 // wholeKey is what operations are matched by: names of path parameters do not matter. The
 // writtenKey leaves out the path of the server.
-func wholeKey(o *openapi.Operation) string   { return o.Method + " " + shape(o.Path) }
-func writtenKey(o *openapi.Operation) string { return o.Method + " " + shape(o.Written) }
-
-// shape is a path without the names of its parameters.
-func shape(path string) string {
-	var b strings.Builder
-	for {
-		before, after, ok := strings.Cut(path, "{")
-		b.WriteString(before)
-		if !ok {
-			return b.String()
-		}
-		b.WriteString("{}")
-		_, path, _ = strings.Cut(after, "}")
-	}
-}
+func wholeKey(o *openapi.Operation) string   { return o.Method + " " + openapi.Shape(o.Path) }
+func writtenKey(o *openapi.Operation) string { return o.Method + " " + openapi.Shape(o.Written) }
 
 // names are those of the parameters in a path.
 func names(path string) (all []string) {

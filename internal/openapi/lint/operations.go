@@ -122,20 +122,6 @@ func checkDuplicateParameters(l *linter) {
 	}
 }
 
-// shape is a path without the names of its parameters.
-func shape(path string) string {
-	var b strings.Builder
-	for {
-		before, after, ok := strings.Cut(path, "{")
-		b.WriteString(before)
-		if !ok {
-			return b.String()
-		}
-		b.WriteString("{}")
-		_, path, _ = strings.Cut(after, "}")
-	}
-}
-
 func checkAmbiguous(l *linter) {
 	l.samePaths(func(p string) string { return p }, func(at *openapi.Node, path, before string) {
 		if path != before {
@@ -146,7 +132,7 @@ func checkAmbiguous(l *linter) {
 
 func checkCase(l *linter) {
 	l.samePaths(strings.ToLower, func(at *openapi.Node, path, before string) {
-		if shape(path) != shape(before) {
+		if openapi.Shape(path) != openapi.Shape(before) {
 			l.addAt(at, path, "", "the path %s differs from %s only in upper and lower case", path, before)
 		}
 	})
@@ -160,7 +146,7 @@ func (l *linter) samePaths(become func(string) string, f func(at *openapi.Node, 
 		if !strings.HasPrefix(m.Name, "/") {
 			continue
 		}
-		key := become(shape(m.Name))
+		key := become(openapi.Shape(m.Name))
 		if before, again := first[key]; again {
 			f(paths, m.Name, before)
 			continue

@@ -1,6 +1,10 @@
 package sample
 
-import "strings"
+import (
+	"strings"
+
+	"yett/internal/exchange"
+)
 
 // quality returns how much an answer of a media type is wanted by an Accept field, from 0,
 // not at all, to 1000 (RFC 9110 section 12.5.1). The range that is most specific counts.
@@ -13,7 +17,7 @@ func quality(accept, mediaType string) int {
 	best, q := -1, 0
 	for accept != "" {
 		var element string
-		element, accept = cutUnquoted(accept, ',')
+		element, accept = exchange.CutUnquoted(accept, ',')
 		if specific, own := rangeOf(trim(element), mediaType); specific > best {
 			best, q = specific, own
 		}
@@ -24,8 +28,8 @@ func quality(accept, mediaType string) int {
 // rangeOf returns how specific a media range is for a type, -1 where it does not fit, and
 // its quality.
 func rangeOf(element, mediaType string) (specific, q int) {
-	media, params := cutUnquoted(element, ';')
-	essence, own := cutUnquoted(mediaType, ';')
+	media, params := exchange.CutUnquoted(element, ';')
+	essence, own := exchange.CutUnquoted(mediaType, ';')
 	if params != "" || own != "" { // blanks stand around a semicolon only
 		media, essence = trim(media), trim(essence)
 	}
@@ -45,7 +49,7 @@ func rangeOf(element, mediaType string) (specific, q int) {
 	q = 1000
 	for params != "" {
 		var p string
-		p, params = cutUnquoted(params, ';')
+		p, params = exchange.CutUnquoted(params, ';')
 		name, value, _ := strings.Cut(trim(p), "=")
 		switch {
 		case strings.EqualFold(name, "q"):
@@ -63,7 +67,7 @@ func rangeOf(element, mediaType string) (specific, q int) {
 func hasParam(params, name, value string) bool {
 	for params != "" {
 		var p string
-		p, params = cutUnquoted(params, ';')
+		p, params = exchange.CutUnquoted(params, ';')
 		n, v, _ := strings.Cut(trim(p), "=")
 		if strings.EqualFold(n, name) && strings.EqualFold(strings.Trim(v, `"`), strings.Trim(value, `"`)) {
 			return true
@@ -93,28 +97,6 @@ func qvalue(s string) int {
 		return 1000
 	}
 	return q
-}
-
-// cutUnquoted cuts at the first separator outside of quotes.
-func cutUnquoted(s string, sep byte) (before, after string) {
-	if strings.IndexByte(s, '"') < 0 {
-		if i := strings.IndexByte(s, sep); i >= 0 {
-			return s[:i], s[i+1:]
-		}
-		return s, ""
-	}
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == sep && !quoted:
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
 }
 
 func trim(s string) string {

@@ -3,8 +3,6 @@ package sample
 import (
 	"fmt"
 	"strings"
-
-	"yett/internal/openapi"
 )
 
 // Want says which answer of an operation is wanted.
@@ -77,11 +75,4 @@ func orNone(list []string) string {
 		return "none"
 	}
 	return strings.Join(list, ", ")
-}
-
-// Answer makes an answer of an operation. An error is a *NoStatusError, *NoExampleError,
-// *NotAcceptableError or *NoContentError. Whoever asks more than once compiles the
-// operation: see Answers.
-func Answer(d *openapi.Document, op *openapi.Node, want Want) (*Reply, error) {
-	return Compile(d, op).Reply(want)
 }

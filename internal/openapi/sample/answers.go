@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"yett/internal/config"
+	"yett/internal/exchange"
 	"yett/internal/jsontext"
 	"yett/internal/openapi"
 	"yett/internal/problem"
@@ -348,7 +349,7 @@ func newContent(d *openapi.Document, key string, node *openapi.Node) *content {
 
 // concrete returns the type that is sent where a document only names a range.
 func concrete(mediaType string) string {
-	essence, _ := cutUnquoted(mediaType, ';')
+	essence, _ := exchange.CutUnquoted(mediaType, ';')
 	switch strings.ToLower(trim(essence)) {
 	case "*/*", "application/*":
 		return "application/json"

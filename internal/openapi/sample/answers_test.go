@@ -107,7 +107,7 @@ func TestAnswer(t *testing.T) {
 		{"trace", Want{Status: 2}, "there is no such status; documented are none"},
 	}
 	for _, tt := range tests {
-		r, err := Answer(d, operation(d, tt.method), tt.want)
+		r, err := Compile(d, operation(d, tt.method)).Reply(tt.want)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -118,7 +118,7 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%s %+v:\ngot  %s\nwant %s", tt.method, tt.want, got, tt.reply)
 		}
 	}
-	r, err := Answer(d, operation(d, "get"), Want{})
+	r, err := Compile(d, operation(d, "get")).Reply(Want{})
 	if want := [][2]string{{"ETag", `"v1"`}, {"X-Count", "3"}, {"X-List", "a,b"}, {"X-Ref", "here"}}; err != nil || !slices.Equal(r.Headers, want) {
 		t.Errorf("headers are %q, want %q", r.Headers, want)
 	}
@@ -126,7 +126,7 @@ func TestAnswer(t *testing.T) {
 		t.Errorf("made of %q, %v", r.Example, r.FromSchema)
 	}
 	var none *NoStatusError
-	if _, err := Answer(d, operation(d, "delete"), Want{Status: 404}); !errors.As(err, &none) || !slices.Equal(none.Documented, []string{"204"}) {
+	if _, err := Compile(d, operation(d, "delete")).Reply(Want{Status: 404}); !errors.As(err, &none) || !slices.Equal(none.Documented, []string{"204"}) {
 		t.Errorf("error %#v", err)
 	}
 }
@@ -154,7 +154,7 @@ func TestPathValues(t *testing.T) {
 	} {
 		want := tt.want
 		want.Value = func(name string) (string, bool) { v, ok := tt.values[name]; return v, ok }
-		r, err := Answer(d, operation(d, tt.method), want)
+		r, err := Compile(d, operation(d, tt.method)).Reply(want)
 		if err != nil || string(r.Body) != tt.body {
 			t.Errorf("%s %q: %v\ngot  %s\nwant %s", tt.method, tt.values, err, r.Body, tt.body)
 		}

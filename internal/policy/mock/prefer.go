@@ -29,8 +29,8 @@ func preferred(h *exchange.Header) preference {
 		}
 		for list := f.Value; list != ""; {
 			var element string
-			element, list = cut(list, ',')
-			element, _ = cut(element, ';') // parameters
+			element, list = exchange.CutUnquoted(list, ',')
+			element, _ = exchange.CutUnquoted(element, ';') // parameters
 			name, value, _ := strings.Cut(element, "=")
 			p.add(strings.Trim(name, " \t"), unquote(strings.Trim(value, " \t")))
 		}
@@ -48,22 +48,6 @@ func (p *preference) add(name, value string) {
 	case strings.EqualFold(name, "example") && !p.hasExample && value != "": // an empty one is as if it were not there
 		p.hasExample, p.example = true, value
 	}
-}
-
-// cut cuts at a separator outside of quotes.
-func cut(s string, sep byte) (before, after string) {
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == sep && !quoted:
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
 }
 
 // unquote returns the text of a quoted string, anything else as it is.
