@@ -205,10 +205,10 @@ func Answering(k *Kind) *Kind {
 }
 
 // AnsweringInstead marks a Kind whose policy always replies, instead of the route's
-// service, which it has to know.
+// service, by its document.
 func AnsweringInstead(k *Kind) *Kind {
-	k.Answers, k.Instead, k.PerRoute = true, true, true
-	return k
+	k.Answers, k.Instead = true, true
+	return NeedingDocument(k)
 }
 
 // Authenticating marks a Kind whose policy finds out who calls.

@@ -54,13 +54,7 @@ func (b *builder) wantFiles() {
 // anyDocument tells whether a service has a document. A place that comes by a variable may
 // be empty today.
 func (b *builder) anyDocument() bool {
-	for _, e := range b.c.Services {
-		at := "services." + e.Name + ".openapi"
-		if e.Value.OpenAPI.Named() || b.c.Source.Has(at) {
-			return true // or what is wrong there is told
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.c.Services.Names(), b.hasDocument)
 }
 
 // docs checks what stands at the top of the gateway's document.
@@ -117,9 +111,16 @@ func (b *builder) documented(at string, r config.Route, name string) {
 	switch {
 	case r.Service == "":
 		b.fail(at+".policies."+name, "remove it", "%s goes by the document of the route's service, and there is no service", name)
-	case b.out.documents.Of(r.Service) == nil:
+	case !b.hasDocument(r.Service):
 		b.fail(at+".policies."+name, "add openapi with path, url or file to the service", "%s goes by the document of the service, and %q has none", name, r.Service)
 	}
+}
+
+// hasDocument tells whether the configuration names a document for a service, be it rightly or
+// not, which is told elsewhere. Of a service that is not there that is told, too.
+func (b *builder) hasDocument(service string) bool {
+	sv, ok := b.c.Services.Get(service)
+	return !ok || sv.OpenAPI.Named() || b.c.Source.Has("services."+service+".openapi")
 }
 
 // shownDocs checks the routes of the page of documents: it finds its files below its own

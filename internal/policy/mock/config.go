@@ -25,23 +25,15 @@ func (c Config) compile(deps policy.Deps) (*mock, problem.List) {
 	if c.Status > 0 && c.Status < 200 {
 		problems.Addf("status", "write 200 or more, or leave it out", "%d is no status of a whole answer", c.Status)
 	}
-	service := deps.Route.Service
-	if service == "" {
-		problems.Add("", "mock answers instead of a service, and there is none", "put it under policies of a route with a service")
-		return nil, problems
-	}
 	p := &mock{
-		service: service, rewrite: deps.Route.Rewrite, loaded: func() *source.Loaded { return nil },
+		service: deps.Route.Service, rewrite: deps.Route.Rewrite, loaded: func() *source.Loaded { return nil },
 		status: c.Status, example: c.Example, delay: time.Duration(c.Delay), prefer: c.Prefer,
 	}
 	if deps.Documents == nil { // nobody knows documents where a policy is built alone
 		return p, problems
 	}
-	s := deps.Documents.Of(service)
-	if s == nil {
-		problems.Addf("", "add openapi under services."+service, "the service %q has no document to answer from", service)
-		return nil, problems
+	if s := deps.Documents.Of(p.service); s != nil { // or the route has no answer, which its compiler tells
+		p.loaded = s.Loaded
 	}
-	p.loaded = s.Loaded
 	return p, problems
 }

@@ -23,8 +23,6 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-func withoutRoute() policy.Deps { return policytest.Deps() }
-
 func withoutDocument() policy.Deps {
 	d := policytest.Deps()
 	d.Route = policy.Route{Auth: "none", Service: "pets"}
@@ -235,8 +233,6 @@ func TestDelay(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	nobody := withDocument()
-	nobody.Route.Service = "cats"
 	for _, tt := range []struct {
 		config string
 		deps   policy.Deps
@@ -245,15 +241,13 @@ func TestBadConfig(t *testing.T) {
 		{"status: 100", withDocument(), "status: 100 is no status of a whole answer"},
 		{"status: 600", withDocument(), "status"},
 		{"delay: 2m", withDocument(), "delay"},
-		{"", withoutRoute(), "mock answers instead of a service, and there is none"},
-		{"", nobody, `the service "cats" has no document to answer from, add openapi under services.cats`},
 	} {
 		_, problems := policytest.TryBuildWith(t, Kind, tt.config, tt.deps)
 		if len(problems) != 1 || !strings.Contains(problems[0].String(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.config, problems, tt.want)
 		}
 	}
-	if !Kind.Answers || !Kind.Instead || !Kind.PerRoute {
+	if !Kind.Answers || !Kind.Instead || !Kind.PerRoute || !Kind.NeedsDocument {
 		t.Error("it stands beside no service")
 	}
 }
