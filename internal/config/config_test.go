@@ -157,18 +157,18 @@ func TestNode(t *testing.T) {
 		t.Errorf("extra %+v, %v", extra, problems)
 	}
 	for path, want := range map[string]string{
-		"":                "testdata/full.yaml:34:3: policies.cors: x",
-		"origins[1]":      "testdata/full.yaml:35:38: policies.cors.origins[1]: x",
-		"tiers[1].name":   "testdata/full.yaml:39:15: policies.cors.tiers[1].name: x",
-		"tiers[0].absent": "testdata/full.yaml:38:9: policies.cors.tiers[0].absent: x",
-		"absent[3].a":     "testdata/full.yaml:34:3: policies.cors.absent[3].a: x",
+		"":                "testdata/full.yaml:37:3: policies.cors: x",
+		"origins[1]":      "testdata/full.yaml:38:38: policies.cors.origins[1]: x",
+		"tiers[1].name":   "testdata/full.yaml:42:15: policies.cors.tiers[1].name: x",
+		"tiers[0].absent": "testdata/full.yaml:41:9: policies.cors.tiers[0].absent: x",
+		"absent[3].a":     "testdata/full.yaml:37:3: policies.cors.absent[3].a: x",
 	} {
 		if got := entry.Config.Problem(path, "x", "").String(); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
 	located := entry.Config.Locate(problem.List{{Path: "max_age", What: "a"}, {File: "other", Line: 3, Column: 4, What: "b"}})
-	if got, want := located.Error(), "testdata/full.yaml:36:14: policies.cors.max_age: a\nother:3:4: b"; got != want {
+	if got, want := located.Error(), "testdata/full.yaml:39:14: policies.cors.max_age: a\nother:3:4: b"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -231,12 +231,12 @@ func TestSource(t *testing.T) {
 	for path, want := range map[string]string{
 		"":                         "testdata/full.yaml:2:1: x, y",
 		"name":                     "testdata/full.yaml:2:7: name: x, y",
-		"routes[0]":                "testdata/full.yaml:69:5: routes[0]: x, y",
-		"routes[0].service":        "testdata/full.yaml:76:14: routes[0].service: x, y",
-		"routes[1].service":        "testdata/full.yaml:86:5: routes[1].service: x, y",
-		"routes[9].service":        "testdata/full.yaml:68:1: routes[9].service: x, y",
-		"services.auth":            "testdata/full.yaml:45:3: services.auth: x, y",
-		"services.auth.targets[1]": "testdata/full.yaml:46:40: services.auth.targets[1]: x, y",
+		"routes[0]":                "testdata/full.yaml:72:5: routes[0]: x, y",
+		"routes[0].service":        "testdata/full.yaml:79:14: routes[0].service: x, y",
+		"routes[1].service":        "testdata/full.yaml:89:5: routes[1].service: x, y",
+		"routes[9].service":        "testdata/full.yaml:71:1: routes[9].service: x, y",
+		"services.auth":            "testdata/full.yaml:48:3: services.auth: x, y",
+		"services.auth.targets[1]": "testdata/full.yaml:49:40: services.auth.targets[1]: x, y",
 		"listeners[1].limits.body": "testdata/full.yaml:18:13: listeners[1].limits.body: x, y",
 		"nowhere.at[1].all":        "testdata/full.yaml:2:1: nowhere.at[1].all: x, y",
 	} {
@@ -244,10 +244,10 @@ func TestSource(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
-	if got, want := c.Source.KeyProblem("routes[0].policies.cors", "x", "").String(), "testdata/full.yaml:85:16: routes[0].policies.cors: x"; got != want {
+	if got, want := c.Source.KeyProblem("routes[0].policies.cors", "x", "").String(), "testdata/full.yaml:88:16: routes[0].policies.cors: x"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := c.Source.KeyProblem("routes[0].nothing", "x", "").Line, 69; got != want {
+	if got, want := c.Source.KeyProblem("routes[0].nothing", "x", "").Line, 72; got != want {
 		t.Errorf("got line %d, want %d", got, want)
 	}
 	if got := c.Source.Resolve("tls/a.crt"); got != filepath.Join("testdata", "tls", "a.crt") {

@@ -72,14 +72,21 @@ func (t *ListenerTimeouts) SetDefaults() {
 func (f *Forwarded) SetDefaults() { *f = Forwarded{XForwarded: true, Gateway: true} }
 
 // SetDefaults drains at once, within the time that supervisors usually grant.
-func (s *Shutdown) SetDefaults() { *s = Shutdown{Grace: seconds(10)} }
+func (s *Shutdown) SetDefaults() { *s = Shutdown{Grace: seconds(10), Tunnels: seconds(10)} }
+
+// SetDefaults follows what is renewed without anybody's doing, and leaves it to the operator
+// when an edited configuration is to be used.
+func (r *Reload) SetDefaults() { *r = Reload{Watch: "certificates", Keep: 20} }
 
 // SetDefaults logs information and worse.
-func (l *Log) SetDefaults() { l.Level = "info" }
+func (l *Log) SetDefaults() { l.Level, l.Format = "info", "json" }
+
+// SetDefaults keeps a disk from filling up: about 1 GB for each log before compression.
+func (r *Rotate) SetDefaults() { *r = Rotate{Size: 100 << 20, Keep: 10, Compress: true} }
 
 // SetDefaults writes to standard output, without query values.
 func (a *AccessLog) SetDefaults() {
-	*a = AccessLog{Output: "stdout", Errors: "off", Query: "redact", Flush: Duration(50 * time.Millisecond)}
+	*a = AccessLog{Output: "stdout", Errors: "off", Format: "json", Query: "redact", Flush: Duration(50 * time.Millisecond)}
 }
 
 // SetDefaults forwards the path that was matched.

@@ -16,7 +16,8 @@ type Config struct {
 	Overload        Overload         `yaml:"overload" doc:"When the gateway itself has too much to do."`
 	Forwarded       Forwarded        `yaml:"forwarded" doc:"What a service is told about the client's side."`
 	Docs            Docs             `yaml:"docs" doc:"The gateway's own OpenAPI document, made of its routes and of the services' documents. The endpoint docs serves it."`
-	Shutdown        Shutdown         `yaml:"shutdown" doc:"What happens on SIGTERM and SIGINT."`
+	Shutdown        Shutdown         `yaml:"shutdown" doc:"What happens on SIGTERM and SIGINT, and to a process that another one takes the place of."`
+	Reload          Reload           `yaml:"reload" doc:"How a running gateway takes changes of its configuration."`
 	Log             Log              `yaml:"log" doc:"The gateway's own log and the access log."`
 	Policies        Policies         `yaml:"policies" doc:"Policies of every route, by name. They run in the catalogue's order, not in the order written."`
 	Services        Mapping[Service] `yaml:"services" doc:"Upstream services by name."`
@@ -80,20 +81,39 @@ type Forwarded struct {
 
 // Shutdown says what happens on SIGTERM and SIGINT.
 type Shutdown struct {
-	Delay Duration `yaml:"delay" min:"0s" max:"5m" doc:"How long the gateway goes on serving after readiness turned false, so that a load balancer sees it."`
-	Grace Duration `yaml:"grace" min:"0s" max:"1h" doc:"How long running requests and tunnels get after the listeners have closed."`
+	Delay   Duration `yaml:"delay" min:"0s" max:"5m" doc:"How long the gateway goes on serving after readiness turned false, so that a load balancer sees it."`
+	Grace   Duration `yaml:"grace" min:"0s" max:"1h" doc:"How long running requests get after the listeners have closed."`
+	Tunnels Duration `yaml:"tunnels" min:"0s" max:"24h" doc:"How long tunnels (WebSocket) get after the listeners have closed, before they are ended. WebSockets are told with a close frame, code 1001."`
+}
+
+// Reload says how a running gateway takes changes of its configuration.
+type Reload struct {
+	Watch string `yaml:"watch" enum:"certificates,all,off" doc:"Which files are followed while the gateway runs, beside the signal SIGHUP and yett reload, which always read everything anew. certificates: those of listeners, services and issuers (PEM, JWKS), so that renewed ones are used. all: the configuration, .env and OpenAPI documents too; a change that is wrong is refused, and what runs goes on. off: none."`
+	Keep  int    `yaml:"keep" min:"0" max:"1000" doc:"How many revisions of the configuration are kept for yett rollback, where the gateway has a state directory."`
 }
 
 // Log says where log lines go.
 type Log struct {
 	Level  string    `yaml:"level" enum:"debug,info,warn,error" doc:"Least level of the gateway's own log lines."`
-	Access AccessLog `yaml:"access" doc:"One JSON line for each request."`
+	Format string    `yaml:"format" enum:"json,console" doc:"How the gateway's own lines are written: json, or console for people."`
+	Access AccessLog `yaml:"access" doc:"One line for each request."`
+	Rotate Rotate    `yaml:"rotate" doc:"What becomes of log files that grow. Several processes may write to one file."`
+}
+
+// Rotate says what becomes of log files that grow.
+type Rotate struct {
+	Size     Size     `yaml:"size" min:"0" doc:"A file that has grown beyond that is moved aside, and a new one begun; 0 for never."`
+	Age      Duration `yaml:"age" min:"0s" doc:"A file that was begun that long ago is moved aside, and a new one begun; 0s for never."`
+	Keep     int      `yaml:"keep" min:"0" max:"10000" doc:"How many files moved aside are kept, 0 for all."`
+	KeepFor  Duration `yaml:"keep_for" min:"0s" doc:"How long files moved aside are kept, 0s for ever."`
+	Compress bool     `yaml:"compress" doc:"Whether files moved aside are compressed with gzip."`
 }
 
 // AccessLog says where access log lines go and what they show.
 type AccessLog struct {
 	Output string   `yaml:"output" doc:"stdout, stderr, off, or a file that is appended to."`
 	Errors string   `yaml:"errors" doc:"Where lines of level error go as well: those of requests that failed (a status of 500 or above, or an answer that broke off), and, where it is a file, the gateway's own. off, auto (a file beside output, such as access-error.log beside access.log; nothing when output is no file), stdout, stderr, or a file that is appended to."`
+	Format string   `yaml:"format" enum:"json,console" doc:"json, or console for people."`
 	Query  string   `yaml:"query" enum:"redact,keep,drop" doc:"What becomes of query values: names only (redact), all (keep), nothing (drop)."`
 	Flush  Duration `yaml:"flush" min:"0s" max:"10s" doc:"Longest time that a line waits in memory, 0s to write each at once."`
 }
