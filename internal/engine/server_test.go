@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type protocol struct {
 	secure  chan bool
 	drained chan time.Time
 	closed  chan struct{}
+	waned   atomic.Bool
 }
 
 func newProtocol(name string) *protocol {
@@ -43,8 +45,14 @@ func (p *protocol) ServeConn(c net.Conn, secure bool) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
-func (p *protocol) Drain(until time.Time) { p.drained <- until }
-func (p *protocol) Close()                { close(p.closed) }
+func (p *protocol) Wane() { p.waned.Store(true) }
+
+func (p *protocol) Drain(d Deadlines) Lost {
+	p.drained <- d.Requests
+	return Lost{Requests: 1, Tunnels: 2}
+}
+
+func (p *protocol) Close() { close(p.closed) }
 
 // start binds and starts a server until the test ends.
 func start(t *testing.T, set Settings) *Server {
@@ -190,10 +198,16 @@ func TestDrain(t *testing.T) {
 	one, two := newProtocol("1"), newProtocol("2")
 	s := start(t, Settings{HTTP1: one, HTTP2: two})
 	until := time.Now().Add(time.Minute)
-	s.Drain(until)
+	s.Wane()
+	if lost := s.Drain(Until(until)); lost != (Lost{Requests: 2, Tunnels: 4}) {
+		t.Errorf("%+v", lost)
+	}
 	for _, p := range []*protocol{one, two} {
 		if got := <-p.drained; !got.Equal(until) {
 			t.Errorf("%s drains until %v", p.name, got)
+		}
+		if !p.waned.Load() {
+			t.Errorf("%s does not wane", p.name)
 		}
 		<-p.closed
 	}
