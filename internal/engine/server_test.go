@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type protocol struct {
 	secure  chan bool
 	drained chan time.Time
 	closed  chan struct{}
+	waned   atomic.Bool
 }
 
 func newProtocol(name string) *protocol {
@@ -43,14 +45,21 @@ func (p *protocol) ServeConn(c net.Conn, secure bool) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
-func (p *protocol) Drain(until time.Time) { p.drained <- until }
-func (p *protocol) Close()                { close(p.closed) }
+func (p *protocol) Wane() { p.waned.Store(true) }
+
+func (p *protocol) Drain(d Deadlines) Lost {
+	p.drained <- d.Requests
+	return Lost{Requests: 1, Tunnels: 2}
+}
+
+func (p *protocol) Close() { close(p.closed) }
 
 // start binds and starts a server until the test ends.
-func start(t *testing.T, s *Server) *Server {
+func start(t *testing.T, set Settings) *Server {
 	t.Helper()
-	s.Address, s.Log = "127.0.0.1:0", slog.New(slog.DiscardHandler)
-	s.Handshake = cmp.Or(s.Handshake, limit)
+	s := &Server{Address: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	set.Handshake = cmp.Or(set.Handshake, limit)
+	s.Set(set)
 	if err := s.Bind(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +100,7 @@ func TestPlain(t *testing.T) {
 		{"HTTP/2 alone", nil, newProtocol("http2"), "http2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &Server{}
+			var s Settings
 			if tt.http1 != nil {
 				s.HTTP1 = tt.http1
 			}
@@ -106,7 +115,7 @@ func TestPlain(t *testing.T) {
 }
 
 func TestBindFails(t *testing.T) {
-	first := start(t, &Server{HTTP1: newProtocol("a")})
+	first := start(t, Settings{HTTP1: newProtocol("a")})
 	for _, address := range []string{first.Addr().String(), "256.0.0.1:0", "127.0.0.1:99999"} {
 		s := &Server{Address: address}
 		err := s.Bind(context.Background())
@@ -117,7 +126,7 @@ func TestBindFails(t *testing.T) {
 }
 
 func TestUnbindFreesTheAddress(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a")})
+	s := start(t, Settings{HTTP1: newProtocol("a")})
 	c := dial(t, s)
 	if got := word(c); got != "a" {
 		t.Fatal(got)
@@ -136,7 +145,7 @@ func TestUnbindFreesTheAddress(t *testing.T) {
 }
 
 func TestUnbindTwice(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a")})
+	s := start(t, Settings{HTTP1: newProtocol("a")})
 	if err := s.Unbind(); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +155,7 @@ func TestUnbindTwice(t *testing.T) {
 }
 
 func TestMostConnections(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a"), Connections: 2})
+	s := start(t, Settings{HTTP1: newProtocol("a"), Connections: 2})
 	first, second := dial(t, s), dial(t, s)
 	for _, c := range []net.Conn{first, second} {
 		if got := word(c); got != "a" {
@@ -168,7 +177,7 @@ func TestMostConnections(t *testing.T) {
 // Unbind returns although all connections are taken and none of them ends:
 // only Drain, which comes later, will end them.
 func TestUnbindWhenFull(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a"), Connections: 1})
+	s := start(t, Settings{HTTP1: newProtocol("a"), Connections: 1})
 	c := dial(t, s)
 	if got := word(c); got != "a" {
 		t.Fatal(got)
@@ -187,12 +196,18 @@ func TestUnbindWhenFull(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	one, two := newProtocol("1"), newProtocol("2")
-	s := start(t, &Server{HTTP1: one, HTTP2: two})
+	s := start(t, Settings{HTTP1: one, HTTP2: two})
 	until := time.Now().Add(time.Minute)
-	s.Drain(until)
+	s.Wane()
+	if lost := s.Drain(Until(until)); lost != (Lost{Requests: 2, Tunnels: 4}) {
+		t.Errorf("%+v", lost)
+	}
 	for _, p := range []*protocol{one, two} {
 		if got := <-p.drained; !got.Equal(until) {
 			t.Errorf("%s drains until %v", p.name, got)
+		}
+		if !p.waned.Load() {
+			t.Errorf("%s does not wane", p.name)
 		}
 		<-p.closed
 	}
@@ -226,7 +241,7 @@ func secure(t *testing.T, min uint16, http1, http2 Protocol, alpn ...string) (*S
 	pool.AddCert(a.Leaf)
 	pool.AddCert(b.Leaf)
 	conf := &tls.Config{MinVersion: min, Certificates: []tls.Certificate{a, b}, NextProtos: alpn}
-	return start(t, &Server{HTTP1: http1, HTTP2: http2, TLS: conf}), pool
+	return start(t, Settings{HTTP1: http1, HTTP2: http2, TLS: conf}), pool
 }
 
 // shake does a handshake and returns the connection.
@@ -319,7 +334,7 @@ func TestProtocolChoice(t *testing.T) {
 // another.
 func TestHandshakeTimeout(t *testing.T) {
 	p := newProtocol("a")
-	s := start(t, &Server{HTTP1: p, Connections: 1, Handshake: 100 * time.Millisecond,
+	s := start(t, Settings{HTTP1: p, Connections: 1, Handshake: 100 * time.Millisecond,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate(t, "a.example")}}})
 	silent := dial(t, s)
 	if got := word(silent); got != "EOF" {

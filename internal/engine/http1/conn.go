@@ -23,17 +23,19 @@ import (
 // past is a deadline that ends every blocked read and write.
 var past = time.Unix(1, 0)
 
-// The states of a connection. Only idle may be closed by somebody else
-// without a loss.
+// The states of a connection. Only idle may be ended by somebody else without a
+// loss: it is woken then, and looks once more whether a request has come.
 const (
 	idle int32 = iota
 	active
+	woken
 	closing
 )
 
 // conn is one client connection.
 type conn struct {
 	e      *Engine
+	set    *settings // of this request, or of the wait for it
 	nc     net.Conn
 	raw    syscall.RawConn // of the TCP connection, below TLS; nil when there is none
 	secure bool
@@ -65,6 +67,8 @@ type conn struct {
 	msg    wire.Message
 	body   clientBody
 	tunnel atomic.Pointer[tunnel]
+	events atomic.Bool // a stream of events is being relayed
+	parted atomic.Bool // which is to end here
 
 	mu     sync.Mutex
 	x      *exchange.Exchange // while one is running
@@ -86,7 +90,7 @@ func (w *writer) Expired() { _ = w.nc.SetWriteDeadline(past) }
 func (w *writer) Probe() {}
 
 func newConn(e *Engine, nc net.Conn, secure bool) *conn {
-	c := &conn{e: e, nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
+	c := &conn{e: e, set: e.current.Load(), nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
 	lower := nc
 	if tc, ok := nc.(*tls.Conn); ok {
 		lower = tc.NetConn()
@@ -184,7 +188,7 @@ func (c *conn) next() next {
 // readRequest reads a head, however long it takes within its time. It returns
 // nil when there is nobody to answer.
 func (c *conn) readRequest() *exchange.Exchange {
-	head, err := c.r.ReadHead(&c.e.limits)
+	head, err := c.r.ReadHead(&c.set.limits)
 	inTime := c.timer.Stop()
 	x := c.begin()
 	if inTime && err == nil {
@@ -211,7 +215,7 @@ func (c *conn) exchange(x *exchange.Exchange) bool {
 var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 func (c *conn) isHTTP2() bool {
-	return c.e.deps.HTTP2 != nil && !c.secure && bytes.HasPrefix(c.r.Unread(), preface[:16])
+	return c.set.http2 && c.e.deps.HTTP2 != nil && !c.secure && bytes.HasPrefix(c.r.Unread(), preface[:16])
 }
 
 // handOver gives the connection, and what was read from it, to HTTP/2. It is
@@ -227,7 +231,7 @@ func (c *conn) handOver() {
 func (c *conn) begin() *exchange.Exchange {
 	x := c.e.deps.Exchanges.Get()
 	x.Now = time.Now()
-	x.Peer, x.Local, x.Secure, x.Listener = c.peer, c.local, c.secure, c.e.name
+	x.Peer, x.Local, x.Secure, x.Listener = c.peer, c.local, c.secure, c.set.name
 	x.Interim = c
 	c.body.reset(x)
 	c.msg = wire.Message{}
@@ -251,7 +255,7 @@ func (c *conn) release(x *exchange.Exchange) {
 // read takes the head into the exchange and prepares the body. A refused
 // request leaves its reason in the exchange.
 func (c *conn) read(x *exchange.Exchange, head []byte) {
-	msg, reason := wire.ParseRequest(head, x, &c.e.limits)
+	msg, reason := wire.ParseRequest(head, x, &c.set.limits)
 	if reason != nil {
 		x.Refuse(reason)
 		x.CloseClient = true
@@ -322,7 +326,7 @@ const (
 // closing at once would reset the connection and take the answer with it (RFC
 // 9112 section 9.6).
 func (c *conn) linger() {
-	if c.body.done() && c.r.Buffered() == 0 {
+	if c.body.done() && c.r.Buffered() == 0 && !c.pipelined() {
 		return
 	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
@@ -340,6 +344,12 @@ func (c *conn) linger() {
 			return
 		}
 	}
+}
+
+// pipelined tells whether a client that was told that an answer is the last one had
+// sent another request before.
+func (c *conn) pipelined() bool {
+	return c.e.waning.Load() && c.raw != nil && !c.ask(sock.Quiet) && !c.ask(sock.Ended)
 }
 
 func lowest(nc net.Conn) net.Conn {
@@ -388,25 +398,67 @@ func (c *conn) ask(question func(fd uintptr) bool) bool {
 	return err == nil && yes
 }
 
-// closeIfIdle closes the connection when no request is on it.
-func (c *conn) closeIfIdle() {
-	if c.state.CompareAndSwap(idle, closing) {
+// endIfIdle ends the connection when no request is on it, or has come for it: see
+// last.
+func (c *conn) endIfIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.CompareAndSwap(idle, woken) {
 		c.interrupt()
 	}
 }
 
-// kill ends the connection whatever happens on it.
-func (c *conn) kill() {
-	c.state.Store(closing)
-	c.mu.Lock()
-	if c.x != nil {
-		c.x.Abort(exchange.ShuttingDown)
-	}
+// rescue takes a connection back that was woken to end, for a request that came at
+// that moment. It returns false when the connection is not in that state.
+func (c *conn) rescue() bool {
+	c.mu.Lock() // waits until whoever wakes it has done so
+	taken := c.state.CompareAndSwap(woken, active)
 	c.mu.Unlock()
+	if !taken {
+		return false
+	}
+	c.revive()
+	return true
+}
+
+// lasting tells whether something is on the connection that hardly ever ends.
+func (c *conn) lasting() bool { return c.tunnel.Load() != nil || c.events.Load() }
+
+// kill ends the connection whatever happens on it, and tells whether a request
+// was.
+func (c *conn) kill() (running bool) {
+	c.state.Store(closing)
+	running = c.abort()
 	if t := c.tunnel.Load(); t != nil {
 		t.expire()
 	}
 	c.interrupt()
+	return running
+}
+
+// abort gives the running exchange up, and tells whether there is one.
+func (c *conn) abort() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.x == nil {
+		return false
+	}
+	c.x.Abort(exchange.ShuttingDown)
+	return true
+}
+
+// part ends a tunnel or a stream of events so that its client sees that it is
+// meant to come again. It tells whether there is one.
+func (c *conn) part() bool {
+	if t := c.tunnel.Load(); t != nil {
+		t.part()
+		return true
+	}
+	if c.events.Load() {
+		c.parted.Store(true)
+		return c.abort()
+	}
+	return false
 }
 
 // interrupt ends what blocks on the client's side, or gives a parked

@@ -25,7 +25,7 @@ func (c *conn) await() next {
 	}
 	for {
 		if !c.rest() {
-			return over
+			return c.last()
 		}
 		if c.firstBytes() {
 			if c.pending != nil || c.ended {
@@ -33,11 +33,14 @@ func (c *conn) await() next {
 			}
 			return c.startHead()
 		}
+		if c.e.draining.Load() {
+			return c.last()
+		}
 		if !c.timer.Fired() || c.state.Load() != idle || !c.parkable() {
 			return over
 		}
 		c.revive()
-		if c.timer.After(c.e.timeouts.idle - c.patience()); c.park() {
+		if c.timer.After(c.set.timeouts.idle - c.patience()); c.park() {
 			return parked
 		}
 		c.stay = true
@@ -46,19 +49,20 @@ func (c *conn) await() next {
 
 // rest begins the wait for a request. It returns false when none may come.
 func (c *conn) rest() bool {
-	c.state.Store(idle)
+	c.set = c.e.current.Load()
+	told := c.state.Swap(idle) == woken
 	if c.e.draining.Load() {
-		return false
+		return !told && c.turn == 0 && c.timer.After(patience) // one that is new gets the time for a first request
 	}
 	c.patient = c.parkable()
 	if c.patient {
 		return c.timer.After(c.patience())
 	}
-	return c.timer.After(c.e.timeouts.idle)
+	return c.timer.After(c.set.timeouts.idle)
 }
 
 func (c *conn) parkable() bool {
-	return c.e.deps.Lot != nil && c.raw != nil && !c.stay && c.e.timeouts.idle > patience
+	return c.e.deps.Lot != nil && c.raw != nil && !c.stay && c.set.timeouts.idle > patience
 }
 
 func (c *conn) patience() time.Duration {
@@ -68,9 +72,26 @@ func (c *conn) patience() time.Duration {
 	return patience
 }
 
+// last ends the wait of a connection that is drained, but for a request that has
+// come before it could be closed.
+func (c *conn) last() next {
+	if !c.e.draining.Load() || c.raw == nil || !c.state.CompareAndSwap(idle, active) && !c.rescue() {
+		return over
+	}
+	if c.ask(sock.Quiet) || c.ask(sock.Ended) {
+		return over
+	}
+	c.revive()
+	if !c.timer.After(c.set.timeouts.header) || c.r.Fill() != nil {
+		return over
+	}
+	return c.startHead()
+}
+
 // startHead begins a request: its header has to be complete in time.
 func (c *conn) startHead() next {
-	if !c.activate() || !c.timer.After(c.e.timeouts.header) {
+	c.set = c.e.current.Load()
+	if !c.activate() || !c.timer.After(c.set.timeouts.header) {
 		return over
 	}
 	return again
@@ -79,7 +100,7 @@ func (c *conn) startHead() next {
 // activate notes that a request has come. It returns false when the connection
 // is being closed, or has been idle for too long.
 func (c *conn) activate() bool {
-	if !c.state.CompareAndSwap(idle, active) && c.state.Load() != active {
+	if !c.state.CompareAndSwap(idle, active) && c.state.Load() != active && !c.rescue() {
 		return false
 	}
 	if c.timer.Fired() && c.patient { // it came at the last moment
@@ -143,8 +164,8 @@ func (c *conn) readable(fd uintptr) bool {
 // what came is for next to deal with: bytes in the Reader, a request in
 // pending, or the end.
 func (c *conn) quick() bool {
-	for !c.isHTTP2() {
-		head := c.r.TryHead(&c.e.limits)
+	for c.set = c.e.current.Load(); !c.isHTTP2(); {
+		head := c.r.TryHead(&c.set.limits)
 		if head == nil || !c.activate() {
 			return false
 		}
@@ -154,8 +175,12 @@ func (c *conn) quick() bool {
 			c.pending = x
 			return false
 		}
-		if !c.exchange(x) || c.r.Buffered() == 0 && !c.rest() {
+		if !c.exchange(x) {
 			c.ended = true
+			return false
+		}
+		if c.r.Buffered() == 0 && !c.rest() {
+			c.came = false // see await
 			return false
 		}
 		if c.r.Buffered() == 0 {

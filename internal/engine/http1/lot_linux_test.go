@@ -79,7 +79,7 @@ func TestParkedIdleTimeout(t *testing.T) {
 
 func TestParkedEnds(t *testing.T) {
 	for name, end := range map[string]func(*Engine){
-		"drain": func(e *Engine) { e.Drain(time.Now().Add(limit)) },
+		"drain": func(e *Engine) { e.Drain(engine.Until(time.Now().Add(limit))) },
 		"close": (*Engine).Close,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestDrainWhileParking(t *testing.T) {
 			}
 			drain.Do(func() { // patience is over, and the connection is about to park
 				go func() {
-					r.e.Drain(time.Now().Add(limit / 2))
+					r.e.Drain(engine.Until(time.Now().Add(limit / 2)))
 					close(drained)
 				}()
 				<-told
@@ -261,7 +261,8 @@ func TestDrainWhileParking(t *testing.T) {
 func TestParkedCountsTowardsLimit(t *testing.T) {
 	r := start(t, "http://127.0.0.1:1", withLot)
 	r.hasty()
-	s := &engine.Server{Address: "127.0.0.1:0", HTTP1: r.e, Connections: 1, Log: slog.New(slog.DiscardHandler)}
+	s := &engine.Server{Address: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	s.Set(engine.Settings{HTTP1: r.e, Connections: 1})
 	if err := s.Bind(t.Context()); err != nil {
 		t.Fatal(err)
 	}

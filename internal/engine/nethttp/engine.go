@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,44 +32,81 @@ type Deps struct {
 
 // Engine serves the HTTP/2 connections of one listener.
 type Engine struct {
-	deps     Deps
+	deps    Deps
+	current atomic.Pointer[generation]
+	waning  atomic.Bool // answers are the last ones
+	closing atomic.Bool
+	late    atomic.Bool // streams of events end
+
+	mu       sync.Mutex // guards what follows, and who uses which generation
+	conns    map[net.Conn]*client
+	streams  map[*stream]struct{} // that run
+	old      []*generation        // which connections still use
+	draining bool
+}
+
+// settings are those of the listener. They never change.
+type settings struct {
 	name     string // of the listener, for logs
 	limits   config.ListenerLimits
 	timeouts config.ListenerTimeouts
-	server   *http.Server
-	closing  atomic.Bool
+}
 
-	mu    sync.Mutex
-	conns map[net.Conn]*client
+// generation is a server of net/http with the settings that it was made with: those can't
+// be changed while it serves.
+type generation struct {
+	settings
+	server *http.Server
+	conns  int
 }
 
 var _ engine.Protocol = (*Engine)(nil)
 
 // New makes an Engine with the limits and timeouts of a listener.
 func New(l config.Listener, deps Deps) *Engine {
-	e := &Engine{deps: deps, name: l.Name, limits: l.Limits, timeouts: l.Timeouts, conns: make(map[net.Conn]*client)}
+	e := &Engine{deps: deps, conns: make(map[net.Conn]*client), streams: make(map[*stream]struct{})}
+	e.Set(l)
+	return e
+}
+
+// Set replaces the settings. New requests have the new ones; how long a connection may be
+// idle, and how long its first bytes may take, new connections only.
+func (e *Engine) Set(l config.Listener) {
+	next := settings{name: l.Name, limits: l.Limits, timeouts: l.Timeouts}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := e.current.Load()
+	if last != nil && last.settings == next {
+		return
+	}
+	if last != nil && last.conns > 0 {
+		e.old = append(e.old, last)
+	}
+	e.current.Store(&generation{settings: next, server: e.newServer(&next)})
+}
+
+func (e *Engine) newServer(set *settings) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	e.server = &http.Server{
+	return &http.Server{
 		Protocols:         &protocols,
 		Handler:           http.HandlerFunc(e.serveHTTP),
-		MaxHeaderBytes:    headerListSize(l.Limits),
-		ReadHeaderTimeout: time.Duration(l.Timeouts.Header),
-		IdleTimeout:       time.Duration(l.Timeouts.Idle),
+		MaxHeaderBytes:    headerListSize(set.limits),
+		ReadHeaderTimeout: time.Duration(set.timeouts.Header),
+		IdleTimeout:       time.Duration(set.timeouts.Idle),
 		HTTP2: &http.HTTP2Config{
 			// A client that vanished without a word is found by a ping while a quiet
 			// stream is open, and by its full socket while there is something to send.
-			SendPingTimeout:  time.Duration(l.Timeouts.Idle),
-			WriteByteTimeout: time.Duration(l.Timeouts.Write),
+			SendPingTimeout:  time.Duration(set.timeouts.Idle),
+			WriteByteTimeout: time.Duration(set.timeouts.Write),
 		},
 		DisableGeneralOptionsHandler: true, // OPTIONS * passes the policies too
 
 		ConnContext: e.connContext,
 		ConnState:   e.connState,
-		ErrorLog:    slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(e.deps.Log.Handler(), slog.LevelDebug),
 	}
-	return e
 }
 
 // headerListSize returns the bound that net/http enforces by itself, with an
@@ -82,12 +120,14 @@ func headerListSize(l config.ListenerLimits) int { return 2*int(l.Header) + 32*l
 // done.
 func (e *Engine) ServeConn(nc net.Conn, secure bool) {
 	c := newClient(nc, secure)
-	e.mu.Lock()
-	e.conns[nc] = c
-	e.mu.Unlock()
-	defer e.remove(nc)
+	g := e.add(c)
+	if g == nil {
+		_ = nc.Close()
+		return
+	}
+	defer e.remove(nc, g)
 	// Serve always returns an error, and says with it only that c is closed.
-	_ = e.server.Serve(c)
+	_ = g.server.Serve(c)
 	if !c.accepted { // the server is shutting down already
 		_ = nc.Close()
 		return
@@ -95,10 +135,38 @@ func (e *Engine) ServeConn(nc net.Conn, secure bool) {
 	<-c.over
 }
 
-func (e *Engine) remove(nc net.Conn) {
+// add returns who serves the connection, nil when nobody does any more.
+func (e *Engine) add(c *client) *generation {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining {
+		return nil
+	}
+	g := e.current.Load()
+	e.conns[c.nc] = c
+	g.conns++
+	return g
+}
+
+func (e *Engine) remove(nc net.Conn, g *generation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, nc)
+	if g.conns--; g.conns == 0 {
+		e.old = slices.DeleteFunc(e.old, func(o *generation) bool { return o == g })
+	}
+}
+
+// end takes no more connections, and returns the servers that have some.
+func (e *Engine) end() []*http.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.draining = true
+	servers := []*http.Server{e.current.Load().server}
+	for _, g := range e.old {
+		servers = append(servers, g.server)
+	}
+	return servers
 }
 
 func (e *Engine) client(nc net.Conn) *client {
@@ -114,21 +182,73 @@ func (e *Engine) Connections() int {
 	return len(e.conns)
 }
 
-// Drain implements engine.Protocol. Clients are told to go away (RFC 9113
-// section 6.8); what they asked for before is answered.
-func (e *Engine) Drain(until time.Time) {
-	ctx, cancel := context.WithDeadline(context.Background(), until)
-	defer cancel()
-	if err := e.server.Shutdown(ctx); err != nil {
-		e.deps.Log.Debug("HTTP/2 connections are left after draining", "connections", e.Connections(), "error", err)
+// Wane implements engine.Protocol. Each answer comes with a GOAWAY (RFC 9113
+// section 6.8): what was asked for before is answered, everything else is for
+// another connection.
+func (e *Engine) Wane() { e.waning.Store(true) }
+
+// Drain implements engine.Protocol. All clients are told to go away.
+func (e *Engine) Drain(d engine.Deadlines) engine.Lost {
+	e.Wane()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		if e.shutdown(ctx) {
+			close(ended)
+		}
+	}()
+	lost := d.Steps(ended, e.cutRequests, e.endStreams)
+	cancel()
+	<-over
+	return lost
+}
+
+// shutdown returns whether no connection is left.
+func (e *Engine) shutdown(ctx context.Context) bool {
+	var wg sync.WaitGroup
+	for _, server := range e.end() {
+		wg.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				e.deps.Log.Debug("HTTP/2 connections are left after draining", "connections", e.Connections(), "error", err)
+			}
+		})
 	}
+	wg.Wait()
+	return ctx.Err() == nil
+}
+
+// cutRequests ends all but streams of events, and returns how many requests that
+// were.
+func (e *Engine) cutRequests() int {
+	return e.count(func(s *stream) bool { return !s.events.Load() && s.cut() })
+}
+
+// endStreams ends those.
+func (e *Engine) endStreams() int {
+	e.late.Store(true)
+	return e.count(func(s *stream) bool { return s.events.Load() && s.cut() })
+}
+
+// count returns for how many streams f holds.
+func (e *Engine) count(f func(s *stream) bool) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for s := range e.streams {
+		if f(s) {
+			n++
+		}
+	}
+	return n
 }
 
 // Close implements engine.Protocol.
 func (e *Engine) Close() {
 	e.closing.Store(true)
-	if err := e.server.Close(); err != nil {
-		e.deps.Log.Debug("closing HTTP/2 connections failed", "error", err)
+	for _, server := range e.end() {
+		if err := server.Close(); err != nil {
+			e.deps.Log.Debug("closing HTTP/2 connections failed", "error", err)
+		}
 	}
 }
 
