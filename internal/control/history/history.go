@@ -36,6 +36,9 @@ type History struct {
 	keep int
 }
 
+// Replaced is the cause of an entry that never ran: what somebody wrote, and a rollback has written over.
+const Replaced = "replaced"
+
 // ErrUnknown is what Text returns for a revision that isn't kept.
 var ErrUnknown = errors.New("there is no such revision")
 
