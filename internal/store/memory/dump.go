@@ -14,8 +14,8 @@ import (
 )
 
 // A dump is a magic word and frames: what is in it, its length, that, and its CRC. The first
-// frame tells the version, when it was written, and the seed of the ids; the last is empty, so
-// that one that was cut off is noticed. Numbers are varints, times microseconds after the dump.
+// frame tells the version, whether these are changes, when it was written, and the seed of the
+// ids; the last is empty, so that one that was cut off is noticed. Numbers are varints, times microseconds after the dump.
 const (
 	dumpMagic   = "yett\x00mem"
 	dumpVersion = 1
@@ -39,16 +39,21 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sets, and what limits have counted, together with the secret that hides their keys. It holds
 // up nobody for more than a moment; what changes meanwhile may be in it or not. It needs
 // little memory itself.
-func (s *Store) Dump(w io.Writer) error { return s.dump(w, time.Now()) }
+func (s *Store) Dump(w io.Writer) error { return s.dump(w, time.Now(), false) }
 
-func (s *Store) dump(w io.Writer, now time.Time) error {
+// DumpChanges writes what limits have counted since the last Dump, for a store that has loaded
+// that, and nothing since. Sets are not told, nor that nothing is counted of somebody any more:
+// what was forgotten, given back as a whole or dropped meanwhile stays in the other store.
+func (s *Store) DumpChanges(w io.Writer) error { return s.dump(w, time.Now(), true) }
+
+func (s *Store) dump(w io.Writer, now time.Time, changes bool) error {
 	l := s.limits.Load()
-	d := &dumper{w: w, clock: l.clock(now)}
+	d := &dumper{w: w, clock: l.clock(now), changes: changes}
 	d.raw([]byte(dumpMagic))
-	b := binary.AppendUvarint(nil, dumpVersion)
-	b = binary.AppendVarint(b, now.UnixMicro())
-	d.frame(frameHeader, l.seed.append(b))
-	s.dumpSets(d)
+	d.frame(frameHeader, dumpHead{changes, now.UnixMicro(), l.seed}.append(nil))
+	if !changes {
+		s.dumpSets(d)
+	}
 	for i := range l.shards {
 		l.shards[i].dump(d)
 	}
@@ -64,7 +69,9 @@ type dumper struct {
 	w     io.Writer
 	err   error
 	clock int64 // when the dump began, by the clock of the limits
-	buf   []byte
+	// changes tells to leave out what was dumped before.
+	changes bool
+	buf     []byte
 }
 
 func (d *dumper) raw(b []byte) {
@@ -128,7 +135,7 @@ func appendText(b []byte, s string) []byte {
 // dump writes the records, a few at a time.
 func (s *shard) dump(d *dumper) {
 	for slot := uint32(1); slot != 0 && d.err == nil; {
-		d.buf, slot = s.appendSome(d.buf[:0], slot, d.clock)
+		d.buf, slot = s.appendSome(d.buf[:0], slot, d)
 		if len(d.buf) > 0 {
 			d.frame(frameRecords, d.buf)
 		}
@@ -137,18 +144,21 @@ func (s *shard) dump(d *dumper) {
 
 // appendSome appends records from a number on, and returns the number of the next, 0 after the
 // last.
-func (s *shard) appendSome(b []byte, slot uint32, clock int64) ([]byte, uint32) {
+func (s *shard) appendSome(b []byte, slot uint32, d *dumper) ([]byte, uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ; slot <= s.made; slot++ {
 		if len(b) >= fullFrame {
 			return b, slot
 		}
-		if r := s.at(slot); r.kind > 0 && r.end.time()+late > clock {
-			var st state
-			s.load(&st, slot)
-			b = r.append(b, &st, clock)
+		r := s.at(slot)
+		if r.kind == 0 || r.end.time()+late <= d.clock || d.changes && r.dumped {
+			continue
 		}
+		var st state
+		s.load(&st, slot)
+		b = r.append(b, &st, d.clock)
+		r.dumped = true
 	}
 	return b, 0
 }
@@ -175,7 +185,8 @@ func (r *record) append(b []byte, st *state, clock int64) []byte {
 // load the same, or a later dump of the same store, does no harm, and nobody gets anything back.
 // A store that has counted nothing as yet takes the dump's ids over, so the first Load comes
 // before the first Take; a dump with other ids is ErrForeign after that. What can't be read is
-// an error; what came before it is loaded.
+// an error; what came before it is loaded. What DumpChanges wrote takes the place of what is
+// here.
 func (s *Store) Load(r io.Reader) error {
 	if err := s.load(&frames{r: r}, time.Now()); err != nil {
 		return fmt.Errorf("load what a store has dumped: %w", err)
@@ -201,7 +212,7 @@ func (s *Store) load(in *frames, now time.Time) error {
 		case kind == frameSet:
 			err = s.loadSet(p)
 		case kind == frameRecords && foreign == nil:
-			err = l.loadRecords(p, clock-passed, clock)
+			err = l.loadRecords(p, clock-passed, clock, head.changes)
 		case kind != frameRecords:
 			err = fmt.Errorf("a part of a kind that is not known, %q", kind)
 		}
@@ -263,8 +274,19 @@ type frames struct {
 }
 
 type dumpHead struct {
+	changes bool
 	written int64 // microseconds since 1970
 	seed    seed
+}
+
+func (h dumpHead) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, dumpVersion)
+	if h.changes {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	return h.seed.append(binary.AppendVarint(b, h.written))
 }
 
 func (f *frames) header() (h dumpHead, err error) {
@@ -283,7 +305,7 @@ func (f *frames) header() (h dumpHead, err error) {
 	if kind == frameHeader && !p.bad && version > dumpVersion {
 		return h, fmt.Errorf("it was written by a later version of this program, in form %d; this one reads up to %d", version, dumpVersion)
 	}
-	h.written, h.seed = p.varint(), readSeed(p.bytes(16))
+	h.changes, h.written, h.seed = p.bytes(1)[0] == 1, p.varint(), readSeed(p.bytes(16))
 	if kind != frameHeader || version == 0 || p.more() {
 		p.bad = true
 	}

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ func (h *heir) Take(ctx context.Context, now time.Time, takes []store.Take) erro
 func inherit(t testing.TB, to, from *Store, now time.Time) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := errors.Join(from.dump(&b, now), to.load(&frames{r: &b}, now)); err != nil {
+	if err := errors.Join(from.dump(&b, now, false), to.load(&frames{r: &b}, now)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -109,6 +110,49 @@ func (k *taker) left(at time.Time, r store.Rule) int64 {
 	return takes[0].Left
 }
 
+// pair is a store whose changes are loaded by another one every few calls, which then answers
+// in its place.
+type pair struct {
+	*Store
+	t     testing.TB
+	calls int
+}
+
+func (p *pair) Take(ctx context.Context, now time.Time, takes []store.Take) error {
+	returns := slices.ContainsFunc(takes, func(t store.Take) bool { return t.Action == store.Return })
+	if p.calls++; p.calls%20 != 0 || returns {
+		return p.Store.Take(ctx, now, takes)
+	}
+	next := New(Options{Keys: 1})
+	inherit(p.t, next, p.Store, now)
+	err := p.Store.Take(ctx, now, takes) // since the dump
+	var b bytes.Buffer
+	if err := errors.Join(p.Store.dump(&b, now, true), next.load(&frames{r: &b}, now)); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Store = next
+	return err
+}
+
+// What was counted, or given back, since a dump is what changes tell, and nothing else is.
+func TestChanges(t *testing.T) {
+	for range 5 {
+		p := &pair{Store: New(Options{Keys: 1}), t: t}
+		storetest.Schedule(t, p, nil, rand.Uint64(), 500)
+		consistent(t, p.Store)
+	}
+	s := New(Options{})
+	fill(t, s, 1000, 1, perMinute)
+	if err := s.Dump(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 1, 5, perMinute)
+	var b bytes.Buffer
+	if err := s.DumpChanges(&b); err != nil || b.Len() > 200 {
+		t.Errorf("the changes of one caller are %d bytes, %v", b.Len(), err)
+	}
+}
+
 // What has ended is not loaded, of limits and of sets; what is there is told to who follows.
 func TestLoadSkipsWhatHasEnded(t *testing.T) {
 	k := newTaker(t, Options{})
@@ -119,7 +163,7 @@ func TestLoadSkipsWhatHasEnded(t *testing.T) {
 	storetest.Add(t, k.s, "set", storetest.In(time.Hour, "stays"), storetest.In(-time.Second, "ended"))
 	storetest.Add(t, k.s, "empty", storetest.In(-time.Second, "ended"))
 	var b bytes.Buffer
-	if err := k.s.dump(&b, k.now); err != nil {
+	if err := k.s.dump(&b, k.now, false); err != nil {
 		t.Fatal(err)
 	}
 	next := New(Options{})
@@ -232,7 +276,7 @@ func dumped(t testing.TB) []byte {
 	}
 	storetest.Add(t, k.s, "set", storetest.In(time.Hour, "member"))
 	var b bytes.Buffer
-	if err := k.s.dump(&b, k.now); err != nil {
+	if err := k.s.dump(&b, k.now, false); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -293,8 +337,7 @@ func FuzzLoad(f *testing.F) {
 		if raw {
 			d.raw(payload)
 		} else {
-			head := binary.AppendVarint(binary.AppendUvarint(nil, dumpVersion), time.Now().UnixMicro())
-			d.frame(frameHeader, s.limits.Load().seed.append(head))
+			d.frame(frameHeader, dumpHead{len(payload)%2 == 0, time.Now().UnixMicro(), s.limits.Load().seed}.append(nil))
 			d.frame(kind, payload)
 			d.frame(kind, payload) // what is there already is merged
 			d.frame(frameEnd, nil)

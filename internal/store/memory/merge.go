@@ -20,15 +20,16 @@ type loaded struct {
 // spending is an entry.
 type spending struct{ last, n int64 }
 
-// loadRecords merges records. dumped is when they were dumped.
-func (l *limits) loadRecords(p payload, dumped, clock int64) error {
+// loadRecords merges records, or puts them in the place of what is here. dumped is when they
+// were dumped.
+func (l *limits) loadRecords(p payload, dumped, clock int64, replace bool) error {
 	var r loaded
 	for p.more() {
 		if r.read(&p, dumped); p.bad {
 			return errCorrupt
 		}
 		if r.end+late > clock {
-			l.shard(r.id).merge(&r, clock)
+			l.shard(r.id).merge(&r, clock, replace)
 		}
 	}
 	return p.err()
@@ -81,14 +82,19 @@ func (p *payload) time(dumped int64) int64 {
 	return min(max(p.varint(), -lastStamp), lastStamp) + dumped
 }
 
-// merge counts what a record has, or what is here already of the same key, whichever is more.
-func (s *shard) merge(r *loaded, clock int64) {
+// merge counts what a record has, or what is here already of the same key, whichever is more,
+// unless that is to be replaced.
+func (s *shard) merge(r *loaded, clock int64, replace bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ids := [...]id{r.id}
 	slot := s.find(r.id)
-	if slot == 0 {
+	switch {
+	case slot == 0:
 		s.write(s.insert(r.id, clock, ids[:]), r, clock)
+		return
+	case replace:
+		s.rewrite(slot, r, clock)
 		return
 	}
 	own := s.at(slot)

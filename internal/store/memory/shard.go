@@ -248,6 +248,7 @@ func (s *shard) save(slot uint32, st *state, rule *store.Rule) {
 // keep writes the times and numbers of st, whose entries are where they belong already.
 func (r *record) keep(st *state) {
 	r.first.set(st.first)
+	r.dumped = false
 	switch {
 	case st.algorithm == store.FixedWindow:
 		r.setNumber(uint64(st.total))
