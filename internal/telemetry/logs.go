@@ -15,6 +15,16 @@ func (l *Logs) Log(r Record) {
 	}
 }
 
+// Dropped returns how many lines never reached an output.
+func (l *Logs) Dropped() (n uint64) {
+	for _, log := range []*AccessLog{l.All, l.Errors} {
+		if log != nil {
+			n += log.Dropped()
+		}
+	}
+	return n
+}
+
 // Reopen opens the outputs again, as AccessLog does.
 func (l *Logs) Reopen() error { return l.each((*AccessLog).Reopen) }
 
