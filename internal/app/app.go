@@ -71,6 +71,7 @@ type App struct {
 	gateway   *gateway.Gateway
 	access    *telemetry.Logs
 	tally     *telemetry.Tally
+	counters  *telemetry.Counters
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
 	exchanges exchange.Pool
@@ -187,6 +188,8 @@ func New(o Options) (*App, error) {
 		recorder = a.access
 	}
 	a.gateway = gateway.New(recorder, a.tally, a.log)
+	a.counters = telemetry.NewCounters(time.Now())
+	a.gateway.Count(a.counters)
 	a.gateway.Swap(a.snap)
 	a.docs.Use(a.snap)
 	if err := a.watchLoad(); err != nil {
