@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -348,78 +347,4 @@ func (a *App) ReopenLog() error {
 		return nil
 	}
 	return a.access.Reopen()
-}
-
-// Stop drains: readiness turns false, and after the delay the listeners close;
-// running exchanges and tunnels get the grace time, or until ctx's deadline. Then
-// everything is closed and the logs are written out.
-func (a *App) Stop(ctx context.Context) error {
-	a.ready.Store(false)
-	a.log.Info("draining", "delay", a.conf.Shutdown.Delay.String(), "grace", a.conf.Shutdown.Grace.String())
-	sleep(ctx, time.Duration(a.conf.Shutdown.Delay))
-	var errs []error
-	for _, s := range a.servers {
-		errs = append(errs, s.Unbind())
-	}
-	until := time.Now().Add(time.Duration(a.conf.Shutdown.Grace))
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
-		until = deadline
-	}
-	a.drain(until)
-	return errors.Join(append(errs, a.Close())...)
-}
-
-// soon is how long requests may go on running before somebody is told.
-const soon = 500 * time.Millisecond
-
-func (a *App) drain(until time.Time) {
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		var wg sync.WaitGroup
-		for _, s := range a.servers {
-			wg.Go(func() { s.Drain(until) })
-		}
-		wg.Wait()
-	}()
-	patience := time.NewTimer(soon)
-	defer patience.Stop()
-	select {
-	case <-drained:
-		return
-	case <-patience.C:
-	}
-	if a.waiting != nil {
-		a.waiting(time.Duration(a.conf.Shutdown.Grace))
-	}
-	<-drained
-}
-
-// Close ends what New and Start have made. It is part of Stop.
-func (a *App) Close() error {
-	a.load.Close()
-	a.docs.Close()
-	a.breakers.Close()
-	a.meter.Close()
-	a.shared.close()
-	a.here.Close()
-	a.snap.Retire(nil)
-	a.sweeper.Close()
-	a.lot.Close()
-	if a.access == nil {
-		return nil
-	}
-	if err := a.access.Close(); err != nil {
-		return fmt.Errorf("writing the access log: %w", err)
-	}
-	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Server accepts connections on one address and gives each to a protocol.
-type Server struct {
-	Name    string
-	Address string
-	TLS     *tls.Config // nil: plain
+// Settings are those of a listener that may change while it serves.
+type Settings struct {
+	Name string
+	TLS  *tls.Config // nil: plain
 	// HTTP1 serves connections that did not choose HTTP/2, and is nil where
 	// only that is spoken. HTTP2 serves those that chose h2 by ALPN, and all of
 	// a plain listener without HTTP1.
@@ -24,32 +25,70 @@ type Server struct {
 	Handshake time.Duration
 	// Connections is the most connections open at once, 0 for any number.
 	Connections int
-	Log         *slog.Logger
-
-	ln   net.Listener
-	room chan struct{}
-	stop context.CancelFunc // by Unbind: nobody waits for room any more
-	over <-chan struct{}
-	wg   sync.WaitGroup // the accept loop
 }
 
-// Bind takes the address. It is the last step of a start that can fail.
+// Listen binds an address, as net.ListenConfig does for TCP.
+type Listen func(ctx context.Context, address string) (net.Listener, error)
+
+// Server accepts connections on one address and gives each to a protocol.
+type Server struct {
+	Address string
+	Log     *slog.Logger
+	// Listen binds the address; nil binds a socket of this process.
+	Listen Listen
+
+	settings atomic.Pointer[Settings]
+	room     room
+	open     atomic.Int64 // connections
+	ln       net.Listener
+	stop     context.CancelFunc // by Unbind: nobody waits for room any more
+	over     <-chan struct{}
+	wg       sync.WaitGroup // the accept loop
+
+	mu        sync.Mutex
+	protocols []Protocol // all that have ever served
+}
+
+// Set gives the server settings, before Start and at any time later. A connection keeps those
+// with which it was accepted.
+func (s *Server) Set(next Settings) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range []Protocol{next.HTTP1, next.HTTP2} {
+		if p != nil && !slices.Contains(s.protocols, p) {
+			s.protocols = append(s.protocols, p)
+		}
+	}
+	s.settings.Store(&next)
+	s.room.resize(next.Connections)
+}
+
+// Settings returns the current ones, which nobody may change.
+func (s *Server) Settings() *Settings { return s.settings.Load() }
+
+// Bind takes the address.
 func (s *Server) Bind(ctx context.Context) error {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", s.Address)
+	listen := s.Listen
+	if listen == nil {
+		listen = func(ctx context.Context, address string) (net.Listener, error) {
+			var lc net.ListenConfig
+			return lc.Listen(ctx, "tcp", address)
+		}
+	}
+	ln, err := listen(ctx, s.Address)
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", s.Address, err)
 	}
 	waiting, stop := context.WithCancel(context.Background())
 	s.ln, s.stop, s.over = ln, stop, waiting.Done()
-	if s.Connections > 0 {
-		s.room = make(chan struct{}, s.Connections)
-	}
 	return nil
 }
 
 // Addr returns the address that was bound, with its real port.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Connections returns how many connections are open.
+func (s *Server) Connections() int { return int(s.open.Load()) }
 
 // Start begins to accept.
 func (s *Server) Start() { s.wg.Go(s.accept) }
@@ -68,53 +107,38 @@ const settle = time.Second
 // Drain lets running exchanges finish until that time, then closes what is
 // left and waits for its end, so that it is logged.
 func (s *Server) Drain(until time.Time) {
+	s.mu.Lock()
+	all := slices.Clone(s.protocols)
+	s.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, p := range []Protocol{s.HTTP1, s.HTTP2} {
-		if p != nil {
-			wg.Go(func() {
-				p.Drain(until)
-				p.Close()
-				p.Drain(time.Now().Add(settle))
-			})
-		}
+	for _, p := range all {
+		wg.Go(func() {
+			p.Drain(until)
+			p.Close()
+			p.Drain(time.Now().Add(settle))
+		})
 	}
 	wg.Wait()
 }
 
 func (s *Server) accept() {
-	for pause := time.Duration(0); ; {
-		if !s.waitForRoom() {
-			return
-		}
+	for pause := time.Duration(0); s.room.enter(s.over); {
 		nc, err := s.ln.Accept()
 		if err == nil {
 			pause = 0
 			go s.serve(nc)
 			continue
 		}
-		if s.room != nil {
-			<-s.room
-		}
+		s.room.leave()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.Log.Warn("accepting a connection failed", "listener", s.Name, "error", err, "pause", pause)
-		time.Sleep(pause) // out of file descriptors, mostly: others have to close first
-	}
-}
-
-// waitForRoom waits until one more connection may be open. It returns false
-// after Unbind.
-func (s *Server) waitForRoom() bool {
-	if s.room == nil {
-		return true
-	}
-	select {
-	case s.room <- struct{}{}:
-		return true
-	case <-s.over:
-		return false
+		s.Log.Warn("accepting a connection failed", "listener", s.Settings().Name, "error", err, "pause", pause)
+		select { // out of file descriptors, mostly: others have to close first
+		case <-time.After(pause):
+		case <-s.over:
+		}
 	}
 }
 
@@ -122,44 +146,52 @@ func (s *Server) waitForRoom() bool {
 // which may be long after its goroutine has left it.
 type counted struct {
 	*net.TCPConn
-	once sync.Once
-	room <-chan struct{}
+	left   atomic.Bool
+	server *Server
 }
 
 // Close closes the connection.
 func (c *counted) Close() error {
-	defer c.once.Do(func() { <-c.room })
-	return c.TCPConn.Close()
+	err := c.TCPConn.Close()
+	if !c.left.Swap(true) {
+		c.server.open.Add(-1)
+		c.server.room.leave()
+	}
+	return err
 }
 
 func (s *Server) serve(nc net.Conn) {
-	if tc, ok := nc.(*net.TCPConn); ok && s.room != nil {
-		nc = &counted{TCPConn: tc, room: s.room}
+	if tc, ok := nc.(*net.TCPConn); ok {
+		s.open.Add(1)
+		nc = &counted{TCPConn: tc, server: s}
+	} else {
+		s.room.leave() // nobody would tell of its end
 	}
-	if s.TLS == nil {
-		s.plain(nc)
+	set := s.Settings()
+	if set.TLS == nil {
+		set.plain(nc)
 		return
 	}
-	tc := tls.Server(nc, s.TLS)
-	ctx, cancel := context.WithTimeout(context.Background(), s.Handshake)
+	tc := tls.Server(nc, set.TLS)
+	ctx, cancel := context.WithTimeout(context.Background(), set.Handshake)
 	err := tc.HandshakeContext(ctx)
 	cancel()
 	if err != nil {
-		s.Log.Debug("TLS handshake failed", "listener", s.Name, "peer", nc.RemoteAddr().String(), "error", err)
+		s.Log.Debug("TLS handshake failed", "listener", set.Name, "peer", nc.RemoteAddr().String(), "error", err)
 		_ = nc.Close()
 		return
 	}
-	if tc.ConnectionState().NegotiatedProtocol == "h2" && s.HTTP2 != nil || s.HTTP1 == nil {
-		s.HTTP2.ServeConn(tc, true)
+	if tc.ConnectionState().NegotiatedProtocol == "h2" && set.HTTP2 != nil || set.HTTP1 == nil {
+		set.HTTP2.ServeConn(tc, true)
 		return
 	}
-	s.HTTP1.ServeConn(tc, true)
+	set.HTTP1.ServeConn(tc, true)
 }
 
-func (s *Server) plain(nc net.Conn) {
-	if s.HTTP1 == nil {
-		s.HTTP2.ServeConn(nc, false)
+func (set *Settings) plain(nc net.Conn) {
+	if set.HTTP1 == nil {
+		set.HTTP2.ServeConn(nc, false)
 		return
 	}
-	s.HTTP1.ServeConn(nc, false)
+	set.HTTP1.ServeConn(nc, false)
 }

@@ -47,10 +47,11 @@ func (p *protocol) Drain(until time.Time) { p.drained <- until }
 func (p *protocol) Close()                { close(p.closed) }
 
 // start binds and starts a server until the test ends.
-func start(t *testing.T, s *Server) *Server {
+func start(t *testing.T, set Settings) *Server {
 	t.Helper()
-	s.Address, s.Log = "127.0.0.1:0", slog.New(slog.DiscardHandler)
-	s.Handshake = cmp.Or(s.Handshake, limit)
+	s := &Server{Address: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	set.Handshake = cmp.Or(set.Handshake, limit)
+	s.Set(set)
 	if err := s.Bind(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestPlain(t *testing.T) {
 		{"HTTP/2 alone", nil, newProtocol("http2"), "http2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &Server{}
+			var s Settings
 			if tt.http1 != nil {
 				s.HTTP1 = tt.http1
 			}
@@ -106,7 +107,7 @@ func TestPlain(t *testing.T) {
 }
 
 func TestBindFails(t *testing.T) {
-	first := start(t, &Server{HTTP1: newProtocol("a")})
+	first := start(t, Settings{HTTP1: newProtocol("a")})
 	for _, address := range []string{first.Addr().String(), "256.0.0.1:0", "127.0.0.1:99999"} {
 		s := &Server{Address: address}
 		err := s.Bind(context.Background())
@@ -117,7 +118,7 @@ func TestBindFails(t *testing.T) {
 }
 
 func TestUnbindFreesTheAddress(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a")})
+	s := start(t, Settings{HTTP1: newProtocol("a")})
 	c := dial(t, s)
 	if got := word(c); got != "a" {
 		t.Fatal(got)
@@ -136,7 +137,7 @@ func TestUnbindFreesTheAddress(t *testing.T) {
 }
 
 func TestUnbindTwice(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a")})
+	s := start(t, Settings{HTTP1: newProtocol("a")})
 	if err := s.Unbind(); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestUnbindTwice(t *testing.T) {
 }
 
 func TestMostConnections(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a"), Connections: 2})
+	s := start(t, Settings{HTTP1: newProtocol("a"), Connections: 2})
 	first, second := dial(t, s), dial(t, s)
 	for _, c := range []net.Conn{first, second} {
 		if got := word(c); got != "a" {
@@ -168,7 +169,7 @@ func TestMostConnections(t *testing.T) {
 // Unbind returns although all connections are taken and none of them ends:
 // only Drain, which comes later, will end them.
 func TestUnbindWhenFull(t *testing.T) {
-	s := start(t, &Server{HTTP1: newProtocol("a"), Connections: 1})
+	s := start(t, Settings{HTTP1: newProtocol("a"), Connections: 1})
 	c := dial(t, s)
 	if got := word(c); got != "a" {
 		t.Fatal(got)
@@ -187,7 +188,7 @@ func TestUnbindWhenFull(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	one, two := newProtocol("1"), newProtocol("2")
-	s := start(t, &Server{HTTP1: one, HTTP2: two})
+	s := start(t, Settings{HTTP1: one, HTTP2: two})
 	until := time.Now().Add(time.Minute)
 	s.Drain(until)
 	for _, p := range []*protocol{one, two} {
@@ -226,7 +227,7 @@ func secure(t *testing.T, min uint16, http1, http2 Protocol, alpn ...string) (*S
 	pool.AddCert(a.Leaf)
 	pool.AddCert(b.Leaf)
 	conf := &tls.Config{MinVersion: min, Certificates: []tls.Certificate{a, b}, NextProtos: alpn}
-	return start(t, &Server{HTTP1: http1, HTTP2: http2, TLS: conf}), pool
+	return start(t, Settings{HTTP1: http1, HTTP2: http2, TLS: conf}), pool
 }
 
 // shake does a handshake and returns the connection.
@@ -319,7 +320,7 @@ func TestProtocolChoice(t *testing.T) {
 // another.
 func TestHandshakeTimeout(t *testing.T) {
 	p := newProtocol("a")
-	s := start(t, &Server{HTTP1: p, Connections: 1, Handshake: 100 * time.Millisecond,
+	s := start(t, Settings{HTTP1: p, Connections: 1, Handshake: 100 * time.Millisecond,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate(t, "a.example")}}})
 	silent := dial(t, s)
 	if got := word(silent); got != "EOF" {

@@ -25,7 +25,7 @@ type clientBody struct {
 
 func (b *clientBody) reset(x *exchange.Exchange) {
 	b.x, b.started = x, false
-	b.pace = engine.Pace{Rate: b.c.e.minRate, Grace: b.c.e.timeouts.bodyIdle}
+	b.pace = engine.Pace{Rate: b.c.set.minRate, Grace: b.c.set.timeouts.bodyIdle}
 	b.complete.Store(false)
 	b.stopped.Store(false)
 }
@@ -34,8 +34,8 @@ func (b *clientBody) reset(x *exchange.Exchange) {
 // needs no stream.
 func (b *clientBody) start(x *exchange.Exchange, m wire.Message) {
 	b.started = true
-	b.b.Init(&b.c.r, m, &x.RequestTrailer, &b.c.e.limits)
-	x.BodyLimit = b.c.e.body
+	b.b.Init(&b.c.r, m, &x.RequestTrailer, &b.c.set.limits)
+	x.BodyLimit = b.c.set.body
 	x.Unsized = m.Framing == wire.ByChunks
 	if whole, ok := b.b.Whole(); ok {
 		b.complete.Store(true)
@@ -80,7 +80,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 // that it has to keep.
 func (b *clientBody) wait(read func() (int, error)) error {
 	before := b.c.timer.Now()
-	if !b.c.timer.After(b.c.e.timeouts.bodyIdle) {
+	if !b.c.timer.After(b.c.set.timeouts.bodyIdle) {
 		return b.fail(exchange.BodyTimeout)
 	}
 	n, err := read()

@@ -34,6 +34,7 @@ const (
 // conn is one client connection.
 type conn struct {
 	e      *Engine
+	set    *settings // of this request, or of the wait for it
 	nc     net.Conn
 	raw    syscall.RawConn // of the TCP connection, below TLS; nil when there is none
 	secure bool
@@ -86,7 +87,7 @@ func (w *writer) Expired() { _ = w.nc.SetWriteDeadline(past) }
 func (w *writer) Probe() {}
 
 func newConn(e *Engine, nc net.Conn, secure bool) *conn {
-	c := &conn{e: e, nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
+	c := &conn{e: e, set: e.current.Load(), nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
 	lower := nc
 	if tc, ok := nc.(*tls.Conn); ok {
 		lower = tc.NetConn()
@@ -184,7 +185,7 @@ func (c *conn) next() next {
 // readRequest reads a head, however long it takes within its time. It returns
 // nil when there is nobody to answer.
 func (c *conn) readRequest() *exchange.Exchange {
-	head, err := c.r.ReadHead(&c.e.limits)
+	head, err := c.r.ReadHead(&c.set.limits)
 	inTime := c.timer.Stop()
 	x := c.begin()
 	if inTime && err == nil {
@@ -211,7 +212,7 @@ func (c *conn) exchange(x *exchange.Exchange) bool {
 var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 func (c *conn) isHTTP2() bool {
-	return c.e.deps.HTTP2 != nil && !c.secure && bytes.HasPrefix(c.r.Unread(), preface[:16])
+	return c.set.http2 && c.e.deps.HTTP2 != nil && !c.secure && bytes.HasPrefix(c.r.Unread(), preface[:16])
 }
 
 // handOver gives the connection, and what was read from it, to HTTP/2. It is
@@ -227,7 +228,7 @@ func (c *conn) handOver() {
 func (c *conn) begin() *exchange.Exchange {
 	x := c.e.deps.Exchanges.Get()
 	x.Now = time.Now()
-	x.Peer, x.Local, x.Secure, x.Listener = c.peer, c.local, c.secure, c.e.name
+	x.Peer, x.Local, x.Secure, x.Listener = c.peer, c.local, c.secure, c.set.name
 	x.Interim = c
 	c.body.reset(x)
 	c.msg = wire.Message{}
@@ -251,7 +252,7 @@ func (c *conn) release(x *exchange.Exchange) {
 // read takes the head into the exchange and prepares the body. A refused
 // request leaves its reason in the exchange.
 func (c *conn) read(x *exchange.Exchange, head []byte) {
-	msg, reason := wire.ParseRequest(head, x, &c.e.limits)
+	msg, reason := wire.ParseRequest(head, x, &c.set.limits)
 	if reason != nil {
 		x.Refuse(reason)
 		x.CloseClient = true

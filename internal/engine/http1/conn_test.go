@@ -488,6 +488,7 @@ func TestBrokenBody(t *testing.T) {
 func TestHandOver(t *testing.T) {
 	got := make(chan string, 1)
 	r := start(t, "http://127.0.0.1:1", func(s *setup) {
+		s.listener.Protocols = []string{"http1", "h2c"}
 		s.http2 = func(c net.Conn) {
 			defer c.Close()
 			b, err := io.ReadAll(c)

@@ -6,6 +6,7 @@ package http1
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,19 +27,15 @@ type Deps struct {
 	Log       *slog.Logger
 	// Lot is where idle connections wait, nil to let each keep its goroutine.
 	Lot *Lot
-	// HTTP2 takes over connections that begin with the preface of HTTP/2, nil
-	// where the listener does not speak it in plain text.
+	// HTTP2 takes over connections that begin with the preface of HTTP/2, as long as h2c is
+	// among the protocols of the listener. nil for nobody.
 	HTTP2 func(c net.Conn)
 }
 
 // Engine serves the connections of one listener.
 type Engine struct {
-	name     string
 	deps     Deps
-	limits   wire.Limits
-	body     int64 // largest request body in bytes, 0 for any
-	minRate  int64 // bytes a second
-	timeouts timeouts
+	current  atomic.Pointer[settings]
 	draining atomic.Bool
 	date     dateCache
 	open     atomic.Int64 // connections
@@ -48,15 +45,32 @@ type Engine struct {
 	empty chan struct{} // closed when draining and no connection is left
 }
 
+// settings are those of the listener. They never change; Set puts others in their place.
+type settings struct {
+	name     string
+	limits   wire.Limits
+	body     int64 // largest request body in bytes, 0 for any
+	minRate  int64 // bytes a second
+	timeouts timeouts
+	http2    bool // in plain text
+}
+
 type timeouts struct{ header, idle, bodyIdle, write, tunnelIdle time.Duration }
 
 var _ engine.Protocol = (*Engine)(nil)
 
-// New makes an Engine with the limits of a listener.
+// New makes an Engine with the settings of a listener.
 func New(l config.Listener, deps Deps) *Engine {
-	return &Engine{
+	e := &Engine{deps: deps, conns: make(map[*conn]struct{}), empty: make(chan struct{})}
+	e.Set(l)
+	return e
+}
+
+// Set replaces the settings. A connection has the new ones from its next request on; one that
+// waits for it waits as long as it was to.
+func (e *Engine) Set(l config.Listener) {
+	e.current.Store(&settings{
 		name: l.Name,
-		deps: deps,
 		limits: wire.Limits{
 			FirstLine:   int(l.Limits.RequestLine),
 			Header:      int(l.Limits.Header),
@@ -73,9 +87,8 @@ func New(l config.Listener, deps Deps) *Engine {
 			write:      time.Duration(l.Timeouts.Write),
 			tunnelIdle: time.Duration(l.Timeouts.TunnelIdle),
 		},
-		conns: make(map[*conn]struct{}),
-		empty: make(chan struct{}),
-	}
+		http2: slices.Contains(l.Protocols, "h2c"),
+	})
 }
 
 // ServeConn implements engine.Protocol.

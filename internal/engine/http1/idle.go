@@ -37,7 +37,7 @@ func (c *conn) await() next {
 			return over
 		}
 		c.revive()
-		if c.timer.After(c.e.timeouts.idle - c.patience()); c.park() {
+		if c.timer.After(c.set.timeouts.idle - c.patience()); c.park() {
 			return parked
 		}
 		c.stay = true
@@ -46,6 +46,7 @@ func (c *conn) await() next {
 
 // rest begins the wait for a request. It returns false when none may come.
 func (c *conn) rest() bool {
+	c.set = c.e.current.Load()
 	c.state.Store(idle)
 	if c.e.draining.Load() {
 		return false
@@ -54,11 +55,11 @@ func (c *conn) rest() bool {
 	if c.patient {
 		return c.timer.After(c.patience())
 	}
-	return c.timer.After(c.e.timeouts.idle)
+	return c.timer.After(c.set.timeouts.idle)
 }
 
 func (c *conn) parkable() bool {
-	return c.e.deps.Lot != nil && c.raw != nil && !c.stay && c.e.timeouts.idle > patience
+	return c.e.deps.Lot != nil && c.raw != nil && !c.stay && c.set.timeouts.idle > patience
 }
 
 func (c *conn) patience() time.Duration {
@@ -70,7 +71,8 @@ func (c *conn) patience() time.Duration {
 
 // startHead begins a request: its header has to be complete in time.
 func (c *conn) startHead() next {
-	if !c.activate() || !c.timer.After(c.e.timeouts.header) {
+	c.set = c.e.current.Load()
+	if !c.activate() || !c.timer.After(c.set.timeouts.header) {
 		return over
 	}
 	return again
@@ -143,8 +145,8 @@ func (c *conn) readable(fd uintptr) bool {
 // what came is for next to deal with: bytes in the Reader, a request in
 // pending, or the end.
 func (c *conn) quick() bool {
-	for !c.isHTTP2() {
-		head := c.r.TryHead(&c.e.limits)
+	for c.set = c.e.current.Load(); !c.isHTTP2(); {
+		head := c.r.TryHead(&c.set.limits)
 		if head == nil || !c.activate() {
 			return false
 		}

@@ -261,7 +261,8 @@ func TestDrainWhileParking(t *testing.T) {
 func TestParkedCountsTowardsLimit(t *testing.T) {
 	r := start(t, "http://127.0.0.1:1", withLot)
 	r.hasty()
-	s := &engine.Server{Address: "127.0.0.1:0", HTTP1: r.e, Connections: 1, Log: slog.New(slog.DiscardHandler)}
+	s := &engine.Server{Address: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	s.Set(engine.Settings{HTTP1: r.e, Connections: 1})
 	if err := s.Bind(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func (c *conn) lost(x *exchange.Exchange) {
 
 // write sends two pieces in one system call, within the write timeout.
 func (c *conn) write(head, more []byte) error {
-	c.writer.timer.After(engine.WriteTime(c.e.timeouts.write, len(head)+len(more)))
+	c.writer.timer.After(engine.WriteTime(c.set.timeouts.write, len(head)+len(more)))
 	err := c.writev(head, more)
 	if !c.writer.timer.Stop() && err == nil {
 		return exchange.WriteTimeout

@@ -30,7 +30,7 @@ func (t *tunnel) expire() {
 // has failed, or nothing moved for the idle time.
 func (c *conn) runTunnel(x *exchange.Exchange) {
 	defer x.Tunnel.Close()
-	t := &tunnel{c: c, up: x.Tunnel, idle: c.e.timeouts.tunnelIdle}
+	t := &tunnel{c: c, up: x.Tunnel, idle: c.set.timeouts.tunnelIdle}
 	if x.Out.TunnelIdle > 0 {
 		t.idle = x.Out.TunnelIdle
 	}

@@ -27,13 +27,13 @@ type clientBody struct {
 }
 
 func (s *stream) setBody() {
-	s.x.BodyLimit = int64(s.e.limits.Body)
+	s.x.BodyLimit = int64(s.set.limits.Body)
 	if s.r.ContentLength == 0 {
 		s.x.RequestBody.SetBytes(nil)
 		return
 	}
 	s.body.s = s
-	s.body.pace = engine.Pace{Rate: int64(s.e.limits.BodyMinRate), Grace: time.Duration(s.e.timeouts.BodyIdle)}
+	s.body.pace = engine.Pace{Rate: int64(s.set.limits.BodyMinRate), Grace: time.Duration(s.set.timeouts.BodyIdle)}
 	s.x.Unsized = s.r.ContentLength < 0
 	s.x.RequestBody.SetSource(&s.body, s.r.ContentLength)
 }
@@ -45,7 +45,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		return 0, exchange.TruncatedBody
 	}
 	start := time.Now()
-	_ = b.s.control.SetReadDeadline(start.Add(time.Duration(b.s.e.timeouts.BodyIdle))) // net/http's streams can
+	_ = b.s.control.SetReadDeadline(start.Add(time.Duration(b.s.set.timeouts.BodyIdle))) // net/http's streams can
 	n, err := b.s.r.Body.Read(p)
 	_ = b.s.control.SetReadDeadline(time.Time{}) // from here on nobody waits
 	switch tooSlow := b.pace.Note(time.Since(start), n); {

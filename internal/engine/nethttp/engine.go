@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,44 +32,78 @@ type Deps struct {
 
 // Engine serves the HTTP/2 connections of one listener.
 type Engine struct {
-	deps     Deps
+	deps    Deps
+	current atomic.Pointer[generation]
+	closing atomic.Bool
+
+	mu       sync.Mutex // guards what follows, and who uses which generation
+	conns    map[net.Conn]*client
+	old      []*generation // which connections still use
+	draining bool
+}
+
+// settings are those of the listener. They never change.
+type settings struct {
 	name     string // of the listener, for logs
 	limits   config.ListenerLimits
 	timeouts config.ListenerTimeouts
-	server   *http.Server
-	closing  atomic.Bool
+}
 
-	mu    sync.Mutex
-	conns map[net.Conn]*client
+// generation is a server of net/http with the settings that it was made with: those can't
+// be changed while it serves.
+type generation struct {
+	settings
+	server *http.Server
+	conns  int
 }
 
 var _ engine.Protocol = (*Engine)(nil)
 
 // New makes an Engine with the limits and timeouts of a listener.
 func New(l config.Listener, deps Deps) *Engine {
-	e := &Engine{deps: deps, name: l.Name, limits: l.Limits, timeouts: l.Timeouts, conns: make(map[net.Conn]*client)}
+	e := &Engine{deps: deps, conns: make(map[net.Conn]*client)}
+	e.Set(l)
+	return e
+}
+
+// Set replaces the settings. New requests have the new ones; how long a connection may be
+// idle, and how long its first bytes may take, new connections only.
+func (e *Engine) Set(l config.Listener) {
+	next := settings{name: l.Name, limits: l.Limits, timeouts: l.Timeouts}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := e.current.Load()
+	if last != nil && last.settings == next {
+		return
+	}
+	if last != nil && last.conns > 0 {
+		e.old = append(e.old, last)
+	}
+	e.current.Store(&generation{settings: next, server: e.newServer(&next)})
+}
+
+func (e *Engine) newServer(set *settings) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	e.server = &http.Server{
+	return &http.Server{
 		Protocols:         &protocols,
 		Handler:           http.HandlerFunc(e.serveHTTP),
-		MaxHeaderBytes:    headerListSize(l.Limits),
-		ReadHeaderTimeout: time.Duration(l.Timeouts.Header),
-		IdleTimeout:       time.Duration(l.Timeouts.Idle),
+		MaxHeaderBytes:    headerListSize(set.limits),
+		ReadHeaderTimeout: time.Duration(set.timeouts.Header),
+		IdleTimeout:       time.Duration(set.timeouts.Idle),
 		HTTP2: &http.HTTP2Config{
 			// A client that vanished without a word is found by a ping while a quiet
 			// stream is open, and by its full socket while there is something to send.
-			SendPingTimeout:  time.Duration(l.Timeouts.Idle),
-			WriteByteTimeout: time.Duration(l.Timeouts.Write),
+			SendPingTimeout:  time.Duration(set.timeouts.Idle),
+			WriteByteTimeout: time.Duration(set.timeouts.Write),
 		},
 		DisableGeneralOptionsHandler: true, // OPTIONS * passes the policies too
 
 		ConnContext: e.connContext,
 		ConnState:   e.connState,
-		ErrorLog:    slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(e.deps.Log.Handler(), slog.LevelDebug),
 	}
-	return e
 }
 
 // headerListSize returns the bound that net/http enforces by itself, with an
@@ -82,12 +117,14 @@ func headerListSize(l config.ListenerLimits) int { return 2*int(l.Header) + 32*l
 // done.
 func (e *Engine) ServeConn(nc net.Conn, secure bool) {
 	c := newClient(nc, secure)
-	e.mu.Lock()
-	e.conns[nc] = c
-	e.mu.Unlock()
-	defer e.remove(nc)
+	g := e.add(c)
+	if g == nil {
+		_ = nc.Close()
+		return
+	}
+	defer e.remove(nc, g)
 	// Serve always returns an error, and says with it only that c is closed.
-	_ = e.server.Serve(c)
+	_ = g.server.Serve(c)
 	if !c.accepted { // the server is shutting down already
 		_ = nc.Close()
 		return
@@ -95,10 +132,38 @@ func (e *Engine) ServeConn(nc net.Conn, secure bool) {
 	<-c.over
 }
 
-func (e *Engine) remove(nc net.Conn) {
+// add returns who serves the connection, nil when nobody does any more.
+func (e *Engine) add(c *client) *generation {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining {
+		return nil
+	}
+	g := e.current.Load()
+	e.conns[c.nc] = c
+	g.conns++
+	return g
+}
+
+func (e *Engine) remove(nc net.Conn, g *generation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, nc)
+	if g.conns--; g.conns == 0 {
+		e.old = slices.DeleteFunc(e.old, func(o *generation) bool { return o == g })
+	}
+}
+
+// end takes no more connections, and returns the servers that have some.
+func (e *Engine) end() []*http.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.draining = true
+	servers := []*http.Server{e.current.Load().server}
+	for _, g := range e.old {
+		servers = append(servers, g.server)
+	}
+	return servers
 }
 
 func (e *Engine) client(nc net.Conn) *client {
@@ -119,16 +184,24 @@ func (e *Engine) Connections() int {
 func (e *Engine) Drain(until time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
-	if err := e.server.Shutdown(ctx); err != nil {
-		e.deps.Log.Debug("HTTP/2 connections are left after draining", "connections", e.Connections(), "error", err)
+	var wg sync.WaitGroup
+	for _, server := range e.end() {
+		wg.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				e.deps.Log.Debug("HTTP/2 connections are left after draining", "connections", e.Connections(), "error", err)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // Close implements engine.Protocol.
 func (e *Engine) Close() {
 	e.closing.Store(true)
-	if err := e.server.Close(); err != nil {
-		e.deps.Log.Debug("closing HTTP/2 connections failed", "error", err)
+	for _, server := range e.end() {
+		if err := server.Close(); err != nil {
+			e.deps.Log.Debug("closing HTTP/2 connections failed", "error", err)
+		}
 	}
 }
 

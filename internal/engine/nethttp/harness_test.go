@@ -79,14 +79,16 @@ func newEngine(l config.Listener, serve func(*exchange.Exchange)) (*Engine, *cor
 func start(t *testing.T, secure bool, l config.Listener, serve func(*exchange.Exchange)) *server {
 	t.Helper()
 	e, c := newEngine(l, serve)
-	front := &engine.Server{Address: "127.0.0.1:0", HTTP2: e, Handshake: 10 * time.Second, Log: e.deps.Log}
+	front := &engine.Server{Address: "127.0.0.1:0", Log: e.deps.Log}
+	set := engine.Settings{HTTP2: e, Handshake: 10 * time.Second}
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	s := &server{Engine: e, core: c, client: &http.Client{Transport: transport}}
 	scheme := "http://"
 	if secure {
 		scheme = "https://"
-		front.TLS, transport.TLSClientConfig = certificate(t)
+		set.TLS, transport.TLSClientConfig = certificate(t)
 	}
+	front.Set(set)
 	transport.Protocols.SetHTTP2(secure)
 	transport.Protocols.SetUnencryptedHTTP2(!secure)
 	if err := front.Bind(context.Background()); err != nil {

@@ -150,7 +150,7 @@ func (s *stream) flush() error {
 }
 
 func (s *stream) deadline(n int) {
-	timeout := engine.WriteTime(time.Duration(s.e.timeouts.Write), n)
+	timeout := engine.WriteTime(time.Duration(s.set.timeouts.Write), n)
 	_ = s.control.SetWriteDeadline(time.Now().Add(timeout)) // net/http's streams can
 }
 

@@ -63,7 +63,7 @@ const loggedTarget = 256
 // would have in HTTP/1.1, so that a limit means the same in both.
 func (s *stream) checkSize() *exchange.Reason {
 	line := len(s.r.Method) + len(s.r.RequestURI) + len("  HTTP/1.1")
-	if line > int(s.e.limits.RequestLine) {
+	if line > int(s.set.limits.RequestLine) {
 		s.setTarget(s.r.RequestURI[:min(len(s.r.RequestURI), loggedTarget)])
 		return exchange.URITooLong
 	}
@@ -77,7 +77,7 @@ func (s *stream) checkSize() *exchange.Reason {
 			size += len(name) + len(": \r\n") + len(v)
 		}
 	}
-	if size > int(s.e.limits.Header) || count > s.e.limits.HeaderCount {
+	if size > int(s.set.limits.Header) || count > s.set.limits.HeaderCount {
 		return exchange.HeaderTooLarge
 	}
 	return nil

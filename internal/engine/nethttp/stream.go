@@ -12,6 +12,7 @@ import (
 // stream is one request and its answer on a connection.
 type stream struct {
 	e       *Engine
+	set     *settings
 	x       *exchange.Exchange
 	w       http.ResponseWriter
 	r       *http.Request
@@ -26,10 +27,10 @@ type stream struct {
 // begin starts an exchange. A client that leaves, or resets the stream, ends
 // it.
 func (e *Engine) begin(w http.ResponseWriter, r *http.Request) *stream {
-	s := &stream{e: e, x: e.deps.Exchanges.Get(), w: w, r: r, control: http.NewResponseController(w)}
+	s := &stream{e: e, set: &e.current.Load().settings, x: e.deps.Exchanges.Get(), w: w, r: r, control: http.NewResponseController(w)}
 	s.x.Now = time.Now()
 	s.x.Version = exchange.HTTP2
-	s.x.Listener = e.name
+	s.x.Listener = s.set.name
 	s.x.Interim = s
 	if c, ok := r.Context().Value(clientKey{}).(*client); ok {
 		s.x.Peer, s.x.Local, s.x.Secure = c.peer, c.local, c.secure
