@@ -28,7 +28,8 @@ type Gateway struct {
 	recorder Recorder
 	tally    *telemetry.Tally
 	log      *slog.Logger
-	load     *overload.Monitor // nil refuses nobody
+	load     *overload.Monitor   // nil refuses nobody
+	counters *telemetry.Counters // nil counts nothing
 }
 
 // New makes a Gateway without a snapshot: Swap has to come before Serve. A nil
@@ -41,9 +42,21 @@ func New(recorder Recorder, tally *telemetry.Tally, log *slog.Logger) *Gateway {
 // has to come before Serve.
 func (g *Gateway) Guard(m *overload.Monitor) { g.load = m }
 
+// Count has requests counted. It has to come before Swap.
+func (g *Gateway) Count(c *telemetry.Counters) { g.counters = c }
+
 // Swap makes a snapshot the current one and returns the one before, or nil.
 // Exchanges that run keep theirs.
-func (g *Gateway) Swap(s *snapshot.Snapshot) *snapshot.Snapshot { return g.current.Swap(s) }
+func (g *Gateway) Swap(s *snapshot.Snapshot) *snapshot.Snapshot {
+	if g.counters != nil {
+		var served []*telemetry.Route
+		for _, r := range s.Routes() {
+			served = append(served, r.Served)
+		}
+		g.counters.Use(served, time.Now())
+	}
+	return g.current.Swap(s)
+}
 
 // Snapshot returns the current snapshot.
 func (g *Gateway) Snapshot() *snapshot.Snapshot { return g.current.Load() }
@@ -183,15 +196,30 @@ func (g *Gateway) report(x *exchange.Exchange, fault any) {
 
 // Done implements engine.Core.
 func (g *Gateway) Done(x *exchange.Exchange) {
+	var served *telemetry.Route
 	if r, ok := x.Bound.(*snapshot.Route); ok {
 		g.end(x, r)
+		served = r.Served
 	}
 	if x.Reason != nil || len(x.Observed()) > 0 {
 		g.tally.Add(x)
 	}
-	if g.recorder != nil {
-		g.recorder.Log(record(x))
+	if g.counters == nil && g.recorder == nil {
+		return
 	}
+	took := x.Elapsed()
+	if g.counters != nil {
+		g.counters.Count(x, served, took, failed(x))
+	}
+	if g.recorder != nil {
+		g.recorder.Log(record(x, took))
+	}
+}
+
+// failed tells that the gateway or the service failed, not the client. A reason may have come
+// when the answer's head had gone out already.
+func failed(x *exchange.Exchange) bool {
+	return x.Status >= 500 || x.Reason != nil && x.Reason.Status >= 500
 }
 
 func (g *Gateway) end(x *exchange.Exchange, r *snapshot.Route) {
@@ -199,19 +227,18 @@ func (g *Gateway) end(x *exchange.Exchange, r *snapshot.Route) {
 	r.Chain.End(x)
 }
 
-func record(x *exchange.Exchange) telemetry.Record {
+func record(x *exchange.Exchange, took time.Duration) telemetry.Record {
 	r := telemetry.Record{
 		Time: x.Now, RequestID: x.RequestID, Client: x.Client, Peer: x.Peer.Addr(),
 		Method: x.Method, Host: x.Host, Path: x.RawPath, Query: x.Query, Version: x.Version.String(),
 		Listener: x.Listener, Route: x.Route, Service: x.Service, Target: x.Target,
 		Status: x.Status, Detail: x.Detail, User: x.Identity.Subject,
 		BytesIn: x.BytesIn, BytesOut: x.BytesOut, TLS: x.Secure,
-		Duration: time.Since(x.Now), UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,
+		Duration: took, UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,
+		Failed: failed(x),
 	}
-	r.Failed = x.Status >= 500
 	if x.Reason != nil {
 		r.Reason = x.Reason.Name
-		r.Failed = r.Failed || x.Reason.Status >= 500 // the answer's head had gone out already
 	}
 	if list := x.Observed(); len(list) > 0 {
 		r.Observed = observed(list)

@@ -12,6 +12,7 @@ import (
 	"yett/internal/policy"
 	"yett/internal/problem"
 	"yett/internal/route"
+	"yett/internal/telemetry"
 	"yett/internal/upstream"
 )
 
@@ -119,7 +120,7 @@ func (b *builder) policies() {
 		}
 	}
 	own, _ := b.routeParts("", config.Route{Auth: "none"}, policy.Route{Auth: "none", Nowhere: true})
-	b.out.nowhere = Route{Chain: withoutIdle(b.chain(own))}
+	b.out.nowhere = Route{Chain: withoutIdle(b.chain(own)), Served: telemetry.NewRoute("")}
 }
 
 // build builds a policy for a route, with all its parts.
@@ -249,7 +250,7 @@ func preflight(r *Route) *Route {
 	for n < len(r.Chain) && slices.Index(kinds, r.Chain[n].Kind) <= place {
 		n++
 	}
-	return &Route{Name: r.Name, Chain: r.Chain[:n:n], urgent: r.urgent}
+	return &Route{Name: r.Name, Served: r.Served, Chain: r.Chain[:n:n], urgent: r.urgent}
 }
 
 // reserved returns the request headers that policies set and no client may
@@ -314,13 +315,13 @@ func rule(i int, r config.Route) route.Rule {
 }
 
 func (b *builder) route(at string, r config.Route) Route {
-	out := Route{Name: r.Name, conf: r, urgent: r.Priority == "high" || r.Endpoint != ""}
+	out := Route{Name: r.Name, Served: telemetry.NewRoute(r.Name), conf: r, urgent: r.Priority == "high" || r.Endpoint != ""}
 	b.forward(at, r, &out)
 	own, broken := b.routeParts(at, r, policy.Route{Auth: r.Auth, Service: r.Service, Rewrite: out.rewrite, Params: route.Params(r.Path)})
 	out.Chain = b.chain(own)
 	out.preflight = preflight(&out)
 	out.Chain = withoutIdle(out.Chain)
-	out.busy = &Route{Name: r.Name, Chain: dressing(out.Chain), urgent: out.urgent, conf: r}
+	out.busy = &Route{Name: r.Name, Served: out.Served, Chain: dressing(out.Chain), urgent: out.urgent, conf: r}
 	b.answerer(at, r, &out, broken)
 	b.auth(at, r, out.Chain, broken)
 	b.guarded(at, r, &out, broken)

@@ -17,6 +17,7 @@ import (
 	"yett/internal/revocation"
 	"yett/internal/route"
 	"yett/internal/store/redis"
+	"yett/internal/telemetry"
 	"yett/internal/token"
 	"yett/internal/upstream"
 )
@@ -85,6 +86,8 @@ type Route struct {
 	// nil where nobody gets copies.
 	Split  *upstream.Split
 	Mirror *upstream.Mirror
+	// Served is where its requests are counted.
+	Served *telemetry.Route
 
 	// preflight is what a CORS preflight about this route passes when another
 	// route, or none, serves the method OPTIONS.
