@@ -1,0 +1,220 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"yett/internal/instance"
+)
+
+// keeper is the process that holds what the workers count together. It outlives them, and the
+// supervisor.
+type keeper struct {
+	s *Supervisor
+
+	mu     sync.Mutex
+	now    *worker // the process; nil while there is none
+	ending bool
+	fails  backoff
+}
+
+// storePath is the socket for workers, empty where they have a store of their own.
+func (s *Supervisor) storePath() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store == nil || !s.conf.Embedded && len(s.conf.Listeners) > 0 {
+		return ""
+	}
+	return s.o.Dir.Store()
+}
+
+// startStore starts that process where the configuration needs it and none is there. One that is
+// no longer needed is left until the workers that use it are gone: it ends with the cluster.
+func (s *Supervisor) startStore(ctx context.Context) error {
+	s.mu.Lock()
+	wanted, there := s.conf.Embedded && len(s.o.Store) > 0, s.store != nil
+	s.mu.Unlock()
+	if !wanted || there {
+		return nil
+	}
+	k := &keeper{s: s}
+	if err := k.start(ctx, s.o.Running); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.store = k
+	s.mu.Unlock()
+	return nil
+}
+
+// adoptStore takes a process over that another supervisor has started.
+func (s *Supervisor) adoptStore(p *instance.Process) {
+	if p == nil {
+		return
+	}
+	h, err := p.Open()
+	if err != nil {
+		return
+	}
+	w := &worker{handle: h, socket: s.o.Dir.Store(), ready: time.Now(), adopted: true, ended: make(chan struct{})}
+	go w.watch()
+	s.store = &keeper{s: s}
+	s.store.follow(w)
+}
+
+// start starts the process and waits until its socket answers.
+func (k *keeper) start(ctx context.Context, program string, more ...string) error {
+	w := &worker{socket: k.s.o.Dir.Store(), started: time.Now(), ended: make(chan struct{})}
+	st, err := k.s.spawnStore(program, more)
+	if err != nil {
+		return fmt.Errorf("start the process of the store: %w", err)
+	}
+	w.handle = handleOf(st.cmd.Process.Pid)
+	go st.waitStore(w)
+	if err := k.s.await(ctx, w, st); err != nil {
+		if failed, ok := errors.AsType[*StartError](err); ok {
+			err = failed.Why
+		}
+		return fmt.Errorf("the process of the store did not start: %w", err)
+	}
+	w.ready = time.Now()
+	k.follow(w)
+	return nil
+}
+
+func (s *Supervisor) spawnStore(program string, more []string) (*starting, error) {
+	return s.spawn(program, append(append([]string{}, s.o.Store...), more...), "store", nil...)
+}
+
+// waitStore leaves the socket alone, which a successor may have.
+func (st *starting) waitStore(w *worker) {
+	w.how = st.ending(st.cmd.Wait())
+	close(w.ended)
+}
+
+// follow has a process started again when it ends, for as long as the cluster runs. Meanwhile
+// the workers count alone.
+func (k *keeper) follow(w *worker) {
+	k.mu.Lock()
+	k.now = w
+	k.mu.Unlock()
+	k.s.work.Go(func() {
+		<-w.ended
+		k.mu.Lock()
+		lost := k.now == w && !k.ending
+		if k.now == w {
+			k.now = nil
+		}
+		k.mu.Unlock()
+		if lost && !k.s.ending() {
+			k.s.log.Error("the process of the store has ended; workers count alone until it is back", "why", w.how)
+			k.revive(time.Since(w.ready))
+		}
+	})
+}
+
+func (k *keeper) revive(served time.Duration) {
+	for {
+		pause, ok := k.fails.next(served)
+		if !ok {
+			k.s.log.Error("the process of the store can't be started; workers count alone", "remedy", "mend the cause, then yett restart")
+			k.s.mu.Lock()
+			k.s.store = nil // restart tries again
+			k.s.mu.Unlock()
+			return
+		}
+		select {
+		case <-k.s.stopping:
+			return
+		case <-time.After(pause):
+		}
+		err := k.start(context.Background(), k.s.o.Running)
+		if err == nil {
+			k.s.save("")
+			return
+		}
+		k.s.log.Error("the process of the store could not be started again", "error", err)
+		served = 0
+	}
+}
+
+// succeed starts the process of another program, which takes the socket and what was counted.
+func (k *keeper) succeed(ctx context.Context, program string) error {
+	k.mu.Lock()
+	old := k.now
+	k.mu.Unlock()
+	if err := k.start(ctx, program, "--successor"); err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.now == nil && old != nil && old.alive() {
+			k.now = old
+		}
+		return err
+	}
+	if old == nil {
+		return nil
+	}
+	select {
+	case <-old.ended: // it has given everything away
+	case <-time.After(stopMargin):
+		old.signal(syscall.SIGTERM)
+	}
+	return nil
+}
+
+func (w *worker) alive() bool {
+	select {
+	case <-w.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+func (k *keeper) process() *instance.Process {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.now == nil || k.now.handle == nil {
+		return nil
+	}
+	p := k.now.handle.Process
+	return &p
+}
+
+func (k *keeper) adopted() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now != nil && k.now.adopted
+}
+
+// stop ends it. What it holds is lost, as with a gateway of one process.
+func (k *keeper) stop() {
+	k.mu.Lock()
+	k.ending = true
+	w := k.now
+	k.mu.Unlock()
+	if w == nil {
+		return
+	}
+	w.signal(syscall.SIGTERM)
+	select {
+	case <-w.ended:
+	case <-time.After(stopMargin):
+		w.kill()
+		<-w.ended
+	}
+}
+
+// answers tells whether somebody listens at a socket.
+func answers(path string) bool {
+	c, err := net.DialTimeout("unix", path, answerTime)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}
