@@ -54,20 +54,8 @@ func (a *App) Usage() control.Usage {
 	u := control.Usage{}
 	self := usage.Self()
 	u.CPU, u.Memory = self.CPU, self.Memory
-	for _, s := range a.servers {
-		for _, p := range []any{s.HTTP1, s.HTTP2} {
-			if c, ok := p.(interface{ Connections() int }); ok {
-				u.Connections += c.Connections()
-			}
-		}
+	for _, l := range a.listeners.all() {
+		u.Connections += l.Connections()
 	}
 	return u
-}
-
-// LogLinesDropped is how many log lines never reached their file.
-func (a *App) LogLinesDropped() uint64 {
-	if a.access == nil {
-		return 0
-	}
-	return a.access.Dropped()
 }
