@@ -68,6 +68,15 @@ type Options struct {
 	Watch bool
 	// Revisions is the directory of the history of configurations, "" for none.
 	Revisions string
+	// Peers asks the other workers of the cluster, nil where there are none. One that does not
+	// answer before ctx ends is left out.
+	Peers func(ctx context.Context) []Peer
+}
+
+// Peer is what another worker of the same cluster tells of itself.
+type Peer struct {
+	Stats  telemetry.Stats
+	Status control.Status
 }
 
 // App is a running gateway.
@@ -122,6 +131,7 @@ type pages struct {
 	services    admin.Services
 	docs        admin.Docs
 	docsStatus  admin.DocsStatus
+	metrics     admin.Metrics
 }
 
 // documentsChanged has the gateway's document made anew.
@@ -149,6 +159,7 @@ func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps u
 			"services":        &p.services,
 			"docs":            &p.docs,
 			"docs_status":     &p.docsStatus,
+			"metrics":         &p.metrics,
 		},
 	}, previous)
 }
@@ -229,6 +240,7 @@ func (a *App) pages(conf *config.Config) pages {
 		services:    admin.Services{State: a, Log: a.log},
 		docs:        admin.Docs{Hub: a.docs, UI: a.ui.Titled(conf.Docs.Title)},
 		docsStatus:  admin.DocsStatus{Hub: a.docs},
+		metrics:     admin.Metrics{State: a},
 	}
 }
 

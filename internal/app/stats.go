@@ -59,3 +59,27 @@ func (a *App) Usage() control.Usage {
 	}
 	return u
 }
+
+// Gathered implements admin.Metered.
+func (a *App) Gathered(ctx context.Context) (telemetry.Stats, control.Status) {
+	stats, _ := a.Stats(ctx)   // which never fails
+	status, _ := a.Status(ctx) // nor does this
+	return a.withPeers(ctx, stats, status)
+}
+
+// withPeers adds what the other workers of a cluster have served: whoever asks for the page
+// reaches any of them, and counts that come from one and then from another make no sense. One that
+// doesn't answer in time is left out, as if it had been started again.
+func (a *App) withPeers(ctx context.Context, stats telemetry.Stats, status control.Status) (telemetry.Stats, control.Status) {
+	if a.o.Peers == nil {
+		return stats, status
+	}
+	for _, p := range a.o.Peers(ctx) {
+		stats = stats.Add(p.Stats)
+		status.Connections += p.Status.Connections
+		status.Memory += p.Status.Memory
+		status.CPU += p.Status.CPU
+		status.Dropped += p.Status.Dropped
+	}
+	return stats, status
+}
