@@ -144,7 +144,7 @@ func (s *Sockets) find(want place, places []place) *held {
 
 // share returns a duplicate of a socket.
 func (s *Sockets) share(h *held) (net.Listener, error) {
-	f, err := h.ln.File()
+	f, err := duplicate(h.ln)
 	if err != nil {
 		return nil, fmt.Errorf("sharing the socket of %s: %w", h.at, err)
 	}
@@ -189,7 +189,7 @@ func (s *Sockets) Pass(first int) (files []*os.File, env []string, err error) {
 	defer s.mu.Unlock()
 	all := []passed{}
 	for _, h := range s.held {
-		f, err := h.ln.File()
+		f, err := duplicate(h.ln)
 		if err != nil {
 			closeAll(files)
 			return nil, nil, fmt.Errorf("handing over the socket of %s: %w", h.at, err)
