@@ -20,7 +20,7 @@ var rows = map[string]int{
 	"upstream/breaker": 1, "upstream/balance": 1, "upstream/retry": 1, "upstream/latency": 1, "upstream/shed": 1, "upstream/discover": 1, "overload": 1,
 	"openapi": 1, "openapi/lint": 2, "openapi/diff": 2, "openapi/sample": 2, "openapi/contract": 2, "openapi/source": 3,
 	"route": 2, "manners": 2, "upstream": 2, "token": 2, "role": 2, "assertion": 2, "meter": 2,
-	"control/plan": 2, "control/history": 1,
+	"control/plan": 2, "control/history": 1, "control/watch": 0,
 	"limit":      3,
 	"policy":     4,
 	"policy/*":   5,

@@ -25,21 +25,32 @@ type Recorder interface{ Log(telemetry.Record) }
 // Gateway serves exchanges with the current snapshot.
 type Gateway struct {
 	current  atomic.Pointer[snapshot.Snapshot]
-	recorder Recorder
+	recorder atomic.Pointer[Recorder]
 	tally    *telemetry.Tally
 	log      *slog.Logger
-	load     *overload.Monitor // nil refuses nobody
+	load     atomic.Pointer[overload.Monitor] // nil refuses nobody
 }
 
 // New makes a Gateway without a snapshot: Swap has to come before Serve. A nil
 // recorder records nothing, a nil tally counts nothing.
 func New(recorder Recorder, tally *telemetry.Tally, log *slog.Logger) *Gateway {
-	return &Gateway{recorder: recorder, tally: tally, log: log}
+	g := &Gateway{tally: tally, log: log}
+	g.Record(recorder)
+	return g
 }
 
-// Guard has requests refused when the monitor says that there is too much to do. It
-// has to come before Serve.
-func (g *Gateway) Guard(m *overload.Monitor) { g.load = m }
+// Record has exchanges recorded from here on that end then; nil records nothing.
+func (g *Gateway) Record(r Recorder) {
+	if r == nil {
+		g.recorder.Store(nil)
+		return
+	}
+	g.recorder.Store(&r)
+}
+
+// Guard has requests refused when the monitor says that there is too much to do; nil refuses
+// nobody.
+func (g *Gateway) Guard(m *overload.Monitor) { g.load.Store(m) }
 
 // Swap makes a snapshot the current one and returns the one before, or nil.
 // Exchanges that run keep theirs.
@@ -64,7 +75,7 @@ func (g *Gateway) pass(x *exchange.Exchange, w *walker) {
 	r := s.Nowhere()
 	if refused == nil {
 		r, refused = s.Match(x)
-		if refused == nil && g.load != nil && w == nil && !x.Urgent && g.load.Shed() {
+		if load := g.load.Load(); refused == nil && load != nil && w == nil && !x.Urgent && load.Shed() {
 			r, refused = r.Busy(), exchange.GatewayOverloaded
 			x.RetryAfter = overloadPause
 		}
@@ -189,8 +200,8 @@ func (g *Gateway) Done(x *exchange.Exchange) {
 	if x.Reason != nil || len(x.Observed()) > 0 {
 		g.tally.Add(x)
 	}
-	if g.recorder != nil {
-		g.recorder.Log(record(x))
+	if r := g.recorder.Load(); r != nil {
+		(*r).Log(record(x))
 	}
 }
 
