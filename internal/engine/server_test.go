@@ -348,3 +348,60 @@ func TestHandshakeTimeout(t *testing.T) {
 		t.Errorf("there is no room for an honest client: %v", err)
 	}
 }
+
+// Connections that the kernel has accepted, but nobody else has, are served when the
+// listener closes: there is a queue of them as long as there is no room.
+func TestUnbindTakesWhatWaits(t *testing.T) {
+	p := newProtocol("a")
+	s := start(t, Settings{HTTP1: p, Connections: 1})
+	first := dial(t, s)
+	if got := word(first); got != "a" {
+		t.Fatal(got)
+	}
+	waiting := []net.Conn{dial(t, s), dial(t, s), dial(t, s)}
+	s.stop() // the loop ends, as it does in Unbind
+	s.wg.Wait()
+	s.room.resize(0)
+	if err := s.Unbind(); err != nil {
+		t.Error(err)
+	}
+	for i, c := range waiting {
+		if got := word(c); got != "a" {
+			t.Errorf("connection %d in the queue got %q", i, got)
+		}
+	}
+	if _, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		t.Error("the listener is still there")
+	}
+}
+
+// Drain waits for handshakes, whose connections no protocol knows yet.
+func TestDrainAwaitsHandshakes(t *testing.T) {
+	p := newProtocol("http1")
+	s, pool := secure(t, tls.VersionTLS12, p, nil)
+	raw := dial(t, s)
+	for s.Connections() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.Unbind(); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan struct{})
+	go func() {
+		s.Drain(Until(time.Now().Add(limit)))
+		close(drained)
+	}()
+	select {
+	case <-p.drained:
+		t.Error("the protocol drains before it has the connection")
+	case <-time.After(50 * time.Millisecond):
+	}
+	c := tls.Client(raw, &tls.Config{RootCAs: pool, ServerName: "a.example"})
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if got := word(c); got != "http1" {
+		t.Errorf("got %q", got)
+	}
+	<-drained
+}

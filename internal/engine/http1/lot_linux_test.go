@@ -298,3 +298,25 @@ func TestWithoutLot(t *testing.T) {
 		}
 	}
 }
+
+// What was in the socket's buffer before Drain is answered for certain. The connection's
+// goroutine is held back so that it can't have seen it.
+func TestDrainLooksOnceMore(t *testing.T) {
+	r := start(t, origin(t, always(ok)), withLot)
+	r.hasty()
+	c := r.dial()
+	c.get("/")
+	eventually(t, "the connection is parked", func() bool { return r.lot.size() == 1 })
+	r.lot.mu.Lock() // nobody can be woken
+	c.send("GET / HTTP/1.1\nHost: a\n\n")
+	drained := make(chan engine.Lost, 1)
+	go func() { drained <- r.e.Drain(engine.Until(time.Now().Add(limit))) }()
+	eventually(t, "the engine drains", r.e.draining.Load)
+	r.lot.mu.Unlock()
+	if got := c.answer("GET"); got.body != "ok" || !got.Close {
+		t.Errorf("%+v", got)
+	}
+	if lost := <-drained; lost != (engine.Lost{}) {
+		t.Errorf("%+v", lost)
+	}
+}
