@@ -2,9 +2,7 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"syscall"
 	"time"
@@ -76,10 +74,7 @@ func (k *keeper) start(ctx context.Context, program string, more ...string) erro
 	}
 	w.handle = handleOf(st.cmd.Process.Pid)
 	go st.waitStore(w)
-	if err := k.s.await(ctx, w, st); err != nil {
-		if failed, ok := errors.AsType[*StartError](err); ok {
-			err = failed.Why
-		}
+	if err := k.s.awaitReady(ctx, w, st); err != nil {
 		return fmt.Errorf("the process of the store did not start: %w", err)
 	}
 	w.ready = time.Now()
@@ -208,13 +203,4 @@ func (k *keeper) stop() {
 		w.kill()
 		<-w.ended
 	}
-}
-
-// answers tells whether somebody listens at a socket.
-func answers(path string) bool {
-	c, err := net.DialTimeout("unix", path, answerTime)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
 }

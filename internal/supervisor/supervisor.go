@@ -85,6 +85,7 @@ type Supervisor struct {
 	o       Options
 	log     *slog.Logger
 	lock    *instance.Lock
+	heir    bool // this program has taken the place of another in this process
 	sockets *handover.Sockets
 	started time.Time
 	control *socket.Server
@@ -155,6 +156,7 @@ func Start(ctx context.Context, o Options, waiting *handover.Waiting) (*Supervis
 
 func (s *Supervisor) takeLock() (err error) {
 	if f := inheritedLock(); f != nil {
+		s.heir = true
 		s.lock, err = s.o.Dir.Inherit(f)
 		return err
 	}
@@ -330,7 +332,7 @@ func (s *Supervisor) Done() <-chan struct{} { return s.stopped }
 
 // environment is what every process gets: without what is meant for this one.
 func (s *Supervisor) environment(more ...string) []string {
-	env := withoutOwn(s.o.Environ)
+	env := forChildren(s.o.Environ)
 	if s.o.Env != "" {
 		env = append(env, "NODE_ENV="+s.o.Env)
 	}

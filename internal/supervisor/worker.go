@@ -126,7 +126,10 @@ func (s *Supervisor) run(ctx context.Context, w *worker, program string, env []s
 	}
 	w.handle = handleOf(st.cmd.Process.Pid)
 	go st.wait(w)
-	return s.await(ctx, w, st)
+	if err := s.awaitReady(ctx, w, st); err != nil {
+		return &StartError{Worker: w.id, Why: err}
+	}
+	return nil
 }
 
 // handleOf returns nil for a child that has ended.
@@ -191,8 +194,8 @@ func lastLines(path string, from int64) string {
 	return strings.Join(lines[max(0, len(lines)-tailLines):], "\n")
 }
 
-// await waits for what a worker says, and ends one that can't serve.
-func (s *Supervisor) await(ctx context.Context, w *worker, st *starting) error {
+// awaitReady waits for what a process says, and ends one that can't serve.
+func (s *Supervisor) awaitReady(ctx context.Context, w *worker, st *starting) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.o.StartTime, fmt.Errorf("it was not ready within %v", s.o.StartTime))
 	defer cancel()
 	said := make(chan error, 1)
@@ -214,7 +217,7 @@ func (s *Supervisor) await(ctx context.Context, w *worker, st *starting) error {
 	}
 	w.kill()
 	<-w.ended
-	return &StartError{Worker: w.id, Why: err}
+	return err
 }
 
 // StartError is a worker that could not serve.
@@ -224,7 +227,9 @@ type StartError struct {
 }
 
 // Error says which worker, and why.
-func (e *StartError) Error() string { return fmt.Sprintf("worker %d did not start: %v", e.Worker, e.Why) }
+func (e *StartError) Error() string {
+	return fmt.Sprintf("worker %d did not start: %v", e.Worker, e.Why)
+}
 
 // Unwrap returns why.
 func (e *StartError) Unwrap() error { return e.Why }
