@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"yett/internal/control"
 	"yett/internal/exchange"
 	"yett/internal/overload"
 	"yett/internal/telemetry"
@@ -51,6 +52,9 @@ type Health struct {
 	State         State
 	// Tally has the refusals that Detailed shows; nil for none.
 	Tally *telemetry.Tally
+	// Configuration tells which revision runs, and what was refused since, nil for nothing. It
+	// is nil where nobody knows.
+	Configuration func() (control.Revision, *control.Refusal)
 }
 
 // Endpoint is a page as a function.
@@ -71,6 +75,7 @@ type healthPage struct {
 	Issuers      map[string]issuerPage  `json:"issuers,omitempty"`
 	Limits       *limitCounts           `json:"limits,omitempty"`
 	Overload     *overloadPage          `json:"overload,omitempty"`
+	Revision     *revisionPage          `json:"configuration,omitempty"`
 	Breakers     map[string]circuitPage `json:"circuitBreakers,omitzero"`
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
@@ -237,7 +242,40 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Limits = showLimits(h.State.Limits())
 	p.Overload = showOverload(load)
+	p.Revision = h.showRevision()
 	reply(x, status, p)
+}
+
+// revisionPage tells which configuration runs.
+type revisionPage struct {
+	Revision string       `json:"revision"`
+	Since    string       `json:"since"`
+	Age      int64        `json:"age"` // seconds
+	Cause    string       `json:"cause"`
+	Refused  *refusedPage `json:"refused,omitempty"` // what was refused since
+}
+
+// refusedPage is a configuration that was not taken.
+type refusedPage struct {
+	At    string   `json:"at"`
+	Cause string   `json:"cause"`
+	Why   []string `json:"why"`
+}
+
+// showRevision returns nil where nobody knows.
+func (h *Health) showRevision() *revisionPage {
+	if h.Configuration == nil {
+		return nil
+	}
+	r, refused := h.Configuration()
+	if r.ID == "" {
+		return nil
+	}
+	p := &revisionPage{Revision: r.ID, Since: stamp(r.Since), Age: int64(time.Since(r.Since) / time.Second), Cause: r.Cause}
+	if refused != nil {
+		p.Refused = &refusedPage{At: stamp(refused.At), Cause: refused.Cause, Why: refused.Why}
+	}
+	return p
 }
 
 // overloadPage tells how the gateway itself copes.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"yett/internal/config"
+	"yett/internal/control"
 	"yett/internal/exchange"
 	"yett/internal/overload"
 	"yett/internal/sweep"
@@ -299,5 +300,36 @@ func TestOverloadIsShown(t *testing.T) {
 				t.Errorf("%s: %d %v", name, code, page["status"])
 			}
 		}
+	}
+}
+
+// The page tells which configuration runs, and what was refused since.
+func TestConfiguration(t *testing.T) {
+	h := health(&state{})
+	if _, page := ask(t, h.Detailed); page["configuration"] != nil {
+		t.Errorf("nobody knows, and it says %v", page["configuration"])
+	}
+	revision, refused := control.Revision{}, (*control.Refusal)(nil)
+	h.Configuration = func() (control.Revision, *control.Refusal) { return revision, refused }
+	if _, page := ask(t, h.Detailed); page["configuration"] != nil {
+		t.Errorf("nothing runs, and it says %v", page["configuration"])
+	}
+	revision = control.Revision{ID: "abc", Since: time.Now().Add(-time.Minute), Cause: "start"}
+	_, page := ask(t, h.Detailed)
+	got := page["configuration"].(map[string]any)
+	if got["revision"] != "abc" || got["cause"] != "start" || got["age"] != 60.0 || got["refused"] != nil {
+		t.Errorf("%v", got)
+	}
+	if got["since"] != stamp(revision.Since) {
+		t.Errorf("since %v", got["since"])
+	}
+	refused = &control.Refusal{At: time.Now(), Cause: "watch", Why: []string{"a", "b"}}
+	_, page = ask(t, h.Detailed)
+	got = page["configuration"].(map[string]any)["refused"].(map[string]any)
+	if got["cause"] != "watch" || !reflect.DeepEqual(got["why"], []any{"a", "b"}) {
+		t.Errorf("%v", got)
+	}
+	if _, page := ask(t, h.Live); page["configuration"] != nil {
+		t.Error("the short page has it too")
 	}
 }

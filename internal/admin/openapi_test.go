@@ -17,6 +17,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"yett/internal/control"
 	"yett/internal/exchange"
 	"yett/internal/meter"
 	"yett/internal/openapi"
@@ -194,6 +195,13 @@ func (d *told) healthPages(t *testing.T) {
 	for _, s := range []*state{filled, lost, {store: StoreState{Name: "memory", Since: some}}} {
 		h := health(s)
 		h.Tally = telemetry.NewTally(exchange.Reasons())
+		h.Configuration = func() (control.Revision, *control.Refusal) {
+			r := control.Revision{ID: "2f5a8c61d0b4", Since: some, Cause: "reload"}
+			if s == lost {
+				return r, &control.Refusal{At: some, Cause: "watch", Why: []string{"yett.yaml:1:1: wrong"}}
+			}
+			return r, nil
+		}
 		refuse(h.Tally, exchange.NoRoute)
 		observe(h.Tally, exchange.BadPath)
 		for name, page := range map[string]Endpoint{"health": h.Live, "ready": h.Ready, "health_detailed": h.Detailed} {
@@ -284,7 +292,7 @@ func TestDocumentHasAllKeys(t *testing.T) {
 	schemas := Components().Get("schemas")
 	for name, page := range map[string]any{
 		"GatewayHealthDetailed": healthPage{}, "GatewayStore": StorePage{}, "GatewayServiceHealth": servicePage{}, "GatewayIssuer": issuerPage{}, "GatewayLimitCounts": limitCounts{},
-		"GatewayBreakerSummary": breakerSummary{}, "GatewayOverload": overloadPage{}, "GatewayCircuit": circuitPage{}, "GatewayBreaker": BreakerPage{}, "GatewayTarget": TargetPage{},
+		"GatewayBreakerSummary": breakerSummary{}, "GatewayOverload": overloadPage{}, "GatewayRevision": revisionPage{}, "GatewayRefusedRevision": refusedPage{}, "GatewayCircuit": circuitPage{}, "GatewayBreaker": BreakerPage{}, "GatewayTarget": TargetPage{},
 		"GatewayServices": ServicesPage{}, "GatewayService": ServicePage{}, "GatewayMirror": MirrorPage{}, "GatewayLimits": LimitsPage{}, "GatewayLimitsStore": LimitsStore{},
 		"GatewayLimit": LimitPage{}, "GatewayLimitKey": KeyPage{}, "GatewayForgotten": ForgottenPage{}, "GatewayForgottenKey": Forgotten{},
 		"GatewayDocsStatus": DocsPage{}, "GatewayDocumented": DocumentedPage{}, "GatewayDocsCalls": CallPage{}, "GatewayDocsUnknown": UnknownPage{}, "GatewayDocsLeft": LeftPage{},

@@ -11,7 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,9 +21,10 @@ import (
 	"yett/internal/assertion"
 	"yett/internal/catalog"
 	"yett/internal/config"
+	"yett/internal/control"
+	"yett/internal/control/watch"
 	"yett/internal/engine"
 	"yett/internal/engine/http1"
-	"yett/internal/engine/nethttp"
 	"yett/internal/exchange"
 	"yett/internal/gateway"
 	"yett/internal/meter"
@@ -60,30 +61,45 @@ type Options struct {
 	// Waiting, unless nil, is called once when Stop waits for requests that still
 	// run, with the longest time that they get.
 	Waiting func(grace time.Duration)
+	// Listen binds addresses; nil binds sockets of this process.
+	Listen engine.Listen
+	// Watch follows files as reload.watch says. Where somebody else tells this process of
+	// changes, it is false.
+	Watch bool
+	// Revisions is the directory of the history of configurations, "" for none.
+	Revisions string
 }
 
 // App is a running gateway.
 type App struct {
+	o         Options
 	log       *slog.Logger
-	conf      *config.Config
-	snap      *snapshot.Snapshot
+	handler   *liveHandler // of log
+	own       errorLines   // its errors
+	started   time.Time
+	control   *control.Controller
 	docs      *apidocs.Hub
+	ui        *ui.UI
 	gateway   *gateway.Gateway
-	access    *telemetry.Logs
 	tally     *telemetry.Tally
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
 	exchanges exchange.Pool
 	lot       *http1.Lot
-	servers   []*engine.Server
 	ready     atomic.Bool
+	stopping  atomic.Bool
 	revoked   *revocation.List
 	here      *memory.Store // what this node keeps by itself
 	meter     *meter.Meter
 	breakers  *breaker.Board
-	load      *overload.Monitor
 	shared    *shared // nil before Start
-	waiting   func(grace time.Duration)
+	watcher   *watch.Watcher
+	outputs   outputs
+	load      guard
+	listeners listeners
+	// closing ends what waits in the background, of which Close waits for the end.
+	closing    chan struct{}
+	background sync.WaitGroup
 }
 
 // Check loads and compiles a configuration and starts nothing. The error is a
@@ -93,7 +109,7 @@ func Check(o Options) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(conf, o, upstream.Deps{}, pages{}, nil, nil)
+	return compile(conf, nil, o, upstream.Deps{}, pages{}, nil, nil)
 }
 
 // pages are the gateway's own.
@@ -114,7 +130,7 @@ func (p *pages) documentsChanged() {
 	}
 }
 
-func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
+func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps upstream.Deps, p pages, m *meter.Meter, log *slog.Logger) (*snapshot.Snapshot, error) {
 	return snapshot.Compile(conf, snapshot.Deps{
 		Policy:           policy.Deps{Gateway: conf.Name, Version: o.Version, Meter: m},
 		Upstream:         deps,
@@ -133,70 +149,84 @@ func compile(conf *config.Config, o Options, deps upstream.Deps, p pages, m *met
 			"docs":            &p.docs,
 			"docs_status":     &p.docsStatus,
 		},
-	}, nil)
+	}, previous)
 }
 
 // New loads and compiles the configuration and opens the logs. Start has to
 // follow, or Close.
 func New(o Options) (*App, error) {
-	conf, err := load(o, nil)
+	a := &App{o: o, started: time.Now(), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), closing: make(chan struct{})}
+	a.handler = newLiveHandler(newHandler("info", o.Stderr, &a.own))
+	a.log = slog.New(a.handler)
+	a.control = control.NewController(control.Options{
+		File: o.File, Source: o.Source, Env: o.Env, Gateway: a, Revisions: o.Revisions, Log: a.log,
+	})
+	conf, err := a.control.Load()
 	if err != nil {
 		return nil, err
 	}
-	var ownErrors errorLines
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
+	a.handler.set(newHandler(conf.Log.Level, o.Stderr, &a.own))
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
 	a.docs = newHub(o, a.log)
-	own := pages{
-		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
+	a.sweeper = sweep.New()
+	a.gateway = gateway.New(nil, a.tally, a.log)
+	if o.Watch {
+		a.watcher = watch.New(watch.Options{Sum: snapshot.SumOf, Changed: a.filesChanged, Log: a.log})
+	}
+	if err := a.assemble(conf); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// assemble makes the rest of New, which Close ends when something in it fails.
+func (a *App) assemble(conf *config.Config) (err error) {
+	if a.ui, err = ui.New(ui.Options{}); err != nil {
+		return err
+	}
+	if a.lot, err = http1.NewLot(a.log); err != nil {
+		return err
+	}
+	snap, err := a.Compile(conf, nil)
+	if err != nil {
+		return err
+	}
+	a.gateway.Swap(snap)
+	a.docs.Use(snap)
+	c := &change{a: a, next: snap}
+	if err := c.open(); err != nil {
+		c.Undo()
+		return err
+	}
+	c.useOutputs()
+	return nil
+}
+
+// Parse implements control.Gateway.
+func (a *App) Parse(t *config.Text) (*config.Config, error) { return parse(a.o, t, nil) }
+
+// Compile implements control.Gateway.
+func (a *App) Compile(conf *config.Config, previous *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+	return compile(conf, previous, a.o, upstream.Deps{
+		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
+	}, a.pages(conf), a.meter, a.log)
+}
+
+// pages are those of a configuration.
+func (a *App) pages(conf *config.Config) pages {
+	return pages{
+		health: admin.Health{
+			Name: conf.Name, Version: version(conf, a.o), Started: a.started, State: a, Tally: a.tally, Configuration: a.control.Current,
+		},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
 		limits:      admin.Limits{State: a, Forget: a.meter.Forget, Log: a.log},
 		services:    admin.Services{State: a, Log: a.log},
-		docs:        admin.Docs{Hub: a.docs},
+		docs:        admin.Docs{Hub: a.docs, UI: a.ui.Titled(conf.Docs.Title)},
 		docsStatus:  admin.DocsStatus{Hub: a.docs},
 	}
-	if own.docs.UI, err = ui.New(ui.Options{Title: conf.Docs.Title}); err != nil {
-		a.meter.Close()
-		a.here.Close()
-		return nil, err
-	}
-	if a.lot, err = http1.NewLot(a.log); err != nil {
-		a.meter.Close()
-		a.here.Close()
-		return nil, err
-	}
-	a.sweeper = sweep.New()
-	a.snap, err = compile(conf, o, upstream.Deps{
-		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
-	}, own, a.meter, a.log)
-	if err == nil {
-		a.access, err = openLogs(conf, o, a.log, &ownErrors)
-	}
-	if err != nil {
-		a.meter.Close()
-		a.here.Close()
-		a.sweeper.Close()
-		a.lot.Close()
-		return nil, err
-	}
-	var recorder gateway.Recorder
-	if a.access != nil {
-		recorder = a.access
-	}
-	a.gateway = gateway.New(recorder, a.tally, a.log)
-	a.gateway.Swap(a.snap)
-	a.docs.Use(a.snap)
-	if err := a.watchLoad(); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	a.meter.Watch(a.snap.Limits().Names())
-	for _, l := range a.snap.Listeners {
-		a.servers = append(a.servers, a.server(l))
-	}
-	return a, nil
 }
 
 func version(conf *config.Config, o Options) string {
@@ -204,43 +234,6 @@ func version(conf *config.Config, o Options) string {
 		return conf.Version
 	}
 	return o.Version
-}
-
-// server puts the protocols of a listener together.
-func (a *App) server(l snapshot.Listener) *engine.Server {
-	s := &engine.Server{
-		Name: l.Name, Address: l.Address, TLS: l.TLS, Log: a.log,
-		Handshake: time.Duration(l.Timeouts.Header), Connections: l.Limits.Connections,
-	}
-	deps := http1.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Sweeper: a.sweeper, Log: a.log, Lot: a.lot}
-	if slices.Contains(l.Protocols, "h2") || slices.Contains(l.Protocols, "h2c") {
-		h2 := nethttp.New(l.Listener, nethttp.Deps{Core: a.gateway, Buffers: &a.buffers, Exchanges: &a.exchanges, Log: a.log})
-		s.HTTP2 = h2
-		deps.HTTP2 = func(c net.Conn) { h2.ServeConn(c, false) }
-	}
-	if slices.Contains(l.Protocols, "http1") {
-		s.HTTP1 = http1.New(l.Listener, deps)
-	}
-	return s
-}
-
-// watchLoad has requests refused when the gateway itself has too much to do.
-func (a *App) watchLoad() (err error) {
-	o := overload.Settings{Memory: int64(a.conf.Overload.Memory), RunQueue: time.Duration(a.conf.Overload.RunQueue)}
-	if a.load, err = overload.New(o, a.loadChanged); err != nil || o == (overload.Settings{}) {
-		return err
-	}
-	a.gateway.Guard(a.load)
-	return nil
-}
-
-func (a *App) loadChanged(e overload.Event) {
-	args := []any{"cause", string(e.Cause), "memory", e.State.Memory, "run_queue", e.State.RunQueue.String()}
-	if e.Begins {
-		a.log.Warn("too much to do: a share of the requests is refused", args...)
-		return
-	}
-	a.log.Info("no longer too much to do", append(args, "refused", e.State.Refused)...)
 }
 
 // Mirrors implements admin.State.
@@ -256,7 +249,7 @@ func (a *App) Mirrors() (all []admin.MirrorPage) {
 }
 
 // Overload implements admin.State.
-func (a *App) Overload() overload.State { return a.load.State() }
+func (a *App) Overload() overload.State { return a.load.state() }
 
 // node is what this process is called towards others that share its store. The end
 // tells apart who has the same name and number, as containers may.
@@ -274,40 +267,24 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	for i, s := range a.servers {
-		if err := s.Bind(ctx); err != nil {
-			for _, bound := range a.servers[:i] {
-				err = errors.Join(err, bound.Unbind())
-			}
-			return err
-		}
+	c := &change{a: a, ctx: ctx, next: a.gateway.Snapshot()}
+	if err := c.bind(); err != nil {
+		c.Undo()
+		return err
 	}
-	a.snap.Start()
 	a.docs.Start()
-	a.awaitKeys(ctx)
 	a.ready.Store(true)
-	for _, s := range a.servers {
-		s.Start()
-		a.log.Info("listening", "listener", s.Name, "address", s.Addr().String(), "tls", s.TLS != nil)
-	}
+	c.Commit()
+	a.control.Started(c.next)
+	a.follow(true)
 	return nil
 }
 
-// keysTime is how long the start waits for keys that are fetched. After that
-// the gateway serves what needs none, and goes on trying.
-const keysTime = 5 * time.Second
-
-func (a *App) awaitKeys(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, keysTime)
-	defer cancel()
-	a.snap.Tokens().Wait(ctx)
-}
-
 // Addr returns the address of the listener at that place of the file.
-func (a *App) Addr(i int) net.Addr { return a.servers[i].Addr() }
+func (a *App) Addr(i int) net.Addr { return a.listeners.serving()[i].Addr() }
 
-// Config returns the configuration that the App was made from.
-func (a *App) Config() *config.Config { return a.conf }
+// Config returns the configuration that runs.
+func (a *App) Config() *config.Config { return a.gateway.Snapshot().Config }
 
 // Ready implements admin.State.
 func (a *App) Ready() bool { return a.ready.Load() }
@@ -339,12 +316,3 @@ func (a *App) Limits() admin.LimitsState {
 
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }
-
-// ReopenLog opens the access log, and that of errors, again, after their files
-// were moved away.
-func (a *App) ReopenLog() error {
-	if a.access == nil {
-		return nil
-	}
-	return a.access.Reopen()
-}

@@ -39,7 +39,7 @@ func NewDocuments(ctx context.Context, o Options) (*Documents, error) {
 	}
 	sweeper := sweep.New()
 	defer sweeper.Close()
-	snap, err := compile(conf, o, upstream.Deps{Buffers: new(wire.Buffers), Sweeper: sweeper, Log: slog.New(slog.DiscardHandler)}, pages{}, nil, nil)
+	snap, err := compile(conf, nil, o, upstream.Deps{Buffers: new(wire.Buffers), Sweeper: sweeper, Log: slog.New(slog.DiscardHandler)}, pages{}, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -14,17 +14,25 @@ import (
 // answer.
 // What serves has no keyless.
 func load(o Options, keyless *config.Keyless) (*config.Config, error) {
-	read := func() (*config.Config, error) { return keyless.Load(o.File, o.Env) }
 	if o.Source != nil {
-		read = func() (*config.Config, error) { return keyless.Parse(o.File, o.Source, o.Env) }
+		return parse(o, &config.Text{Name: o.File, Data: o.Source, Env: o.Env}, keyless)
 	}
-	conf, err := read()
+	t, err := config.ReadText(o.File, o.Env)
+	if err != nil {
+		return nil, err
+	}
+	return parse(o, t, keyless)
+}
+
+// parse is load for what has been read.
+func parse(o Options, t *config.Text, keyless *config.Keyless) (*config.Config, error) {
+	conf, err := t.Parse(keyless)
 	var found, more problem.List
 	if !errors.As(err, &found) {
 		return conf, err
 	}
 	if conf != nil {
-		_, err = compile(conf, o, upstream.Deps{}, pages{}, nil, nil)
+		_, err = compile(conf, nil, o, upstream.Deps{}, pages{}, nil, nil)
 		errors.As(err, &more)
 	}
 	found = append(found, sound(more, found)...)

@@ -15,17 +15,17 @@ import (
 	"yett/internal/telemetry"
 )
 
-// newLog makes the gateway's own log: JSON lines like the access log's. Those
+// newHandler makes the gateway's own log: JSON lines like the access log's. Those
 // of level error go to alsoErrors too.
-func newLog(level string, w, alsoErrors io.Writer) *slog.Logger {
+func newHandler(level string, w, alsoErrors io.Writer) slog.Handler {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		l = slog.LevelInfo // the configuration has been checked
 	}
-	return slog.New(slog.NewMultiHandler(
+	return slog.NewMultiHandler(
 		slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: asAccessLog}),
 		slog.NewJSONHandler(alsoErrors, &slog.HandlerOptions{Level: slog.LevelError, ReplaceAttr: asAccessLog}),
-	))
+	)
 }
 
 // asAccessLog writes times and levels as the access log does, so that one
@@ -45,6 +45,16 @@ type errorLines struct {
 	to atomic.Pointer[telemetry.AccessLog]
 }
 
+// use makes the errors of these logs, which may be nil, the place where lines go, if they
+// are a file.
+func (e *errorLines) use(conf *config.Config, logs *telemetry.Logs) {
+	if logs != nil && isFile(errorsOutput(conf)) {
+		e.to.Store(logs.Errors)
+		return
+	}
+	e.to.Store(nil)
+}
+
 func (e *errorLines) Write(line []byte) (int, error) {
 	if l := e.to.Load(); l != nil {
 		return l.Write(line)
@@ -53,9 +63,8 @@ func (e *errorLines) Write(line []byte) (int, error) {
 }
 
 // openLogs opens the access log and that of errors where the configuration
-// says. It returns nil when there is to be neither. own gets the gateway's own
-// errors: into a file only, because streams have them already.
-func openLogs(conf *config.Config, o Options, log *slog.Logger, own *errorLines) (*telemetry.Logs, error) {
+// says. It returns nil when there is to be neither.
+func openLogs(conf *config.Config, o Options, log *slog.Logger) (*telemetry.Logs, error) {
 	c := conf.Log.Access
 	options := telemetry.Options{
 		Query: query(c.Query), Flush: time.Duration(c.Flush),
@@ -73,12 +82,8 @@ func openLogs(conf *config.Config, o Options, log *slog.Logger, own *errorLines)
 	if logs.All, err = open(c.Output); err != nil {
 		return nil, err
 	}
-	output := errorsOutput(conf)
-	if logs.Errors, err = open(output); err != nil {
+	if logs.Errors, err = open(errorsOutput(conf)); err != nil {
 		return nil, errors.Join(err, logs.Close())
-	}
-	if isFile(output) {
-		own.to.Store(logs.Errors)
 	}
 	if logs == (telemetry.Logs{}) {
 		return nil, nil

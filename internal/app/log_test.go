@@ -54,9 +54,10 @@ func TestOwnErrors(t *testing.T) {
 			c.Log.Access.Output, c.Log.Access.Errors = "off", errors
 			var stderr bytes.Buffer
 			var own errorLines
-			log := newLog("info", &stderr, &own)
+			log := slog.New(newHandler("info", &stderr, &own))
 			log.Error("too early for the file")
-			logs, err := openLogs(&c, Options{Stderr: &stderr}, log, &own)
+			logs, err := openLogs(&c, Options{Stderr: &stderr}, log)
+			own.use(&c, logs)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +89,7 @@ func TestOwnErrors(t *testing.T) {
 // Both logs write times and levels in one way.
 func TestOwnLogIsLikeTheAccessLog(t *testing.T) {
 	var own, failed bytes.Buffer
-	log := newLog("debug", &own, &failed)
+	log := slog.New(newHandler("debug", &own, &failed))
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678999999, time.FixedZone("east", 3600))
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		r := slog.NewRecord(at, level, "m", 0)
@@ -114,7 +115,7 @@ func TestErrorsCantBeOpened(t *testing.T) {
 	c := config.Defaults()
 	c.Log.Access.Output, c.Log.Access.Errors = "app.log", "none/errors.log"
 	var own errorLines
-	if logs, err := openLogs(&c, Options{}, newLog("info", os.Stderr, &own), &own); err == nil || logs != nil || !strings.Contains(err.Error(), "none/errors.log") {
+	if logs, err := openLogs(&c, Options{}, slog.New(newHandler("info", os.Stderr, &own))); err == nil || logs != nil || !strings.Contains(err.Error(), "none/errors.log") {
 		t.Errorf("%v, %v", logs, err)
 	}
 }

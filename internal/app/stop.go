@@ -12,14 +12,16 @@ import (
 // running exchanges and tunnels get the grace time, or until ctx's deadline. Then
 // everything is closed and the logs are written out.
 func (a *App) Stop(ctx context.Context) error {
+	a.endChanges()
 	a.ready.Store(false)
-	a.log.Info("draining", "delay", a.conf.Shutdown.Delay.String(), "grace", a.conf.Shutdown.Grace.String())
-	sleep(ctx, time.Duration(a.conf.Shutdown.Delay))
+	conf := a.Config().Shutdown
+	a.log.Info("draining", "delay", conf.Delay.String(), "grace", conf.Grace.String())
+	sleep(ctx, time.Duration(conf.Delay))
 	var errs []error
-	for _, s := range a.servers {
+	for _, s := range a.listeners.serving() {
 		errs = append(errs, s.Unbind())
 	}
-	until := time.Now().Add(time.Duration(a.conf.Shutdown.Grace))
+	until := time.Now().Add(time.Duration(conf.Grace))
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline
 	}
@@ -35,7 +37,7 @@ func (a *App) drain(until time.Time) {
 	go func() {
 		defer close(drained)
 		var wg sync.WaitGroup
-		for _, s := range a.servers {
+		for _, s := range a.listeners.all() {
 			wg.Go(func() { s.Drain(until) })
 		}
 		wg.Wait()
@@ -47,27 +49,31 @@ func (a *App) drain(until time.Time) {
 		return
 	case <-patience.C:
 	}
-	if a.waiting != nil {
-		a.waiting(time.Duration(a.conf.Shutdown.Grace))
+	if a.o.Waiting != nil {
+		a.o.Waiting(time.Duration(a.Config().Shutdown.Grace))
 	}
 	<-drained
 }
 
 // Close ends what New and Start have made. It is part of Stop.
 func (a *App) Close() error {
-	a.load.Close()
+	a.endChanges()
+	close(a.closing)
+	a.background.Wait()
+	a.load.close()
 	a.docs.Close()
 	a.breakers.Close()
 	a.meter.Close()
 	a.shared.close()
 	a.here.Close()
-	a.snap.Retire(nil)
-	a.sweeper.Close()
-	a.lot.Close()
-	if a.access == nil {
-		return nil
+	if s := a.gateway.Snapshot(); s != nil {
+		s.Retire(nil)
 	}
-	if err := a.access.Close(); err != nil {
+	a.sweeper.Close()
+	if a.lot != nil {
+		a.lot.Close()
+	}
+	if err := a.outputs.close(); err != nil {
 		return fmt.Errorf("writing the access log: %w", err)
 	}
 	return nil

@@ -100,22 +100,23 @@ func remedy(o *redis.Options, err error) string {
 func (a *App) openStore(ctx context.Context) error {
 	var s store.Store = a.here
 	var err error
-	if a.snap.Store != nil {
-		if s, err = OpenStore(ctx, a.snap.Store); s == nil {
+	at := a.gateway.Snapshot().Store
+	if at != nil {
+		if s, err = OpenStore(ctx, at); s == nil {
 			return err
 		}
 	}
 	a.shared = follow(s, a.revoked, a.log, err)
 	if err == nil {
 		if err = a.shared.wait(); err != nil {
-			err = unusable(a.snap.Store, err)
+			err = unusable(at, err)
 		}
 	}
-	if err != nil && a.conf.Store.Required {
+	if err != nil && a.Config().Store.Required {
 		return fmt.Errorf("%w; store.required: false starts without it", err)
 	}
 	a.shared.speak(err)
-	if a.snap.Store != nil {
+	if at != nil {
 		a.meter.Share(s, err)
 		a.breakers.Share(s)
 	}

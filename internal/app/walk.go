@@ -80,7 +80,7 @@ func newWalker(o Options, keyless *config.Keyless) (*Walker, error) {
 	m := meter.New(meter.Options{Here: here, Log: slog.New(slog.DiscardHandler), Peek: true})
 	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	w := &Walker{unset: keyless.Unset(), log: log, sweeper: sweep.New(), here: here, meter: m}
-	w.snap, err = compile(conf, o, upstream.Deps{Buffers: &w.buffers, Sweeper: w.sweeper, Log: slog.New(slog.DiscardHandler)}, pages{}, m, nil)
+	w.snap, err = compile(conf, nil, o, upstream.Deps{Buffers: &w.buffers, Sweeper: w.sweeper, Log: slog.New(slog.DiscardHandler)}, pages{}, m, nil)
 	if err != nil {
 		w.Close()
 		return nil, err

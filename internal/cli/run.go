@@ -71,7 +71,7 @@ func serve(ctx context.Context, o app.Options, started func(*app.App) error) err
 			a.Log().Info("stopping", "signal", s.String())
 			return stop(a, signals)
 		case <-reopen:
-			if err := a.ReopenLog(); err != nil {
+			if err := a.Reopen(ctx); err != nil {
 				a.Log().Error("the access log goes on into the old file", "error", err)
 			}
 		}

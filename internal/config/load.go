@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"yett/internal/problem"
 )
@@ -23,18 +24,58 @@ func Load(path string, env Env) (*Config, error) { return (*Keyless)(nil).Load(p
 
 // Load is as the function of that name, but for what Keyless says.
 func (k *Keyless) Load(path string, env Env) (*Config, error) {
+	t, err := ReadText(path, env)
+	if err != nil {
+		return nil, err
+	}
+	return t.Parse(k)
+}
+
+// Text is what a configuration is made of: what is written, and the variables that it may
+// name.
+type Text struct {
+	// Name is what problems call it. Files that it names are relative to the folder of that.
+	Name string
+	Data []byte
+	Env  Env
+	// Dotenv is the file .env, as far as there is one.
+	Dotenv []byte
+
+	problems problem.List // in Dotenv
+}
+
+// ReadText reads a configuration file, and the file .env beside it if there is one. Nothing is
+// looked at, so the error says what could not be read.
+func ReadText(path string, env Env) (*Text, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	dotenvPath := filepath.Join(filepath.Dir(path), ".env")
-	text, err := readFile(dotenvPath)
+	t := &Text{Name: path, Data: data, Env: env}
+	return t, t.ReadDotenv(DotenvBeside(path))
+}
+
+// DotenvBeside returns where the file .env of a configuration file is.
+func DotenvBeside(path string) string { return filepath.Join(filepath.Dir(path), ".env") }
+
+// ReadDotenv adds the variables of a file .env, which count where Env does not have them. It
+// need not be there.
+func (t *Text) ReadDotenv(path string) error {
+	data, err := readFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the variables of the configuration: %w", err)
+		return fmt.Errorf("read the variables of the configuration: %w", err)
 	}
-	variables, problems := parseDotenv(dotenvPath, string(text))
-	c, more := parseConfig(path, data, Overlay(env, MapEnv(variables)), k)
-	return answer(c, append(problems, more...))
+	variables, problems := parseDotenv(path, string(data))
+	t.Dotenv, t.problems = data, problems
+	t.Env = Overlay(t.Env, MapEnv(variables))
+	return nil
+}
+
+// Parse makes the configuration. The error is a problem.List of everything that is wrong, in
+// Dotenv too; the configuration is then as Load says. k may be nil.
+func (t *Text) Parse(k *Keyless) (*Config, error) {
+	c, more := parseConfig(t.Name, t.Data, t.Env, k)
+	return answer(c, append(slices.Clone(t.problems), more...))
 }
 
 // Parse reads a configuration. name is what problems call it; files that it

@@ -59,3 +59,11 @@ func Cut(x *exchange.Exchange, err error) {
 	}
 	x.Reason, x.Detail = exchange.UpstreamCut, err.Error()
 }
+
+// IsEvents tells whether the answer is a stream of events, which ends when one of both
+// ends leaves.
+func IsEvents(x *exchange.Exchange) bool {
+	const events = "text/event-stream"
+	kind := x.Response.GetKey(exchange.KeyContentType)
+	return x.ResponseBody.Size() < 0 && len(kind) >= len(events) && exchange.EqualFold(kind[:len(events)], events)
+}

@@ -35,7 +35,7 @@ func TestSetWhileServing(t *testing.T) {
 	if err := s.Unbind(); err != nil {
 		t.Fatal(err)
 	}
-	go s.Drain(time.Now())
+	go s.Drain(Until(time.Now()))
 	for _, p := range []*protocol{one, two} { // the one too that serves no new connections
 		select {
 		case <-p.drained:

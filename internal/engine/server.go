@@ -44,6 +44,7 @@ type Server struct {
 	stop     context.CancelFunc // by Unbind: nobody waits for room any more
 	over     <-chan struct{}
 	wg       sync.WaitGroup // the accept loop
+	shaking  sync.WaitGroup // connections that no protocol has as yet
 
 	mu        sync.Mutex
 	protocols []Protocol // all that have ever served
@@ -93,32 +94,67 @@ func (s *Server) Connections() int { return int(s.open.Load()) }
 // Start begins to accept.
 func (s *Server) Start() { s.wg.Go(s.accept) }
 
-// Unbind stops accepting and frees the address.
+// Wane has every answer be the last one of its connection. It goes on accepting.
+func (s *Server) Wane() {
+	for _, p := range s.all() {
+		p.Wane()
+	}
+}
+
+func (s *Server) all() []Protocol {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.protocols)
+}
+
+// Unbind stops accepting and frees the address. Connections that the kernel has
+// accepted already are taken before: closing the socket would reset them.
 func (s *Server) Unbind() error {
 	s.stop()
+	late, ok := s.ln.(interface{ SetDeadline(at time.Time) error })
+	if ok && late.SetDeadline(time.Unix(1, 0)) == nil { // ends Accept, and leaves the queue
+		s.wg.Wait()
+		s.takeWaiting()
+	}
 	err := s.ln.Close()
 	s.wg.Wait()
 	return err
 }
 
-// settle is how long exchanges that were cut get to be logged.
-const settle = time.Second
-
-// Drain lets running exchanges finish until that time, then closes what is
-// left and waits for its end, so that it is logged.
-func (s *Server) Drain(until time.Time) {
-	s.mu.Lock()
-	all := slices.Clone(s.protocols)
-	s.mu.Unlock()
+// Drain lets running exchanges finish until their deadlines, then ends what is
+// left and waits for its end, so that it is logged. It tells what that was.
+func (s *Server) Drain(d Deadlines) (lost Lost) {
+	s.awaitHandshakes(d.Requests)
 	var wg sync.WaitGroup
-	for _, p := range all {
+	var mu sync.Mutex
+	for _, p := range s.all() {
 		wg.Go(func() {
-			p.Drain(until)
+			late := p.Drain(d)
 			p.Close()
-			p.Drain(time.Now().Add(settle))
+			p.Drain(Until(time.Now())) // waits for what Close has ended, which has been told
+			mu.Lock()
+			defer mu.Unlock()
+			lost = lost.Add(late)
 		})
 	}
 	wg.Wait()
+	return lost
+}
+
+// awaitHandshakes waits for connections that came last: protocols refuse to take any
+// when they have drained.
+func (s *Server) awaitHandshakes(until time.Time) {
+	over := make(chan struct{})
+	go func() {
+		s.shaking.Wait() // each is bounded
+		close(over)
+	}()
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
+	}
 }
 
 func (s *Server) accept() {
@@ -126,11 +162,12 @@ func (s *Server) accept() {
 		nc, err := s.ln.Accept()
 		if err == nil {
 			pause = 0
+			s.shaking.Add(1)
 			go s.serve(nc)
 			continue
 		}
 		s.room.leave()
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || s.unbound() {
 			return
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
@@ -139,6 +176,16 @@ func (s *Server) accept() {
 		case <-time.After(pause):
 		case <-s.over:
 		}
+	}
+}
+
+// unbound tells that Unbind has been called.
+func (s *Server) unbound() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -169,6 +216,7 @@ func (s *Server) serve(nc net.Conn) {
 	}
 	set := s.Settings()
 	if set.TLS == nil {
+		s.shaking.Done()
 		set.plain(nc)
 		return
 	}
@@ -176,6 +224,7 @@ func (s *Server) serve(nc net.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), set.Handshake)
 	err := tc.HandshakeContext(ctx)
 	cancel()
+	s.shaking.Done()
 	if err != nil {
 		s.Log.Debug("TLS handshake failed", "listener", set.Name, "peer", nc.RemoteAddr().String(), "error", err)
 		_ = nc.Close()

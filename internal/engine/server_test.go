@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type protocol struct {
 	secure  chan bool
 	drained chan time.Time
 	closed  chan struct{}
+	waned   atomic.Bool
 }
 
 func newProtocol(name string) *protocol {
@@ -43,8 +45,14 @@ func (p *protocol) ServeConn(c net.Conn, secure bool) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
-func (p *protocol) Drain(until time.Time) { p.drained <- until }
-func (p *protocol) Close()                { close(p.closed) }
+func (p *protocol) Wane() { p.waned.Store(true) }
+
+func (p *protocol) Drain(d Deadlines) Lost {
+	p.drained <- d.Requests
+	return Lost{Requests: 1, Tunnels: 2}
+}
+
+func (p *protocol) Close() { close(p.closed) }
 
 // start binds and starts a server until the test ends.
 func start(t *testing.T, set Settings) *Server {
@@ -190,10 +198,16 @@ func TestDrain(t *testing.T) {
 	one, two := newProtocol("1"), newProtocol("2")
 	s := start(t, Settings{HTTP1: one, HTTP2: two})
 	until := time.Now().Add(time.Minute)
-	s.Drain(until)
+	s.Wane()
+	if lost := s.Drain(Until(until)); lost != (Lost{Requests: 2, Tunnels: 4}) {
+		t.Errorf("%+v", lost)
+	}
 	for _, p := range []*protocol{one, two} {
 		if got := <-p.drained; !got.Equal(until) {
 			t.Errorf("%s drains until %v", p.name, got)
+		}
+		if !p.waned.Load() {
+			t.Errorf("%s does not wane", p.name)
 		}
 		<-p.closed
 	}
@@ -333,4 +347,61 @@ func TestHandshakeTimeout(t *testing.T) {
 	if err != nil || word(c) != "a" {
 		t.Errorf("there is no room for an honest client: %v", err)
 	}
+}
+
+// Connections that the kernel has accepted, but nobody else has, are served when the
+// listener closes: there is a queue of them as long as there is no room.
+func TestUnbindTakesWhatWaits(t *testing.T) {
+	p := newProtocol("a")
+	s := start(t, Settings{HTTP1: p, Connections: 1})
+	first := dial(t, s)
+	if got := word(first); got != "a" {
+		t.Fatal(got)
+	}
+	waiting := []net.Conn{dial(t, s), dial(t, s), dial(t, s)}
+	s.stop() // the loop ends, as it does in Unbind
+	s.wg.Wait()
+	s.room.resize(0)
+	if err := s.Unbind(); err != nil {
+		t.Error(err)
+	}
+	for i, c := range waiting {
+		if got := word(c); got != "a" {
+			t.Errorf("connection %d in the queue got %q", i, got)
+		}
+	}
+	if _, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		t.Error("the listener is still there")
+	}
+}
+
+// Drain waits for handshakes, whose connections no protocol knows yet.
+func TestDrainAwaitsHandshakes(t *testing.T) {
+	p := newProtocol("http1")
+	s, pool := secure(t, tls.VersionTLS12, p, nil)
+	raw := dial(t, s)
+	for s.Connections() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.Unbind(); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan struct{})
+	go func() {
+		s.Drain(Until(time.Now().Add(limit)))
+		close(drained)
+	}()
+	select {
+	case <-p.drained:
+		t.Error("the protocol drains before it has the connection")
+	case <-time.After(50 * time.Millisecond):
+	}
+	c := tls.Client(raw, &tls.Config{RootCAs: pool, ServerName: "a.example"})
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if got := word(c); got != "http1" {
+		t.Errorf("got %q", got)
+	}
+	<-drained
 }

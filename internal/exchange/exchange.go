@@ -95,6 +95,8 @@ type Tunnel interface {
 	CloseWrite() error
 	// SetDeadline bounds Read and Write, as net.Conn does.
 	SetDeadline(time.Time) error
+	// SetReadDeadline bounds Read alone.
+	SetReadDeadline(time.Time) error
 }
 
 // Interim passes a 1xx answer to the client while the upstream works on the

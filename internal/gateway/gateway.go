@@ -25,22 +25,33 @@ type Recorder interface{ Log(telemetry.Record) }
 // Gateway serves exchanges with the current snapshot.
 type Gateway struct {
 	current  atomic.Pointer[snapshot.Snapshot]
-	recorder Recorder
+	recorder atomic.Pointer[Recorder]
 	tally    *telemetry.Tally
 	log      *slog.Logger
-	load     *overload.Monitor   // nil refuses nobody
-	counters *telemetry.Counters // nil counts nothing
+	load     atomic.Pointer[overload.Monitor] // nil refuses nobody
+	counters *telemetry.Counters              // nil counts nothing
 }
 
 // New makes a Gateway without a snapshot: Swap has to come before Serve. A nil
 // recorder records nothing, a nil tally counts nothing.
 func New(recorder Recorder, tally *telemetry.Tally, log *slog.Logger) *Gateway {
-	return &Gateway{recorder: recorder, tally: tally, log: log}
+	g := &Gateway{tally: tally, log: log}
+	g.Record(recorder)
+	return g
 }
 
-// Guard has requests refused when the monitor says that there is too much to do. It
-// has to come before Serve.
-func (g *Gateway) Guard(m *overload.Monitor) { g.load = m }
+// Record has exchanges recorded from here on that end then; nil records nothing.
+func (g *Gateway) Record(r Recorder) {
+	if r == nil {
+		g.recorder.Store(nil)
+		return
+	}
+	g.recorder.Store(&r)
+}
+
+// Guard has requests refused when the monitor says that there is too much to do; nil refuses
+// nobody.
+func (g *Gateway) Guard(m *overload.Monitor) { g.load.Store(m) }
 
 // Count has requests counted. It has to come before Swap.
 func (g *Gateway) Count(c *telemetry.Counters) { g.counters = c }
@@ -77,7 +88,7 @@ func (g *Gateway) pass(x *exchange.Exchange, w *walker) {
 	r := s.Nowhere()
 	if refused == nil {
 		r, refused = s.Match(x)
-		if refused == nil && g.load != nil && w == nil && !x.Urgent && g.load.Shed() {
+		if load := g.load.Load(); refused == nil && load != nil && w == nil && !x.Urgent && load.Shed() {
 			r, refused = r.Busy(), exchange.GatewayOverloaded
 			x.RetryAfter = overloadPause
 		}
@@ -204,15 +215,16 @@ func (g *Gateway) Done(x *exchange.Exchange) {
 	if x.Reason != nil || len(x.Observed()) > 0 {
 		g.tally.Add(x)
 	}
-	if g.counters == nil && g.recorder == nil {
+	r := g.recorder.Load()
+	if g.counters == nil && r == nil {
 		return
 	}
 	took := x.Elapsed()
 	if g.counters != nil {
 		g.counters.Count(x, served, took, failed(x))
 	}
-	if g.recorder != nil {
-		g.recorder.Log(record(x, took))
+	if r != nil {
+		(*r).Log(record(x, took))
 	}
 }
 

@@ -676,7 +676,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 	logs := &telemetry.Logs{All: discard, Errors: discard}
 	defer logs.Close()
-	g.Gateway.recorder = logs
+	g.Record(logs)
 	r, _ := g.Snapshot().Match(g.request("GET", "/page"))
 	r.Endpoint = page(func(x *exchange.Exchange) { x.Status = 500 })
 	if n := testing.AllocsPerRun(1000, func() {

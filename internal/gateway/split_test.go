@@ -327,7 +327,7 @@ func TestFallbackIsLogged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.recorder = &telemetry.Logs{All: log}
+		g.Record(&telemetry.Logs{All: log})
 		for _, sv := range g.Snapshot().Services() {
 			if sv.Name() != "next" {
 				sv.SetBreaker("open", time.Time{}, "ann")

@@ -4,7 +4,6 @@ import (
 	"reflect"
 
 	"yett/internal/assertion"
-	"yett/internal/config"
 	"yett/internal/problem"
 	"yett/internal/role"
 	"yett/internal/token"
@@ -23,15 +22,30 @@ func (b *builder) callers() {
 	if b.c.Assertion == nil {
 		return
 	}
+	if signer := b.keptSigner(); signer != nil {
+		b.out.signer, b.deps.Policy.Assertion = signer, signer
+		return
+	}
 	signer, problems := assertion.New(*b.c.Assertion, b.c.Name, resolve)
 	b.note(b.c.Source.Locate(problems))
 	b.out.signer, b.deps.Policy.Assertion = signer, signer
 }
 
-// verifier returns the running one when the issuers are the same, so that
-// keys and verified tokens survive. Files are read again.
+// keptSigner returns the running one when it would be the same, so that what it has signed can
+// be used again, or nil.
+func (b *builder) keptSigner() *assertion.Signer {
+	c := b.c.Assertion
+	same := b.follow(append([]string{c.Key}, c.PreviousKeys...)...)
+	if !same || b.previous.Config.Name != b.c.Name || !reflect.DeepEqual(b.previous.Config.Assertion, c) {
+		return nil
+	}
+	return b.previous.signer
+}
+
+// verifier returns the running one when the issuers and their files are the same, so that
+// keys and verified tokens survive.
 func (b *builder) verifier() (*token.Verifier, problem.List) {
-	if b.previous != nil && reflect.DeepEqual(b.previous.Config.Issuers, b.c.Issuers) && !namesFiles(b.c.Issuers) {
+	if b.follow(filesOf(b.c.Issuers)...) && reflect.DeepEqual(b.previous.Config.Issuers, b.c.Issuers) {
 		return b.previous.tokens, nil
 	}
 	deps := token.Deps{Revoked: b.deps.Revoked, Resolve: b.c.Source.Resolve, Log: b.deps.Log}
@@ -39,15 +53,4 @@ func (b *builder) verifier() (*token.Verifier, problem.List) {
 		deps.Previous = b.previous.tokens
 	}
 	return token.New(b.c.Issuers, deps)
-}
-
-func namesFiles(issuers config.Mapping[config.Issuer]) bool {
-	for _, e := range issuers {
-		for _, k := range e.Value.Keys {
-			if k.PEM != "" || k.JWKSFile != "" || k.CA != "" {
-				return true
-			}
-		}
-	}
-	return false
 }

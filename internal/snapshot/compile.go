@@ -57,7 +57,7 @@ func newBuilder(c *config.Config, deps Deps, previous *Snapshot) *builder {
 	}
 	return &builder{
 		c: c, deps: deps, previous: previous,
-		out:    &Snapshot{Config: c},
+		out:    &Snapshot{Config: c, files: make(map[string]Sum)},
 		byName: make(map[string]*upstream.Service),
 		used:   make(map[string]bool),
 		global: make(map[string]parts), perRoute: make(map[string]config.PolicyEntry),

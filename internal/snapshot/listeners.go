@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -59,6 +60,9 @@ func (b *builder) listenerTLS(at string, l config.Listener) *tls.Config {
 	if l.TLS == nil {
 		return nil
 	}
+	if kept := b.keptTLS(l); kept != nil {
+		return kept
+	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if l.TLS.MinVersion == "1.3" {
 		out.MinVersion = tls.VersionTLS13
@@ -77,6 +81,24 @@ func (b *builder) listenerTLS(at string, l config.Listener) *tls.Config {
 		out.Certificates = append(out.Certificates, cert)
 	}
 	return out
+}
+
+// keptTLS returns what a running listener with the same certificates has, so that clients can
+// resume their sessions, or nil.
+func (b *builder) keptTLS(l config.Listener) *tls.Config {
+	var files []string
+	for _, pair := range l.TLS.Certificates {
+		files = append(files, pair.Cert, pair.Key)
+	}
+	if !b.follow(files...) {
+		return nil
+	}
+	for _, old := range b.previous.Listeners {
+		if reflect.DeepEqual(old.Listener.TLS, l.TLS) && slices.Equal(old.Protocols, l.Protocols) {
+			return old.TLS
+		}
+	}
+	return nil
 }
 
 // identityHeaders refuses what can't be the name of such a field: a slip here

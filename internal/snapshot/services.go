@@ -22,12 +22,13 @@ func (b *builder) services() {
 		}
 		b.checkHost(at+".host", e.Value.Host)
 		b.hash(e, nil)
+		unchanged := b.follow(e.Value.TLS.CA)
 		ca := b.authorities(at+".tls.ca", e.Value.TLS.CA)
 		if len(b.problems) > before {
 			b.byName[e.Name] = nil
 			continue
 		}
-		b.byName[e.Name] = b.service(at, e, ca)
+		b.byName[e.Name] = b.service(at, e, ca, unchanged)
 	}
 }
 
@@ -46,8 +47,8 @@ func (b *builder) around(at string, e config.Entry[config.Service]) upstream.Aro
 	return a
 }
 
-func (b *builder) service(at string, e config.Entry[config.Service], ca *x509.CertPool) *upstream.Service {
-	sv := b.kept(e)
+func (b *builder) service(at string, e config.Entry[config.Service], ca *x509.CertPool, unchanged bool) *upstream.Service {
+	sv := b.kept(e, unchanged)
 	if sv == nil {
 		deps := b.deps.Upstream
 		if ca != nil {
@@ -63,11 +64,10 @@ func (b *builder) service(at string, e config.Entry[config.Service], ca *x509.Ce
 	return sv
 }
 
-// kept returns the running service with the same settings, so that its
-// connections and its state survive. One with files of its own is built anew,
-// because the files may have changed.
-func (b *builder) kept(e config.Entry[config.Service]) *upstream.Service {
-	if b.previous == nil || e.Value.TLS.CA != "" {
+// kept returns the running service with the same settings and the same files, so that its
+// connections and its state survive, or nil. unchanged tells about the files.
+func (b *builder) kept(e config.Entry[config.Service], unchanged bool) *upstream.Service {
+	if !unchanged {
 		return nil
 	}
 	old, ok := b.previous.Config.Services.Get(e.Name)

@@ -68,6 +68,7 @@ type Snapshot struct {
 	reserved  []string
 	signer    *assertion.Signer // nil where assertion is not configured
 	nowhere   Route             // what a request without a route passes: the global policies
+	files     map[string]Sum
 }
 
 // Listener is a listener with its keys loaded.
@@ -102,8 +103,9 @@ type Route struct {
 	urgent  bool           // served first when there is too much to do
 }
 
-// Compile checks a configuration and builds its running form. Services that
-// did not change since previous, which may be nil, are taken over from it.
+// Compile checks a configuration and builds its running form. What did not change since
+// previous, which may be nil, and holds state is taken over from it: services, verifiers with
+// their keys, the signer, mirrors, documents, and keys of listeners. Files are read anew.
 // The error is a problem.List with every mistake in the configuration.
 // Nothing has been started: see Start.
 func Compile(c *config.Config, deps Deps, previous *Snapshot) (*Snapshot, error) {
@@ -141,14 +143,16 @@ func (s *Snapshot) Start() {
 }
 
 // Retire ends the services and mirrors that next, which may be nil, does not use, and
-// the fetching of keys. Copies that a mirror has under way are given up.
+// the fetching of keys. Requests that run go on, but for copies that a mirror has under way,
+// which are given up.
 func (s *Snapshot) Retire(next *Snapshot) {
-	if next == nil || next.tokens != s.tokens {
-		s.tokens.Close()
-	}
 	if next == nil {
+		s.tokens.Close()
 		s.documents.Retire(nil)
 	} else {
+		if next.tokens != s.tokens {
+			s.tokens.Retire()
+		}
 		s.documents.Retire(next.documents)
 	}
 	for _, m := range s.Mirrors() {

@@ -378,8 +378,17 @@ func TestAuthorities(t *testing.T) {
 	cert, _ := pair(t, ".", "ca.example")
 	s := compile(t, strings.Replace(text, "ca.pem", cert, 1), d, nil)
 	again := compile(t, strings.Replace(text, "ca.pem", cert, 1), d, s)
-	if s.Services()[0] == again.Services()[0] {
-		t.Error("the file may have changed, and its service was kept")
+	if s.Services()[0] != again.Services()[0] {
+		t.Error("the file is the same, and its service was not kept")
+	}
+	other, _ := pair(t, ".", "other.example")
+	data, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cert, data)
+	if last := compile(t, strings.Replace(text, "ca.pem", cert, 1), d, again); last.Services()[0] == again.Services()[0] {
+		t.Error("the file has changed, and its service was kept")
 	}
 }
 

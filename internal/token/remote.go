@@ -157,12 +157,12 @@ func (r *remote) lastFetch() time.Time {
 	return time.Time{}
 }
 
-// run fetches until ctx ends.
-func (r *remote) run(ctx context.Context) {
+// run fetches until ctx ends. fetches is for the fetches themselves, which others may wait for.
+func (r *remote) run(ctx, fetches context.Context) {
 	defer r.client.CloseIdleConnections()
 	retry := firstRetry
 	for ctx.Err() == nil {
-		r.await(ctx, r.begin(ctx))
+		r.await(ctx, r.begin(fetches))
 		wait := r.refresh*9/10 + rand.N(r.refresh/5+1)
 		if r.failing() {
 			wait = min(retry, r.refresh)

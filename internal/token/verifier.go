@@ -21,8 +21,9 @@ type Verifier struct {
 	revoked *revocation.List
 	cache   cache
 	start   sync.Once
-	stop    context.CancelFunc
-	ctx     context.Context
+	// ctx is of all fetches, refreshing of what begins them by itself.
+	ctx, refreshing context.Context
+	stop, retire    context.CancelFunc
 }
 
 // Deps is what a Verifier uses.
@@ -61,6 +62,7 @@ func New(c config.Mapping[config.Issuer], deps Deps) (*Verifier, problem.List) {
 	}
 	v := &Verifier{byName: make(map[string]*issuer), revoked: deps.Revoked}
 	v.ctx, v.stop = context.WithCancel(context.Background())
+	v.refreshing, v.retire = context.WithCancel(v.ctx)
 	v.cache.init()
 	var problems problem.List
 	for i, e := range c {
@@ -86,7 +88,7 @@ func taken2(iss, other string) string {
 func (v *Verifier) Start() {
 	v.start.Do(func() {
 		for _, r := range v.remotes() {
-			go r.run(v.ctx)
+			go r.run(v.refreshing, v.ctx)
 		}
 	})
 }
@@ -103,7 +105,11 @@ func (v *Verifier) Wait(ctx context.Context) {
 	}
 }
 
-// Close ends what Start began.
+// Retire ends what Start began. Tokens of requests that still come are verified, and those that
+// wait for keys get them.
+func (v *Verifier) Retire() { v.retire() }
+
+// Close ends all fetches too.
 func (v *Verifier) Close() { v.stop() }
 
 func (v *Verifier) remotes() []*remote {

@@ -54,6 +54,9 @@ func (t *tunnel) CloseWrite() error {
 // SetDeadline implements exchange.Tunnel.
 func (t *tunnel) SetDeadline(at time.Time) error { return t.c.nc.SetDeadline(at) }
 
+// SetReadDeadline implements exchange.Tunnel.
+func (t *tunnel) SetReadDeadline(at time.Time) error { return t.c.nc.SetReadDeadline(at) }
+
 // Close closes the connection.
 func (t *tunnel) Close() error {
 	if t.c.x == nil {

@@ -63,6 +63,13 @@ func New(o Options) (*UI, error) {
 	return u, nil
 }
 
+// Titled returns the same page under another title.
+func (u *UI) Titled(title string) *UI {
+	c := *u
+	c.title = title
+	return &c
+}
+
 // Serve answers with the file of that name which the page asks for below its own path.
 // It returns false, and leaves the exchange alone, when there is none.
 func (u *UI) Serve(x *exchange.Exchange, name string) bool {

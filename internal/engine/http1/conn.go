@@ -23,11 +23,12 @@ import (
 // past is a deadline that ends every blocked read and write.
 var past = time.Unix(1, 0)
 
-// The states of a connection. Only idle may be closed by somebody else
-// without a loss.
+// The states of a connection. Only idle may be ended by somebody else without a
+// loss: it is woken then, and looks once more whether a request has come.
 const (
 	idle int32 = iota
 	active
+	woken
 	closing
 )
 
@@ -66,6 +67,8 @@ type conn struct {
 	msg    wire.Message
 	body   clientBody
 	tunnel atomic.Pointer[tunnel]
+	events atomic.Bool // a stream of events is being relayed
+	parted atomic.Bool // which is to end here
 
 	mu     sync.Mutex
 	x      *exchange.Exchange // while one is running
@@ -323,7 +326,7 @@ const (
 // closing at once would reset the connection and take the answer with it (RFC
 // 9112 section 9.6).
 func (c *conn) linger() {
-	if c.body.done() && c.r.Buffered() == 0 {
+	if c.body.done() && c.r.Buffered() == 0 && !c.pipelined() {
 		return
 	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
@@ -341,6 +344,12 @@ func (c *conn) linger() {
 			return
 		}
 	}
+}
+
+// pipelined tells whether a client that was told that an answer is the last one had
+// sent another request before.
+func (c *conn) pipelined() bool {
+	return c.e.waning.Load() && c.raw != nil && !c.ask(sock.Quiet) && !c.ask(sock.Ended)
 }
 
 func lowest(nc net.Conn) net.Conn {
@@ -389,25 +398,67 @@ func (c *conn) ask(question func(fd uintptr) bool) bool {
 	return err == nil && yes
 }
 
-// closeIfIdle closes the connection when no request is on it.
-func (c *conn) closeIfIdle() {
-	if c.state.CompareAndSwap(idle, closing) {
+// endIfIdle ends the connection when no request is on it, or has come for it: see
+// last.
+func (c *conn) endIfIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.CompareAndSwap(idle, woken) {
 		c.interrupt()
 	}
 }
 
-// kill ends the connection whatever happens on it.
-func (c *conn) kill() {
-	c.state.Store(closing)
-	c.mu.Lock()
-	if c.x != nil {
-		c.x.Abort(exchange.ShuttingDown)
-	}
+// rescue takes a connection back that was woken to end, for a request that came at
+// that moment. It returns false when the connection is not in that state.
+func (c *conn) rescue() bool {
+	c.mu.Lock() // waits until whoever wakes it has done so
+	taken := c.state.CompareAndSwap(woken, active)
 	c.mu.Unlock()
+	if !taken {
+		return false
+	}
+	c.revive()
+	return true
+}
+
+// lasting tells whether something is on the connection that hardly ever ends.
+func (c *conn) lasting() bool { return c.tunnel.Load() != nil || c.events.Load() }
+
+// kill ends the connection whatever happens on it, and tells whether a request
+// was.
+func (c *conn) kill() (running bool) {
+	c.state.Store(closing)
+	running = c.abort()
 	if t := c.tunnel.Load(); t != nil {
 		t.expire()
 	}
 	c.interrupt()
+	return running
+}
+
+// abort gives the running exchange up, and tells whether there is one.
+func (c *conn) abort() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.x == nil {
+		return false
+	}
+	c.x.Abort(exchange.ShuttingDown)
+	return true
+}
+
+// part ends a tunnel or a stream of events so that its client sees that it is
+// meant to come again. It tells whether there is one.
+func (c *conn) part() bool {
+	if t := c.tunnel.Load(); t != nil {
+		t.part()
+		return true
+	}
+	if c.events.Load() {
+		c.parted.Store(true)
+		return c.abort()
+	}
+	return false
 }
 
 // interrupt ends what blocks on the client's side, or gives a parked

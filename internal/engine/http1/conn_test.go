@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"yett/internal/engine"
 	"yett/internal/exchange"
 )
 
@@ -268,7 +269,7 @@ func TestDrainSaysClose(t *testing.T) {
 	<-busy
 	drained := make(chan struct{})
 	go func() {
-		r.e.Drain(time.Now().Add(limit))
+		r.e.Drain(engine.Until(time.Now().Add(limit)))
 		close(drained)
 	}()
 	eventually(t, "the engine drains", r.e.draining.Load)
@@ -290,17 +291,18 @@ func TestDrainSaysClose(t *testing.T) {
 	}
 }
 
-// Draining waits no longer than it may, and Close ends what is left.
+// What is late is cut, and told of.
 func TestDrainInVain(t *testing.T) {
 	r := start(t, origin(t, func(p *peer) { <-p.over }))
 	c := r.dial()
 	c.send("GET / HTTP/1.1\nHost: a\n\n")
 	eventually(t, "the service is asked", func() bool { return r.core.s.Stats().Requests == 0 && r.busy() })
-	r.e.Drain(time.Now().Add(50 * time.Millisecond))
-	if n := r.e.Connections(); n != 1 {
+	if lost := r.e.Drain(engine.Until(time.Now().Add(50 * time.Millisecond))); lost != (engine.Lost{Requests: 1}) {
+		t.Errorf("%+v", lost)
+	}
+	if n := r.e.Connections(); n != 0 {
 		t.Fatalf("%d connections", n)
 	}
-	r.e.Close()
 	if e := r.ended(); e.reason != "shutting_down" && e.reason != "client_gone" {
 		t.Errorf("%+v", e)
 	}

@@ -36,13 +36,17 @@ type Deps struct {
 type Engine struct {
 	deps     Deps
 	current  atomic.Pointer[settings]
-	draining atomic.Bool
+	waning   atomic.Bool // answers are the last ones
+	draining atomic.Bool // idle connections end
+	late     atomic.Bool // tunnels and streams of events end
 	date     dateCache
 	open     atomic.Int64 // connections
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	empty chan struct{} // closed when draining and no connection is left
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+	empty  chan struct{} // closed when draining and no connection is left
+	once   sync.Once     // closes empty
 }
 
 // settings are those of the listener. They never change; Set puts others in their place.
@@ -104,7 +108,7 @@ func (e *Engine) ServeConn(nc net.Conn, secure bool) {
 func (e *Engine) add(c *conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.draining.Load() {
+	if e.closed {
 		return false
 	}
 	e.conns[c] = struct{}{}
@@ -124,37 +128,65 @@ func (e *Engine) remove(c *conn) {
 	}
 	delete(e.conns, c)
 	e.open.Add(-1)
+	e.tellIfEmpty()
+}
+
+// tellIfEmpty has to be called with the lock held.
+func (e *Engine) tellIfEmpty() {
 	if e.draining.Load() && len(e.conns) == 0 {
-		close(e.empty)
+		e.once.Do(func() { close(e.empty) })
 	}
 }
 
-// Drain implements engine.Protocol.
-func (e *Engine) Drain(until time.Time) {
+// Wane implements engine.Protocol.
+func (e *Engine) Wane() { e.waning.Store(true) }
+
+// Drain implements engine.Protocol. A connection whose next request has come
+// already is not idle.
+func (e *Engine) Drain(d engine.Deadlines) engine.Lost {
+	e.Wane()
 	e.mu.Lock()
-	first := !e.draining.Swap(true)
-	if first && len(e.conns) == 0 {
-		close(e.empty)
-	}
+	e.draining.Store(true)
+	e.tellIfEmpty()
 	for c := range e.conns {
-		c.closeIfIdle()
+		c.endIfIdle()
 	}
 	e.mu.Unlock()
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-e.empty:
-	case <-timer.C:
+	return d.Steps(e.empty, e.cutRequests, e.endTunnels)
+}
+
+// cutRequests ends all but tunnels and streams of events, and returns how many
+// requests that were.
+func (e *Engine) cutRequests() (n int) {
+	return e.count(func(c *conn) bool { return !c.lasting() && c.kill() })
+}
+
+// endTunnels ends those.
+func (e *Engine) endTunnels() (n int) {
+	e.late.Store(true)
+	return e.count((*conn).part)
+}
+
+// count returns for how many connections f holds.
+func (e *Engine) count(f func(c *conn) bool) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := range e.conns {
+		if f(c) {
+			n++
+		}
 	}
+	return n
 }
 
 // Close implements engine.Protocol.
 func (e *Engine) Close() {
+	e.Wane()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.draining.Swap(true) && len(e.conns) == 0 {
-		close(e.empty)
-	}
+	e.closed = true
+	e.draining.Store(true)
+	e.tellIfEmpty()
 	for c := range e.conns {
 		c.kill()
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"yett/internal/config"
+	"yett/internal/engine"
 	"yett/internal/exchange"
 	"yett/internal/sweep"
 	"yett/internal/upstream"
@@ -159,7 +160,7 @@ func (r *running) listen() {
 	r.t.Cleanup(func() {
 		_ = ln.Close()
 		r.e.Close()
-		r.e.Drain(time.Now().Add(limit))
+		r.e.Drain(engine.Until(time.Now().Add(limit)))
 		if n := r.e.Connections(); n > 0 {
 			r.t.Errorf("%d connections are left after Close", n)
 		}

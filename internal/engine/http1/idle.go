@@ -25,13 +25,16 @@ func (c *conn) await() next {
 	}
 	for {
 		if !c.rest() {
-			return over
+			return c.last()
 		}
 		if c.firstBytes() {
 			if c.pending != nil || c.ended {
 				return again
 			}
 			return c.startHead()
+		}
+		if c.e.draining.Load() {
+			return c.last()
 		}
 		if !c.timer.Fired() || c.state.Load() != idle || !c.parkable() {
 			return over
@@ -47,9 +50,9 @@ func (c *conn) await() next {
 // rest begins the wait for a request. It returns false when none may come.
 func (c *conn) rest() bool {
 	c.set = c.e.current.Load()
-	c.state.Store(idle)
+	told := c.state.Swap(idle) == woken
 	if c.e.draining.Load() {
-		return false
+		return !told && c.turn == 0 && c.timer.After(patience) // one that is new gets the time for a first request
 	}
 	c.patient = c.parkable()
 	if c.patient {
@@ -69,6 +72,22 @@ func (c *conn) patience() time.Duration {
 	return patience
 }
 
+// last ends the wait of a connection that is drained, but for a request that has
+// come before it could be closed.
+func (c *conn) last() next {
+	if !c.e.draining.Load() || c.raw == nil || !c.state.CompareAndSwap(idle, active) && !c.rescue() {
+		return over
+	}
+	if c.ask(sock.Quiet) || c.ask(sock.Ended) {
+		return over
+	}
+	c.revive()
+	if !c.timer.After(c.set.timeouts.header) || c.r.Fill() != nil {
+		return over
+	}
+	return c.startHead()
+}
+
 // startHead begins a request: its header has to be complete in time.
 func (c *conn) startHead() next {
 	c.set = c.e.current.Load()
@@ -81,7 +100,7 @@ func (c *conn) startHead() next {
 // activate notes that a request has come. It returns false when the connection
 // is being closed, or has been idle for too long.
 func (c *conn) activate() bool {
-	if !c.state.CompareAndSwap(idle, active) && c.state.Load() != active {
+	if !c.state.CompareAndSwap(idle, active) && c.state.Load() != active && !c.rescue() {
 		return false
 	}
 	if c.timer.Fired() && c.patient { // it came at the last moment
@@ -156,8 +175,12 @@ func (c *conn) quick() bool {
 			c.pending = x
 			return false
 		}
-		if !c.exchange(x) || c.r.Buffered() == 0 && !c.rest() {
+		if !c.exchange(x) {
 			c.ended = true
+			return false
+		}
+		if c.r.Buffered() == 0 && !c.rest() {
+			c.came = false // see await
 			return false
 		}
 		if c.r.Buffered() == 0 {

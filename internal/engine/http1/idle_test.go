@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"yett/internal/config"
+	"yett/internal/engine"
 	"yett/internal/exchange"
 	"yett/internal/sweep"
 	"yett/internal/wire"
@@ -195,7 +196,7 @@ func TestDrainClosesIdle(t *testing.T) {
 		}
 		synctest.Wait()
 		start := time.Now()
-		p.e.Drain(start.Add(time.Minute))
+		p.e.Drain(engine.Until(start.Add(time.Minute)))
 		if d := time.Since(start); d > 0 || p.e.Connections() != 0 {
 			t.Errorf("%d connections are left after %v", p.e.Connections(), d)
 		}

@@ -79,7 +79,7 @@ func TestParkedIdleTimeout(t *testing.T) {
 
 func TestParkedEnds(t *testing.T) {
 	for name, end := range map[string]func(*Engine){
-		"drain": func(e *Engine) { e.Drain(time.Now().Add(limit)) },
+		"drain": func(e *Engine) { e.Drain(engine.Until(time.Now().Add(limit))) },
 		"close": (*Engine).Close,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestDrainWhileParking(t *testing.T) {
 			}
 			drain.Do(func() { // patience is over, and the connection is about to park
 				go func() {
-					r.e.Drain(time.Now().Add(limit / 2))
+					r.e.Drain(engine.Until(time.Now().Add(limit / 2)))
 					close(drained)
 				}()
 				<-told
@@ -296,5 +296,27 @@ func TestWithoutLot(t *testing.T) {
 		if got := c.get("/" + strings.Repeat("a", 10)); got.StatusCode != 200 {
 			t.Errorf("got %d", got.StatusCode)
 		}
+	}
+}
+
+// What was in the socket's buffer before Drain is answered for certain. The connection's
+// goroutine is held back so that it can't have seen it.
+func TestDrainLooksOnceMore(t *testing.T) {
+	r := start(t, origin(t, always(ok)), withLot)
+	r.hasty()
+	c := r.dial()
+	c.get("/")
+	eventually(t, "the connection is parked", func() bool { return r.lot.size() == 1 })
+	r.lot.mu.Lock() // nobody can be woken
+	c.send("GET / HTTP/1.1\nHost: a\n\n")
+	drained := make(chan engine.Lost, 1)
+	go func() { drained <- r.e.Drain(engine.Until(time.Now().Add(limit))) }()
+	eventually(t, "the engine drains", r.e.draining.Load)
+	r.lot.mu.Unlock()
+	if got := c.answer("GET"); got.body != "ok" || !got.Close {
+		t.Errorf("%+v", got)
+	}
+	if lost := <-drained; lost != (engine.Lost{}) {
+		t.Errorf("%+v", lost)
 	}
 }

@@ -69,7 +69,7 @@ func (c *conn) framing(x *exchange.Exchange) (m wire.Message, send, withLength b
 
 // connection decides what the answer says about the connection.
 func (c *conn) connection(x *exchange.Exchange, m wire.Message) wire.Close {
-	if !c.msg.KeepAlive || x.CloseClient || m.Framing == wire.UntilClose || c.e.draining.Load() || !c.canSettle(x) {
+	if !c.msg.KeepAlive || x.CloseClient || m.Framing == wire.UntilClose || c.e.waning.Load() || !c.canSettle(x) {
 		return wire.CloseAfter
 	}
 	if x.Version == exchange.HTTP10 {
@@ -115,6 +115,8 @@ func (c *conn) relay(x *exchange.Exchange, head []byte, chunked bool) bool {
 		head = nil
 	}
 	const room = wire.ChunkHeadRoom
+	c.follow(x)
+	defer c.events.Store(false)
 	for {
 		n, err := x.ResponseBody.Read(buf.B[room : len(buf.B)-2])
 		if n > 0 || len(head) > 0 {
@@ -129,9 +131,25 @@ func (c *conn) relay(x *exchange.Exchange, head []byte, chunked bool) bool {
 		if err == io.EOF {
 			return c.finishChunks(x, chunked)
 		}
+		if err != nil && c.parted.Load() {
+			x.Reason = exchange.ShuttingDown
+			return c.finishChunks(x, chunked) // the client is to come again, and is not to take it for a fault
+		}
 		if err != nil {
 			return c.broken(x, err)
 		}
+	}
+}
+
+// follow notes that a stream of events begins, which may last longer than requests
+// when the gateway stops.
+func (c *conn) follow(x *exchange.Exchange) {
+	if !engine.IsEvents(x) {
+		return
+	}
+	c.events.Store(true)
+	if c.e.late.Load() {
+		c.part()
 	}
 }
 

@@ -12,11 +12,14 @@ import (
 // tunnel is a connection that has switched protocols: bytes go both ways, and
 // each direction ends by itself.
 type tunnel struct {
-	c    *conn
-	up   exchange.Tunnel
-	idle time.Duration
-	in   atomic.Int64 // bytes from the client
-	over atomic.Bool  // expired or killed
+	c       *conn
+	up      exchange.Tunnel
+	idle    time.Duration
+	in, out atomic.Int64 // bytes from the client, and to it
+	over    atomic.Bool  // expired or killed
+	parting atomic.Bool  // the gateway stops, see part
+	// sockets tells that frames of WebSocket go through it.
+	sockets bool
 }
 
 // expire ends what blocks on the upstream side. The client's side is ended by
@@ -30,7 +33,7 @@ func (t *tunnel) expire() {
 // has failed, or nothing moved for the idle time.
 func (c *conn) runTunnel(x *exchange.Exchange) {
 	defer x.Tunnel.Close()
-	t := &tunnel{c: c, up: x.Tunnel, idle: c.set.timeouts.tunnelIdle}
+	t := &tunnel{c: c, up: x.Tunnel, idle: c.set.timeouts.tunnelIdle, sockets: exchange.EqualFold(x.Upgrade, "websocket")}
 	if x.Out.TunnelIdle > 0 {
 		t.idle = x.Out.TunnelIdle
 	}
@@ -39,14 +42,17 @@ func (c *conn) runTunnel(x *exchange.Exchange) {
 	}
 	c.tunnel.Store(t)
 	defer c.tunnel.Store(nil)
+	if c.e.late.Load() {
+		t.part()
+	}
 	done := make(chan error, 1)
 	go func() { done <- t.copyUp() }()
-	out, downErr := t.copyDown()
+	downErr := t.copyDown()
 	if downErr != nil {
 		_ = c.nc.SetReadDeadline(past) // ends copyUp
 	}
 	upErr := <-done
-	x.BytesIn, x.BytesOut = t.in.Load(), out
+	x.BytesIn, x.BytesOut = t.in.Load(), t.out.Load()
 	t.conclude(x, downErr, upErr)
 	c.body.stopped.Store(true)
 }
@@ -67,6 +73,8 @@ func (t *tunnel) conclude(x *exchange.Exchange, down, up error) {
 	switch {
 	case x.Aborted() != nil:
 		x.Reason = x.Aborted()
+	case t.parting.Load():
+		x.Reason = exchange.ShuttingDown
 	case t.c.timer.Fired():
 		x.Reason = exchange.TunnelIdle
 	case down != nil:
@@ -77,7 +85,7 @@ func (t *tunnel) conclude(x *exchange.Exchange, down, up error) {
 }
 
 func (t *tunnel) copyUp() error {
-	err := t.copy(t.up, clientSide{t.c}, &t.in)
+	err := t.copy(&direction{dst: t.up, src: clientSide{t.c}, late: t.c.nc.SetReadDeadline, count: &t.in, masked: true})
 	if err == nil {
 		return t.up.CloseWrite()
 	}
@@ -85,15 +93,24 @@ func (t *tunnel) copyUp() error {
 	return err
 }
 
-func (t *tunnel) copyDown() (int64, error) {
-	var out atomic.Int64
-	err := t.copy(t.c.nc, t.up, &out)
+func (t *tunnel) copyDown() error {
+	err := t.copy(&direction{dst: t.c.nc, src: t.up, late: t.up.SetReadDeadline, count: &t.out})
 	if err == nil {
 		if half, ok := t.c.nc.(interface{ CloseWrite() error }); ok {
 			err = half.CloseWrite()
 		}
 	}
-	return out.Load(), err
+	return err
+}
+
+// direction is one way through a tunnel.
+type direction struct {
+	dst    io.Writer
+	src    io.Reader
+	late   func(time.Time) error // sets the deadline of src
+	count  *atomic.Int64
+	frames frames
+	masked bool // frames are, as those of clients have to be
 }
 
 // clientSide reads what came behind the request's head first.
@@ -106,29 +123,42 @@ func (s clientSide) Read(p []byte) (int, error) {
 	return s.c.nc.Read(p)
 }
 
-// copy moves bytes until the source ends. A quiet tunnel holds a small
-// buffer, a busy one a large one.
-func (t *tunnel) copy(dst io.Writer, src io.Reader, count *atomic.Int64) error {
+// copy moves bytes until the source ends, or the gateway does. A quiet tunnel
+// holds a small buffer, a busy one a large one.
+func (t *tunnel) copy(d *direction) error {
 	buf := t.c.e.deps.Buffers.Get(wire.SmallBuffer)
 	defer func() { buf.Release() }()
 	for {
 		if !t.c.timer.After(t.idle) || t.over.Load() {
 			return exchange.TunnelIdle
 		}
-		n, err := src.Read(buf.B)
+		n, err := d.src.Read(buf.B)
 		if n > 0 {
 			t.c.timer.After(t.idle)
-			if _, werr := dst.Write(buf.B[:n]); werr != nil {
+			if werr := t.pass(d, buf.B[:n]); werr != nil {
 				return werr
 			}
-			count.Add(int64(n))
 			buf = t.c.e.deps.Buffers.Fit(buf, n)
 		}
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil && t.parting.Load() && !t.over.Load():
+			return t.sayGoodbye(d, buf.B)
+		case err != nil:
 			return err
 		}
 	}
+}
+
+// pass sends what came.
+func (t *tunnel) pass(d *direction, p []byte) error {
+	if _, err := d.dst.Write(p); err != nil {
+		return err
+	}
+	d.count.Add(int64(len(p)))
+	if t.sockets {
+		d.frames.follow(p)
+	}
+	return nil
 }

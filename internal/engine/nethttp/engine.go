@@ -34,11 +34,14 @@ type Deps struct {
 type Engine struct {
 	deps    Deps
 	current atomic.Pointer[generation]
+	waning  atomic.Bool // answers are the last ones
 	closing atomic.Bool
+	late    atomic.Bool // streams of events end
 
 	mu       sync.Mutex // guards what follows, and who uses which generation
 	conns    map[net.Conn]*client
-	old      []*generation // which connections still use
+	streams  map[*stream]struct{} // that run
+	old      []*generation        // which connections still use
 	draining bool
 }
 
@@ -61,7 +64,7 @@ var _ engine.Protocol = (*Engine)(nil)
 
 // New makes an Engine with the limits and timeouts of a listener.
 func New(l config.Listener, deps Deps) *Engine {
-	e := &Engine{deps: deps, conns: make(map[net.Conn]*client)}
+	e := &Engine{deps: deps, conns: make(map[net.Conn]*client), streams: make(map[*stream]struct{})}
 	e.Set(l)
 	return e
 }
@@ -179,11 +182,30 @@ func (e *Engine) Connections() int {
 	return len(e.conns)
 }
 
-// Drain implements engine.Protocol. Clients are told to go away (RFC 9113
-// section 6.8); what they asked for before is answered.
-func (e *Engine) Drain(until time.Time) {
-	ctx, cancel := context.WithDeadline(context.Background(), until)
-	defer cancel()
+// Wane implements engine.Protocol. Each answer comes with a GOAWAY (RFC 9113
+// section 6.8): what was asked for before is answered, everything else is for
+// another connection.
+func (e *Engine) Wane() { e.waning.Store(true) }
+
+// Drain implements engine.Protocol. All clients are told to go away.
+func (e *Engine) Drain(d engine.Deadlines) engine.Lost {
+	e.Wane()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		if e.shutdown(ctx) {
+			close(ended)
+		}
+	}()
+	lost := d.Steps(ended, e.cutRequests, e.endStreams)
+	cancel()
+	<-over
+	return lost
+}
+
+// shutdown returns whether no connection is left.
+func (e *Engine) shutdown(ctx context.Context) bool {
 	var wg sync.WaitGroup
 	for _, server := range e.end() {
 		wg.Go(func() {
@@ -193,6 +215,31 @@ func (e *Engine) Drain(until time.Time) {
 		})
 	}
 	wg.Wait()
+	return ctx.Err() == nil
+}
+
+// cutRequests ends all but streams of events, and returns how many requests that
+// were.
+func (e *Engine) cutRequests() int {
+	return e.count(func(s *stream) bool { return !s.events.Load() && s.cut() })
+}
+
+// endStreams ends those.
+func (e *Engine) endStreams() int {
+	e.late.Store(true)
+	return e.count(func(s *stream) bool { return s.events.Load() && s.cut() })
+}
+
+// count returns for how many streams f holds.
+func (e *Engine) count(f func(s *stream) bool) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for s := range e.streams {
+		if f(s) {
+			n++
+		}
+	}
+	return n
 }
 
 // Close implements engine.Protocol.

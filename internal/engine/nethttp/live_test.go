@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"yett/internal/config"
+	"yett/internal/engine"
 	"yett/internal/exchange"
 )
 
@@ -54,7 +55,7 @@ func TestDrainAfterSet(t *testing.T) {
 	s.do(t, "GET", "/a", nil, nil)
 	l.Limits.RequestLine = 64
 	s.Set(l)
-	s.Drain(time.Now().Add(10 * time.Second))
+	s.Drain(engine.Until(time.Now().Add(10 * time.Second)))
 	if n := s.Connections(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}

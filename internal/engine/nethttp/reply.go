@@ -67,6 +67,9 @@ func (s *stream) setHeader(length string) {
 	if length != "" {
 		h["Content-Length"] = []string{strings.Clone(length)}
 	}
+	if s.e.waning.Load() {
+		h["Connection"] = []string{"close"} // net/http makes a GOAWAY of it
+	}
 }
 
 // addAll adds copies of the fields, with a prefix before their names, but for
@@ -94,6 +97,8 @@ func (s *stream) sendWhole(content []byte) bool {
 // never kept waiting. Only the last one waits for the end of the stream.
 func (s *stream) relay() bool {
 	body := &s.x.ResponseBody
+	s.follow()
+	defer s.events.Store(false)
 	buf := s.e.deps.Buffers.Get(wire.LargeBuffer)
 	defer buf.Release()
 	if !body.Ready() {
@@ -113,10 +118,26 @@ func (s *stream) relay() bool {
 			addAll(s.w.Header(), http.TrailerPrefix, &s.x.ResponseTrailer)
 			return true
 		}
+		if err != nil && s.parted.Load() && s.events.Load() {
+			s.x.Reason = exchange.ShuttingDown
+			return true // the client is to come again, and is not to take it for a fault
+		}
 		if err != nil {
 			engine.Cut(s.x, err)
 			return false
 		}
+	}
+}
+
+// follow notes that a stream of events begins, which may last longer than requests
+// when the gateway stops.
+func (s *stream) follow() {
+	if !engine.IsEvents(s.x) {
+		return
+	}
+	s.events.Store(true)
+	if s.e.late.Load() {
+		s.cut()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"yett/internal/exchange"
@@ -19,6 +20,8 @@ type stream struct {
 	control *http.ResponseController
 	body    clientBody
 	unwatch func() bool // ends the watch on the client
+	events  atomic.Bool // a stream of events is being relayed
+	parted  atomic.Bool // the gateway has ended it
 
 	mu       sync.Mutex
 	released bool
@@ -36,6 +39,9 @@ func (e *Engine) begin(w http.ResponseWriter, r *http.Request) *stream {
 		s.x.Peer, s.x.Local, s.x.Secure = c.peer, c.local, c.secure
 	}
 	s.unwatch = context.AfterFunc(r.Context(), s.gone)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.streams[s] = struct{}{}
 	return s
 }
 
@@ -53,11 +59,25 @@ func (s *stream) gone() {
 	}
 }
 
+// cut ends the exchange because the gateway stops. It tells whether it was running.
+func (s *stream) cut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.released {
+		return false
+	}
+	s.parted.Store(true)
+	s.x.Abort(exchange.ShuttingDown)
+	_ = s.control.SetReadDeadline(past) // ends the wait for a body; net/http's streams can
+	return true
+}
+
 // giveUp ends an answer in which a fault was, so that the service's connection and what else
 // the request holds come back. A second fault ends the attempt.
 func (s *stream) giveUp() {
 	defer func() { _ = recover() }()
 	_ = s.x.ResponseBody.Close() // s may be nil: begin had the fault
+	s.forget()
 }
 
 // release ends the exchange and all views of it.
@@ -66,5 +86,13 @@ func (s *stream) release() {
 	s.mu.Lock()
 	s.released = true
 	s.mu.Unlock()
+	s.forget()
 	s.e.deps.Exchanges.Put(s.x)
+}
+
+// forget takes it out of those that run.
+func (s *stream) forget() {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	delete(s.e.streams, s)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"yett/internal/config"
+	"yett/internal/engine"
 	"yett/internal/exchange"
 )
 
@@ -263,7 +264,7 @@ func TestDrainFinishesStreams(t *testing.T) {
 			defer resp.Body.Close()
 			drained := make(chan struct{})
 			go func() {
-				s.Drain(time.Now().Add(time.Hour))
+				s.Drain(engine.Until(time.Now().Add(time.Hour)))
 				close(drained)
 			}()
 			synctest.Wait()
@@ -298,9 +299,9 @@ func TestDrainEndsInTime(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			start := time.Now()
-			s.Drain(start.Add(10 * time.Second))
-			if took := time.Since(start); took != 10*time.Second {
-				t.Errorf("Drain took %v", took)
+			lost := s.Drain(engine.Until(start.Add(10 * time.Second)))
+			if took := time.Since(start); took < 10*time.Second || took > 11*time.Second || lost != (engine.Lost{Requests: 1}) {
+				t.Errorf("Drain took %v, and has lost %+v", took, lost)
 			}
 			s.Close()
 			if o := <-s.core.done; o.reason != exchange.ShuttingDown {
@@ -315,7 +316,7 @@ func TestDrainEndsInTime(t *testing.T) {
 
 func TestDrainOfNothing(t *testing.T) {
 	e, _ := newEngine(config.Listener{}, nil)
-	e.Drain(time.Now().Add(time.Hour))
+	e.Drain(engine.Until(time.Now().Add(time.Hour)))
 	near, far := net.Pipe()
 	e.ServeConn(far, false) // returns
 	if _, err := near.Read(make([]byte, 1)); err != io.EOF {

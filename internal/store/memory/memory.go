@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"yett/internal/store"
@@ -23,7 +24,9 @@ type Store struct {
 	sweeper *time.Timer
 	closed  bool
 
-	limits *limits
+	// keys is Options.Keys. limits are replaced once at most, by Load.
+	keys   int
+	limits atomic.Pointer[limits]
 }
 
 // Options says how much a Store may hold.
@@ -47,7 +50,9 @@ type follower struct{ store.Follower }
 
 // New returns an empty Store.
 func New(o Options) *Store {
-	return &Store{sets: make(map[string]*set), limits: newLimits(o.Keys)}
+	s := &Store{sets: make(map[string]*set), keys: o.Keys}
+	s.limits.Store(newLimits(o.Keys, newSeed()))
+	return s
 }
 
 // Name is what the store is called.

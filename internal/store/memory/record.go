@@ -75,6 +75,8 @@ type record struct {
 	kind uint8
 	// n is how many entries there are, head is where the first is in their ring.
 	n, head uint8
+	// dumped tells that it is as Dump has written it.
+	dumped bool
 	// slots are the entries, when they are not more than inline. See the methods for
 	// what is there otherwise.
 	slots [inline]entry

@@ -8,7 +8,7 @@ import (
 	"yett/internal/store"
 )
 
-// id is what is known of a name and key: a hash of both, under seeds of this process.
+// id is what is known of a name and key: a hash of both, under a seed that nobody else knows.
 type id struct{ high, low uint64 }
 
 const (
@@ -240,9 +240,15 @@ func (s *shard) save(slot uint32, st *state, rule *store.Rule) {
 		s.remove(slot)
 		return
 	}
-	r.first.set(st.first)
+	r.keep(st)
 	r.end.set(st.ends(rule))
 	r.share = st.share(rule)
+}
+
+// keep writes the times and numbers of st, whose entries are where they belong already.
+func (r *record) keep(st *state) {
+	r.first.set(st.first)
+	r.dumped = false
 	switch {
 	case st.algorithm == store.FixedWindow:
 		r.setNumber(uint64(st.total))

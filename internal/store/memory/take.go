@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"math/bits"
 	"slices"
@@ -26,13 +25,13 @@ const (
 
 // limits is what takes have counted.
 type limits struct {
-	start           time.Time
-	name, high, low maphash.Seed
-	shards          []shard
-	shift           uint // of id.high, what is left is the shard
+	start  time.Time
+	seed   seed
+	shards []shard
+	shift  uint // of id.high, what is left is the shard
 }
 
-func newLimits(keys int) *limits {
+func newLimits(keys int, s seed) *limits {
 	if keys <= 0 {
 		keys = defaultKeys
 	}
@@ -40,8 +39,7 @@ func newLimits(keys int) *limits {
 	n := uint(min(maxShards, max(1, keys/minRecords)))
 	shift := uint(bits.LeadingZeros64(uint64(n)) + 1) // the power of two up to n
 	l := &limits{
-		start: time.Now(),
-		name:  maphash.MakeSeed(), high: maphash.MakeSeed(), low: maphash.MakeSeed(),
+		start: time.Now(), seed: s,
 		shards: make([]shard, 1<<(64-shift)), shift: shift,
 	}
 	mean := max(keys, minRecords) / len(l.shards)
@@ -54,11 +52,7 @@ func newLimits(keys int) *limits {
 	return l
 }
 
-// id hashes a name and a key.
-func (l *limits) id(name, key string) id {
-	n := maphash.String(l.name, name)
-	return id{maphash.String(l.high, key) ^ n, maphash.String(l.low, key) ^ bits.RotateLeft64(n, 32)}
-}
+func (l *limits) id(name, key string) id { return l.seed.id(name, key) }
 
 // clock is a time in whole microseconds since the start, rounded down. It does not go by
 // the wall clock.
@@ -92,12 +86,13 @@ func (s *Store) Take(_ context.Context, now time.Time, takes []store.Take) error
 	if err := check(takes); err != nil {
 		return err
 	}
-	clock := s.limits.clock(now)
+	l := s.limits.Load()
+	clock := l.clock(now)
 	if len(takes) == 1 {
-		s.limits.takeOne(clock, &takes[0])
+		l.takeOne(clock, &takes[0])
 		return nil
 	}
-	c := call{l: s.limits, takes: takes, clock: clock}
+	c := call{l: l, takes: takes, clock: clock}
 	c.answer()
 	return nil
 }
@@ -233,8 +228,9 @@ func (c *call) change(i int, refused bool) {
 
 // Forget implements store.Store.
 func (s *Store) Forget(_ context.Context, name, key string) error {
-	i := s.limits.id(name, key)
-	sh := s.limits.shard(i)
+	l := s.limits.Load()
+	i := l.id(name, key)
+	sh := l.shard(i)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if slot := sh.find(i); slot > 0 {
@@ -255,8 +251,9 @@ type Usage struct {
 
 // Usage returns how full the store is.
 func (s *Store) Usage() (u Usage) {
-	for i := range s.limits.shards {
-		sh := &s.limits.shards[i]
+	l := s.limits.Load()
+	for i := range l.shards {
+		sh := &l.shards[i]
 		sh.mu.Lock()
 		u.Keys += int64(sh.used)
 		u.Dropped += sh.dropped

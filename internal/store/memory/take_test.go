@@ -30,8 +30,8 @@ func TestOneShard(t *testing.T) {
 // consistent wants that records, index and blocks fit together.
 func consistent(t *testing.T, s *Store) {
 	t.Helper()
-	for n := range s.limits.shards {
-		sh := &s.limits.shards[n]
+	for n := range s.limits.Load().shards {
+		sh := &s.limits.Load().shards[n]
 		used, owned := uint32(0), len(sh.idle)
 		for slot := uint32(1); slot <= sh.made; slot++ {
 			r := sh.at(slot)
@@ -127,7 +127,7 @@ func TestFlood(t *testing.T) {
 // Among those that have used as little, who ends first is dropped.
 func TestDropsWhoEndsFirst(t *testing.T) {
 	k := newTaker(t, Options{Keys: 1})
-	sh := &k.s.limits.shards[0]
+	sh := &k.s.limits.Load().shards[0]
 	sh.most = judged
 	for i := range judged {
 		window := time.Hour
@@ -140,7 +140,7 @@ func TestDropsWhoEndsFirst(t *testing.T) {
 	if u := k.s.Usage(); u.Keys != judged || u.Dropped != 1 {
 		t.Errorf("%+v", u)
 	}
-	if sh.find(k.s.limits.id("limit", "5")) != 0 {
+	if sh.find(k.s.limits.Load().id("limit", "5")) != 0 {
 		t.Error("who ends first is still there")
 	}
 }
@@ -149,7 +149,7 @@ func TestDropsWhoEndsFirst(t *testing.T) {
 func TestDropsWhatHasEnded(t *testing.T) {
 	for n, r := range rules(2, time.Minute) {
 		k := newTaker(t, Options{Keys: 1})
-		sh := &k.s.limits.shards[0]
+		sh := &k.s.limits.Load().shards[0]
 		sh.most = judged
 		k.exhaust("ended", r)
 		for i := range judged - 1 {
@@ -235,7 +235,7 @@ func TestEndedLeavesWhileInserting(t *testing.T) {
 // What a call is about is not dropped to make room for the rest of the call.
 func TestCallKeepsItsOwn(t *testing.T) {
 	k := newTaker(t, Options{Keys: 1})
-	sh := &k.s.limits.shards[0]
+	sh := &k.s.limits.Load().shards[0]
 	sh.most = maxTakes
 	r := store.Rule{Limit: 1000, Window: time.Hour}
 	for round := range 100 {
@@ -254,7 +254,7 @@ func TestCallKeepsItsOwn(t *testing.T) {
 			if take.Left != left {
 				t.Fatalf("round %d: %s has %d left, want %d", round, take.Key, take.Left, left)
 			}
-			if sh.find(k.s.limits.id("limit", take.Key)) == 0 {
+			if sh.find(k.s.limits.Load().id("limit", take.Key)) == 0 {
 				t.Fatalf("round %d: %s was dropped", round, take.Key)
 			}
 		}
@@ -269,8 +269,8 @@ func TestWithoutBlocks(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	for _, limit := range []int64{4, 5, 10, 60, 600} {
 		k := newTaker(t, Options{})
-		for i := range k.s.limits.shards {
-			k.s.limits.shards[i].mostBlocks = 0
+		for i := range k.s.limits.Load().shards {
+			k.s.limits.Load().shards[i].mostBlocks = 0
 		}
 		r := store.Rule{Limit: limit, Window: time.Minute}
 		var log []time.Time
@@ -294,7 +294,7 @@ func TestWithoutBlocks(t *testing.T) {
 // Without a block those are counted together for whom it makes the least difference.
 func TestSqueezesTheNearest(t *testing.T) {
 	k := newTaker(t, Options{Keys: 1})
-	k.s.limits.shards[0].mostBlocks = 0
+	k.s.limits.Load().shards[0].mostBlocks = 0
 	r := store.Rule{Limit: 5, Window: time.Minute}
 	begun := k.now
 	for _, at := range []time.Duration{0, 20 * time.Second, 21 * time.Second, 40 * time.Second, 50 * time.Second} {
@@ -315,7 +315,7 @@ func TestSqueezesTheNearest(t *testing.T) {
 // A caller that is known gets the block of one that has ended, though nobody new comes.
 func TestBlocksComeBackToTheKnown(t *testing.T) {
 	k := newTaker(t, Options{Keys: 1})
-	sh := &k.s.limits.shards[0]
+	sh := &k.s.limits.Load().shards[0]
 	sh.mostBlocks = 1
 	r := store.Rule{Limit: 10, Window: time.Minute}
 	k.spend("known", r)
@@ -328,7 +328,7 @@ func TestBlocksComeBackToTheKnown(t *testing.T) {
 		k.now = k.now.Add(time.Microsecond)
 		k.spend("known", r)
 	}
-	if slot := sh.find(k.s.limits.id("limit", "known")); !sh.at(slot).hasBlock() {
+	if slot := sh.find(k.s.limits.Load().id("limit", "known")); !sh.at(slot).hasBlock() {
 		t.Error("it has no block")
 	}
 }
@@ -336,7 +336,7 @@ func TestBlocksComeBackToTheKnown(t *testing.T) {
 // Blocks of callers that have ended or are nearly idle come back.
 func TestBlocksComeBack(t *testing.T) {
 	k := newTaker(t, Options{Keys: 1})
-	sh := &k.s.limits.shards[0]
+	sh := &k.s.limits.Load().shards[0]
 	sh.mostBlocks = 2
 	r := store.Rule{Limit: 10, Window: time.Minute}
 	use := func(key string) {
@@ -345,7 +345,7 @@ func TestBlocksComeBack(t *testing.T) {
 			k.now = k.now.Add(time.Microsecond)
 			k.spend(key, r)
 		}
-		if slot := sh.find(k.s.limits.id("limit", key)); slot == 0 || !sh.at(slot).hasBlock() {
+		if slot := sh.find(k.s.limits.Load().id("limit", key)); slot == 0 || !sh.at(slot).hasBlock() {
 			t.Errorf("%s has no block", key)
 		}
 	}
@@ -374,7 +374,7 @@ func TestConcurrent(t *testing.T) {
 }
 
 func concurrent(t *testing.T, k *taker) {
-	k.s.limits.shards[0].most = 200
+	k.s.limits.Load().shards[0].most = 200
 	var wg sync.WaitGroup
 	for g := range 4 {
 		random := rand.New(rand.NewPCG(uint64(g), 0))
@@ -429,7 +429,7 @@ func TestNonsense(t *testing.T) {
 
 // Times before and long after the store was made are told apart to the microsecond.
 func TestClock(t *testing.T) {
-	l := newLimits(1)
+	l := newLimits(1, newSeed())
 	if !strings.Contains(l.start.String(), "m=") {
 		t.Error("the store goes by the wall clock")
 	}
@@ -461,7 +461,7 @@ func TestSizes(t *testing.T) {
 		t.Errorf("a shard takes %d bytes, which is not a multiple of a cache line", size)
 	}
 	for keys, want := range map[int]int{-1: 256, 0: 256, 1: 1, 2047: 1, 2048: 2, 1<<18 - 1: 128, 1 << 18: 256, 1 << 40: 256} {
-		l := newLimits(keys)
+		l := newLimits(keys, newSeed())
 		if len(l.shards) != want || l.shards[0].most < minRecords || l.shards[0].most > slotMask {
 			t.Errorf("%d keys are kept in %d shards of %d", keys, len(l.shards), l.shards[0].most)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"yett/internal/store"
+	"yett/internal/store/deadline"
 )
 
 // sendToCluster lets the nodes of a cluster answer a call: what is in the same slot
@@ -72,7 +73,7 @@ func (s *Store) fits(client rueidis.Client, c *call) bool {
 	}
 	c.err = firstError(s.ask(client, looks, bySlot(looks, judged)))
 	if c.err == nil && c.gone.Load() {
-		c.err = errLate
+		c.err = deadline.ErrLate
 	}
 	if c.err != nil {
 		return false

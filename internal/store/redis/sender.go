@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"yett/internal/store"
+	"yett/internal/store/deadline"
 )
 
 const (
@@ -35,7 +36,7 @@ type call struct {
 // library or a server does holds up anybody beyond the deadline: connections that
 // are being made, buffers that are full, answers that don't come.
 type sender struct {
-	deadlines *deadlines
+	deadlines *deadline.Deadlines
 	key       func(name, key string) string
 	// send answers some calls, all of the batch.
 	send func(batch []*call)
@@ -52,19 +53,9 @@ type sender struct {
 	running int
 }
 
-// lateError is an error that is context.DeadlineExceeded, as all are that only tell that an
-// answer did not come in time.
-type lateError struct{}
-
-func (lateError) Error() string { return "no answer in time" }
-
-func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
-
-var errLate error = lateError{}
-
 // take answers takes, unless that takes too long.
 func (s *sender) take(ctx context.Context, takes []store.Take) error {
-	over := s.deadlines.next()
+	over := s.deadlines.Next()
 	c := s.call(takes)
 	if err := s.enqueue(c); err != nil {
 		s.calls.Put(c)
@@ -73,7 +64,7 @@ func (s *sender) take(ctx context.Context, takes []store.Take) error {
 	select {
 	case <-c.answered:
 	case <-over:
-		return s.leave(c, errLate)
+		return s.leave(c, deadline.ErrLate)
 	case <-ctx.Done():
 		return s.leave(c, ctx.Err())
 	}

@@ -13,37 +13,14 @@ import (
 	"time"
 
 	"yett/internal/store"
+	"yett/internal/store/deadline"
 )
-
-// Calls that begin together share a deadline, which none of them has to wait longer
-// for than was said, and hardly less.
-func TestDeadlines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const timeout = 40 * time.Millisecond
-		d := newDeadlines(timeout)
-		for range 50 {
-			begun, over := time.Now(), d.next()
-			go func() {
-				<-over
-				if took := time.Since(begun); took > timeout || took < timeout*7/8 {
-					t.Errorf("a deadline came after %v", took)
-				}
-			}()
-			time.Sleep(700 * time.Microsecond)
-		}
-		first, second := d.next(), d.next()
-		if first != second {
-			t.Error("two calls at the same time have different deadlines")
-		}
-		time.Sleep(timeout)
-	})
-}
 
 // blocked is a sender whose server answers only when told so.
 func blocked(atOnce int) (s *sender, release chan struct{}, sent *atomic.Int64) {
 	release, sent = make(chan struct{}), new(atomic.Int64)
 	return &sender{
-		deadlines: newDeadlines(time.Second), key: func(name, key string) string { return name + key }, atOnce: atOnce, batch: 8,
+		deadlines: deadline.New(time.Second), key: func(name, key string) string { return name + key }, atOnce: atOnce, batch: 8,
 		send: func(batch []*call) {
 			<-release
 			sent.Add(int64(len(batch)))
@@ -64,7 +41,7 @@ func TestSenderIsBlocked(t *testing.T) {
 				begun := time.Now()
 				takes := []store.Take{{Name: "limit", Rule: sliding(1, hour), Cost: 1}}
 				switch err := asked.Take(t.Context(), begun, takes); {
-				case errors.Is(err, errLate) && errors.Is(err, context.DeadlineExceeded) && time.Since(begun) <= time.Second:
+				case errors.Is(err, deadline.ErrLate) && errors.Is(err, context.DeadlineExceeded) && time.Since(begun) <= time.Second:
 					late.Add(1)
 				case errors.Is(err, store.ErrBusy) && !errors.Is(err, context.DeadlineExceeded) && time.Since(begun) == 0:
 					full.Add(1)

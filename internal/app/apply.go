@@ -1,0 +1,204 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"yett/internal/control"
+	"yett/internal/gateway"
+	"yett/internal/overload"
+	"yett/internal/snapshot"
+	"yett/internal/telemetry"
+)
+
+// change puts a snapshot in the place of the one that runs. What may fail comes before
+// Commit.
+type change struct {
+	a    *App
+	ctx  context.Context
+	next *snapshot.Snapshot
+
+	servers []*server // in the order of the configuration
+	added   []*server // of them, bound but not started
+
+	newLogs bool
+	logs    *telemetry.Logs
+	newLoad bool
+	load    *overload.Monitor
+}
+
+// Prepare implements control.Gateway.
+func (a *App) Prepare(ctx context.Context, next *snapshot.Snapshot) (control.Change, error) {
+	c := &change{a: a, ctx: ctx, next: next}
+	err := c.bind()
+	if err == nil {
+		err = c.open()
+	}
+	if err != nil {
+		c.Undo()
+		return nil, err
+	}
+	return c, nil
+}
+
+// bind binds addresses that no running listener has.
+func (c *change) bind() error {
+	running := c.a.listeners.serving()
+	c.servers = matched(running, c.next.Listeners)
+	for i, l := range c.next.Listeners {
+		if c.servers[i] != nil {
+			continue
+		}
+		s := c.a.newServer(l)
+		s.set(l)
+		if err := s.Bind(c.ctx); err != nil {
+			return unbindable(c.next.Config, i, running, err)
+		}
+		c.servers[i], c.added = s, append(c.added, s)
+	}
+	return nil
+}
+
+// open opens logs that are not open, and what watches the load.
+func (c *change) open() (err error) {
+	a, conf := c.a, c.next.Config
+	if c.newLogs = !a.outputs.are(conf); c.newLogs {
+		if c.logs, err = openLogs(conf, a.o, a.log); err != nil {
+			return err
+		}
+	}
+	settings := guardSettings(conf)
+	if c.newLoad = !a.load.is(settings); c.newLoad && settings != (overload.Settings{}) {
+		c.load, err = overload.New(settings, a.loadChanged)
+	}
+	return err
+}
+
+// Undo implements control.Change.
+func (c *change) Undo() {
+	for _, s := range c.added {
+		_ = s.Unbind() // nobody has heard of it
+	}
+	if c.logs != nil {
+		_ = c.logs.Close() // nothing was written
+	}
+	if c.load != nil {
+		c.load.Close()
+	}
+}
+
+// keysTime is how long is waited for keys that are fetched. After that
+// the gateway serves what needs none, and goes on trying.
+const keysTime = 5 * time.Second
+
+// Commit implements control.Change.
+func (c *change) Commit() {
+	a, previous := c.a, c.a.gateway.Snapshot()
+	c.next.Start()
+	c.awaitKeys()
+	c.useOutputs()
+	a.gateway.Swap(c.next)
+	c.serve()
+	a.meter.Watch(c.next.Limits().Names())
+	if previous != c.next {
+		a.docs.Use(c.next)
+		a.later(func() { previous.Retire(c.next) })
+	}
+}
+
+// awaitKeys waits for the keys of new issuers, while everybody is served as before.
+func (c *change) awaitKeys() {
+	ctx, cancel := context.WithTimeout(c.ctx, keysTime)
+	defer cancel()
+	c.next.Tokens().Wait(ctx)
+}
+
+// useOutputs puts logs and the guard in the place of those before.
+func (c *change) useOutputs() {
+	a, conf := c.a, c.next.Config
+	a.handler.set(newHandler(conf.Log.Level, a.o.Stderr, &a.own))
+	if c.newLogs {
+		a.own.use(conf, c.logs)
+		var r gateway.Recorder
+		if c.logs != nil {
+			r = c.logs
+		}
+		a.gateway.Record(r)
+		a.closeLater(a.outputs.use(c.logs, conf))
+	}
+	if c.newLoad {
+		a.gateway.Guard(c.load)
+		if before := a.load.use(c.load, guardSettings(conf)); before != nil {
+			a.later(before.Close)
+		}
+	}
+	c.newLogs, c.newLoad, c.logs, c.load = false, false, nil, nil
+}
+
+// closeLater closes logs that nobody gets any more when the last lines have come.
+func (a *App) closeLater(logs *telemetry.Logs) {
+	if logs == nil {
+		return
+	}
+	a.later(func() {
+		timer := time.NewTimer(lateLines)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-a.closing:
+		}
+		if err := logs.Close(); err != nil {
+			a.log.Error("closing the access log before this one failed", "error", err)
+		}
+	})
+}
+
+// serve lets new listeners accept, gives those that stay their settings, and lets go of the
+// others: their connections have as long as they would have if the gateway stopped.
+func (c *change) serve() {
+	a := c.a
+	for i, s := range c.servers {
+		s.set(c.next.Listeners[i])
+	}
+	gone := a.listeners.use(c.servers)
+	for _, s := range c.added {
+		s.Start()
+		a.log.Info("listening", "listener", s.name, "address", s.Addr().String(), "tls", s.Settings().TLS != nil)
+	}
+	for _, s := range gone {
+		if err := s.Unbind(); err != nil {
+			a.log.Error("closing a listener failed", "listener", s.name, "address", s.Addr().String(), "error", err)
+		}
+		a.log.Info("no longer listening", "listener", s.name, "address", s.Addr().String())
+		until := time.Now().Add(time.Duration(c.next.Config.Shutdown.Grace))
+		a.later(func() {
+			s.Drain(until)
+			a.listeners.left(s)
+		})
+	}
+}
+
+// later runs f beside everything else. Close waits for it.
+func (a *App) later(f func()) { a.background.Go(f) }
+
+// endChanges takes no changes any more, and waits for one that is being made.
+func (a *App) endChanges() {
+	if a.stopping.Swap(true) {
+		return
+	}
+	a.control.Close()
+	if a.watcher != nil {
+		a.watcher.Close()
+	}
+}
+
+func (a *App) loadChanged(e overload.Event) {
+	args := []any{"cause", string(e.Cause), "memory", e.State.Memory, "run_queue", e.State.RunQueue.String()}
+	if e.Begins {
+		a.log.Warn("too much to do: a share of the requests is refused", args...)
+		return
+	}
+	a.log.Info("no longer too much to do", append(args, "refused", e.State.Refused)...)
+}
+
+var _ control.Gateway = (*App)(nil)

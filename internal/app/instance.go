@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"os"
+
+	"yett/internal/control"
+	"yett/internal/telemetry"
+)
+
+// Status tells how this process is.
+func (a *App) Status(context.Context) (control.Status, error) {
+	revision, refused := a.control.Current()
+	s := control.Status{
+		Name: a.Config().Name, Version: a.o.Version, PID: os.Getpid(), Started: a.started, State: a.state(),
+		File: a.o.File, Revision: revision, Refused: refused, Dropped: a.dropped(), Usage: usage(),
+	}
+	for _, l := range a.listeners.all() {
+		s.Connections += l.Connections()
+	}
+	for _, l := range a.listeners.serving() {
+		set := l.Settings()
+		s.Listeners = append(s.Listeners, control.Listener{Name: set.Name, Address: l.Addr().String(), TLS: set.TLS != nil})
+	}
+	return s, nil
+}
+
+func (a *App) state() string {
+	revision, _ := a.control.Current()
+	switch {
+	case a.stopping.Load():
+		return control.Draining
+	case revision.ID == "":
+		return control.Starting
+	}
+	return control.Ready
+}
+
+// dropped is how many lines of the logs never reached their outputs.
+func (a *App) dropped() (n uint64) {
+	if logs := a.outputs.now(); logs != nil {
+		for _, l := range []*telemetry.AccessLog{logs.All, logs.Errors} {
+			if l != nil {
+				n += l.Dropped()
+			}
+		}
+	}
+	return n
+}
+
+// Stats tells what this process has served.
+func (a *App) Stats(context.Context) (telemetry.Stats, error) {
+	s := telemetry.Stats{Since: a.started}
+	s.Refused, s.Observed = a.tally.Counts()
+	return s, nil
+}
+
+// Plan tells what a configuration would change.
+func (a *App) Plan(ctx context.Context, p control.Proposal) (control.Outcome, error) {
+	return a.control.Plan(ctx, p)
+}
+
+// Reload takes a configuration, or refuses it and goes on as before.
+func (a *App) Reload(ctx context.Context, p control.Proposal) (control.Outcome, error) {
+	out, err := a.control.Propose(ctx, p)
+	a.follow(false)
+	return out, err
+}
+
+// Revisions lists what ran, the newest first.
+func (a *App) Revisions(context.Context) ([]control.Revision, error) { return a.control.Revisions() }
+
+// Reopen opens the log files anew, after they were moved away.
+func (a *App) Reopen(context.Context) error {
+	if logs := a.outputs.now(); logs != nil {
+		return logs.Reopen()
+	}
+	return nil
+}
