@@ -66,6 +66,12 @@ type Options struct {
 	// Watch follows files as reload.watch says. Where somebody else tells this process of
 	// changes, it is false.
 	Watch bool
+	// Store is the socket of the state that the workers of a cluster share, "" for none. A
+	// configuration with a store of its own doesn't use it.
+	Store string
+	// Predecessor, unless nil, is where the process before this one tells what it keeps in
+	// memory, see Bequeath. The App closes it.
+	Predecessor io.ReadWriteCloser
 	// Revisions is the directory of the history of configurations, "" for none.
 	Revisions string
 }
@@ -264,6 +270,9 @@ func node() string {
 // Start opens the store and binds all addresses, then serves. When one can't be
 // bound none is served.
 func (a *App) Start(ctx context.Context) error {
+	if err := a.inherit(); err != nil {
+		return err
+	}
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}

@@ -170,7 +170,8 @@ func (c *change) serve() {
 			a.log.Error("closing a listener failed", "listener", s.name, "address", s.Addr().String(), "error", err)
 		}
 		a.log.Info("no longer listening", "listener", s.name, "address", s.Addr().String())
-		until := time.Now().Add(time.Duration(c.next.Config.Shutdown.Grace))
+		s.Wane()
+		until := deadlines(context.Background(), c.next.Config.Shutdown)
 		a.later(func() {
 			s.Drain(until)
 			a.listeners.left(s)

@@ -12,6 +12,7 @@ import (
 	"yett/internal/admin"
 	"yett/internal/revocation"
 	"yett/internal/store"
+	"yett/internal/store/local"
 	"yett/internal/store/memory"
 	"yett/internal/store/redis"
 )
@@ -101,14 +102,18 @@ func (a *App) openStore(ctx context.Context) error {
 	var s store.Store = a.here
 	var err error
 	at := a.gateway.Snapshot().Store
-	if at != nil {
-		if s, err = OpenStore(ctx, at); s == nil {
-			return err
-		}
+	switch {
+	case at != nil:
+		s, err = OpenStore(ctx, at)
+	case a.o.Store != "":
+		s, err = local.Open(a.o.Store)
+	}
+	if s == nil {
+		return err
 	}
 	a.shared = follow(s, a.revoked, a.log, err)
 	if err == nil {
-		if err = a.shared.wait(); err != nil {
+		if err = a.shared.wait(); err != nil && at != nil {
 			err = unusable(at, err)
 		}
 	}
@@ -116,7 +121,7 @@ func (a *App) openStore(ctx context.Context) error {
 		return fmt.Errorf("%w; store.required: false starts without it", err)
 	}
 	a.shared.speak(err)
-	if at != nil {
+	if at != nil || a.o.Store != "" {
 		a.meter.Share(s, err)
 		a.breakers.Share(s)
 	}

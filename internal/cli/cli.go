@@ -14,6 +14,7 @@ import (
 	"yett/internal/app"
 	"yett/internal/config"
 	"yett/internal/gateway"
+	"yett/internal/handover"
 	"yett/internal/problem"
 )
 
@@ -22,12 +23,16 @@ const (
 	exitOK    = 0
 	exitFail  = 1 // what was asked for failed
 	exitUsage = 2 // it could not be understood
+	exitCut   = 3 // run stopped, but not all that ran had finished
 )
 
 // Process is what the command line may use of its process.
 type Process struct {
 	// Args are the words after the program's name.
 	Args []string
+	// Started is how the process was started, unless it is empty. Verbs that serve need it to be
+	// found by others, and to let another process take their place.
+	Started handover.Program
 	// Stdin is read only where a flag says so.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -54,12 +59,16 @@ func Main(ctx context.Context, p Process) int {
 	text := printableLines(gateway.WithoutTokens(err.Error()))
 	var refused refusal
 	var misused usage
+	var cut *app.Cut
 	switch {
 	case errors.As(err, &refused):
 		fmt.Fprintln(p.Stderr, text)
 	case errors.As(err, &misused):
 		fmt.Fprintf(p.Stderr, "yett: %s\n%s\n", text, misused.help)
 		return exitUsage
+	case errors.As(err, &cut):
+		fmt.Fprintln(p.Stderr, "yett:", text)
+		return exitCut
 	default:
 		fmt.Fprintln(p.Stderr, "yett:", text)
 	}

@@ -54,7 +54,7 @@ func (p Process) demo(ctx context.Context, file string) error {
 		return err
 	}
 	go func() { fail(platform.Wait()) }() // without services there is nothing to show
-	err = serve(ctx, p.demoOptions(file, platform), func(a *app.App) error {
+	err = serve(ctx, p.demoOptions(file, platform), &single{}, func(a *app.App) error {
 		p.introduce(platform, a)
 		return showDemo(p.Stdout, platform, a.Addr(0), p.getenv("DEMO_PASSWORD"))
 	})

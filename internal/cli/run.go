@@ -20,21 +20,47 @@ func (p Process) runCommand() *cobra.Command {
 		Long: `Run serves what the configuration says. A file .env beside it is read too; real
 environment variables win.
 
-SIGTERM and SIGINT drain: /health/ready turns 503, then the listeners close, running
-requests finish, and the exit code is 0. A second signal, half a second later or more,
-ends at once with exit code 1.
-With a mistake in the configuration nothing is started, and the exit code is 1.`,
+  SIGHUP             read the configuration anew, and open the log files anew
+  SIGUSR1            open the log files anew, after they were moved away
+  SIGUSR2            put a new process of the program on disk in the place of this one;
+                     if that does not become ready, this one goes on, and says why
+  SIGTERM, SIGINT    drain: /health/ready turns 503, then the listeners close, and running
+                     requests and tunnels finish. Another one, half a second later or more,
+                     ends at once
+
+Exit codes: 0 all has finished, 1 it failed, 2 it was called wrongly, 3 it has drained, but
+some requests or tunnels took longer than they may, and were ended.
+With a mistake in the configuration nothing is started, and the exit code is 1.
+
+It keeps a directory with a control socket for other verbs, such as reload, upgrade and
+status. Where that can't be, it serves without.`,
 		Example: `  yett run
   yett run -c /etc/yett/yett.yaml
   PORT=8080 yett run -c examples/psa/yett.yaml`,
 		Args: fileIsFlag,
 	}
 	file := p.configFlag(cmd)
+	s := &single{program: p.Started, env: p.Env}
+	flags := cmd.Flags()
+	flags.StringVar(&s.name, "name", "", "what other verbs call this gateway (default the configuration's name)")
+	flags.StringVar(&s.state, "state", "", "directory of running gateways (default $YETT_STATE, else one of this user)")
+	flags.DurationVar(&s.readyTimeout, "ready-timeout", readyTimeout, "how long a new process may take to become ready, on SIGUSR2 and yett upgrade")
+	flags.StringVar(&s.worker, "worker", "", "")
+	_ = flags.MarkHidden("worker") // the flag is there
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if s.readyTimeout <= 0 {
+			return misuse(cmd, errors.New("--ready-timeout has to be more than 0s"))
+		}
+		return nil
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return serve(cmd.Context(), p.options(file()), func(*app.App) error { return nil })
+		return serve(cmd.Context(), p.options(file()), s, func(*app.App) error { return nil })
 	}
 	return cmd
 }
+
+// readyTimeout is how long a new process may take, unless somebody says otherwise.
+const readyTimeout = 30 * time.Second
 
 // oneSignal is how long further signals count as the first one: what runs
 // other programs, such as timeout, often sends it to the process and its group.
@@ -44,52 +70,49 @@ var errSecondSignal = errors.New("ended at once by a second signal; what was run
 
 // serve runs a gateway until a signal comes or ctx ends, and drains it.
 // started is called when it serves.
-func serve(ctx context.Context, o app.Options, started func(*app.App) error) error {
+func serve(ctx context.Context, o app.Options, s *single, started func(*app.App) error) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	orders := make(chan os.Signal, 8)
+	signal.Notify(orders, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(orders)
 	asked := make(recorder)
 	o.Env = asked.env(o.Env)
+	defer s.close()
+	if err := s.prepare(&o); err != nil {
+		return s.failed(err)
+	}
 	a, err := app.New(o)
 	if err != nil {
-		return explain(err, "nothing was started")
+		return s.failed(explain(err, "nothing was started"))
 	}
+	s.App = a
 	if err := a.Start(ctx); err != nil {
-		return errors.Join(explainBusy(err, a.Config().Listeners, asked["PORT"]), a.Close())
+		return s.failed(errors.Join(explainBusy(err, a.Config().Listeners, asked["PORT"]), a.Close()))
 	}
-	if err := started(a); err != nil {
+	if err := errors.Join(started(a), s.begin()); err != nil {
 		return errors.Join(err, a.Stop(ctx))
 	}
-	reopen := make(chan os.Signal, 1)
-	signal.Notify(reopen, syscall.SIGHUP)
-	defer signal.Stop(reopen)
-	for {
-		select {
-		case <-ctx.Done():
-			return stop(a, signals)
-		case s := <-signals:
-			a.Log().Info("stopping", "signal", s.String())
-			return stop(a, signals)
-		case <-reopen:
-			if err := a.Reopen(ctx); err != nil {
-				a.Log().Error("the access log goes on into the old file", "error", err)
-			}
-		}
-	}
+	return s.run(ctx, signals, orders)
 }
 
-// stop drains until it is done or another signal comes. In the latter case it
+// drain calls stop until it is done, or as many signals more have come. Then it
 // leaves the draining behind: the process is about to end.
-func stop(a *app.App, signals <-chan os.Signal) error {
-	since := time.Now()
+func drain(stop func(ctx context.Context) error, signals <-chan os.Signal, more int) error {
+	last := time.Now()
 	stopped := make(chan error, 1)
-	go func() { stopped <- a.Stop(context.Background()) }()
+	go func() { stopped <- stop(context.Background()) }()
 	for {
 		select {
 		case err := <-stopped:
 			return err
 		case <-signals:
-			if time.Since(since) >= oneSignal {
+			if time.Since(last) < oneSignal {
+				continue
+			}
+			last = time.Now()
+			if more--; more <= 0 {
 				return errSecondSignal
 			}
 		}

@@ -169,6 +169,9 @@ func (n *Successor) explain(err error) error {
 // lastWords is how long a process gets to end by itself.
 const lastWords = time.Second
 
+// Stop tells the process to stop, when it serves already.
+func (n *Successor) Stop() { _ = n.cmd.Process.Signal(syscall.SIGTERM) } // an error says that it has ended
+
 // Kill ends the process: with SIGTERM, and a second later with SIGKILL. It returns when it has
 // ended.
 func (n *Successor) Kill() {
