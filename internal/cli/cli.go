@@ -60,7 +60,10 @@ func Main(ctx context.Context, p Process) int {
 	var refused refusal
 	var misused usage
 	var cut *app.Cut
+	var code exitCode
 	switch {
+	case errors.As(err, &code):
+		return int(code)
 	case errors.As(err, &refused):
 		fmt.Fprintln(p.Stderr, text)
 	case errors.As(err, &misused):
@@ -90,7 +93,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 		Args:          knownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
+	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.planCommand(), p.rollbackCommand(), p.revisionsCommand(), p.routesCommand(), p.explainCommand(),
 		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.docsCommand(), p.initCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
 	root.SetFlagErrorFunc(misusedFlag)
 	strict(root)

@@ -16,6 +16,10 @@ func Defaults() Config {
 	return c
 }
 
+// SetDefaults fills what into points to with the defaults of its type, such as those of an
+// element of a list.
+func SetDefaults(into any) { setDefaults(reflect.ValueOf(into).Elem()) }
+
 // setDefaults calls SetDefaults on v and on the structs inside it, inner ones
 // first, so that an outer type may differ.
 func setDefaults(v reflect.Value) {

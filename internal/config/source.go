@@ -15,12 +15,13 @@ type Source struct {
 	values map[string]place
 	keys   map[string]place
 	fixed  map[string]bool // of keys and items, see Wrote
+	filled map[string]bool // of words, see Filled
 }
 
 // newSource walks the document. A word has its own place; a mapping, a list or
 // nothing has that of its key, which is what an operator looks for.
 func newSource(name string, root *element) *Source {
-	s := &Source{name: name, values: make(map[string]place), keys: make(map[string]place), fixed: make(map[string]bool)}
+	s := &Source{name: name, values: make(map[string]place), keys: make(map[string]place), fixed: make(map[string]bool), filled: make(map[string]bool)}
 	s.add("", root, root.at, true)
 	return s
 }
@@ -29,6 +30,9 @@ func newSource(name string, root *element) *Source {
 func (s *Source) add(path string, e *element, at place, own bool) {
 	s.values[path] = at
 	s.fixed[path] = own && !e.variable
+	if e.secret != "" {
+		s.filled[path] = true
+	}
 	for _, f := range e.fields {
 		below := join(path, f.name)
 		s.keys[below] = f.at
@@ -56,6 +60,20 @@ func (s *Source) Has(path string) bool {
 // alias or a merge key may be meant for others, and what comes by a variable for another
 // day: neither is a mistake when it has no effect here.
 func (s *Source) Wrote(path string) bool { return s != nil && s.fixed[path] }
+
+// Filled tells whether the value of a variable is part of the text there, or of a text within. Such a
+// text may be a secret, whatever it is for.
+func (s *Source) Filled(path string) bool {
+	if s == nil {
+		return false
+	}
+	for at := range s.filled {
+		if rest, below := strings.CutPrefix(at, path); below && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
+}
 
 // Name returns the name of the file.
 func (s *Source) Name() string {
