@@ -55,6 +55,9 @@ type Options struct {
 	// WantFiles makes a mistake of what keeps documents of services from being used that are
 	// files beside the configuration. What serves goes without them.
 	WantFiles bool
+	// StoreSocket, unless empty, is where the workers of one gateway share state, as
+	// `yett store-server` serves it. A configuration that has a store does without.
+	StoreSocket string
 	// Stdout takes the access log when it is to go there, Stderr the gateway's
 	// own log.
 	Stdout, Stderr io.Writer
@@ -83,6 +86,7 @@ type App struct {
 	meter     *meter.Meter
 	breakers  *breaker.Board
 	load      *overload.Monitor
+	socket    string  // Options.StoreSocket
 	shared    *shared // nil before Start
 	waiting   func(grace time.Duration)
 }
@@ -145,7 +149,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	var ownErrors errorLines
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
+	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), socket: o.StoreSocket, waiting: o.Waiting}
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
