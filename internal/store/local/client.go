@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -287,7 +288,13 @@ func (s *Store) submit(c *call) error {
 		return nil
 	}
 	s.writing = true
-	s.flush(s.conn)
+	to := s.conn
+	if len(s.calls)-len(s.free) > 1 { // others are at it: let them leave their frames too
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+	}
+	s.flush(to)
 	return nil
 }
 

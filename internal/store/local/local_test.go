@@ -92,7 +92,19 @@ func start(t testing.TB, path string, succeeds bool) *process {
 // Kill kills it, unless it has ended.
 func (p *process) Kill() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() }
 
-func (p *process) Pause()  { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+// Pause stops it, and returns when it has stopped.
+func (p *process) Pause() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		p.t.Fatalf("it did not stop: %v, %v", status, err)
+	}
+}
+
+// Resume lets it go on.
 func (p *process) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 func socketPath(t testing.TB) string {
