@@ -15,6 +15,7 @@ import (
 // The supervisor is killed; the workers serve on, and the next one takes them over with the
 // sockets, and does with them all that the first could.
 func TestKilledSupervisor(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t), Store: true})
 	first := k.fork(3)
 	before := pids(t, k.dial())
@@ -59,6 +60,7 @@ func TestKilledSupervisor(t *testing.T) {
 
 // The workers are taken over although the file has mistakes by now.
 func TestAdoptionWithBrokenFile(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	first := k.fork(2)
 	before := pids(t, k.dial())
@@ -78,6 +80,7 @@ func TestAdoptionWithBrokenFile(t *testing.T) {
 
 // A number in the state that another process has by now is not that process.
 func TestStaleState(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	bystander, err := instance.Find(os.Getppid())
 	if err != nil {
@@ -101,6 +104,7 @@ func TestStaleState(t *testing.T) {
 
 // The supervisor replaces its program: its number, the sockets and the workers' children stay.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t), Store: true})
 	cmd := k.fork(2)
 	c := k.dial()
@@ -154,6 +158,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestUpgradeToNonsense(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	bad := k.file + ".bin"
 	if err := os.WriteFile(bad, []byte("#!/bin/false\n"), 0o700); err != nil {

@@ -11,7 +11,7 @@ import (
 // handed are variables that name open files, and what else means one process and no other.
 func handed() []string {
 	return []string{
-		"YETT_SOCKETS", "YETT_READY", "YETT_HEIR", WorkerVariable, RevisionVariable, StoreVariable, lockVariable,
+		"YETT_SOCKETS", "YETT_READY", "YETT_HEIR", RevisionVariable, StoreVariable, lockVariable,
 		"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE",
 	}
 }

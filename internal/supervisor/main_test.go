@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -145,8 +146,9 @@ func fakeWorker() int {
 		waiting.Failed("the file is broken")
 		return 1
 	}
-	path := os.Getenv(WorkerVariable)
-	id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), "w"), "-")
+	name := os.Args[len(os.Args)-1]
+	path := instance.Dir{Path: filepath.Join(filepath.Dir(file), "a")}.Worker(name)
+	id, _, _ := strings.Cut(name, "-")
 	g := &fakeGateway{file: file, sockets: sockets, runs: c, stop: signals}
 	g.id, _ = strconv.Atoi(id)
 	switch c.Mode {
@@ -184,8 +186,8 @@ func (g *fakeGateway) serve(c fakeConfig, path string, waiting *handover.Waiting
 	}
 	own := socket.Serve(l, g)
 	held := make([]byte, c.Allocate<<20)
-	for i := range held {
-		held[i] = byte(i)
+	for i := 0; i < len(held); i += 4096 {
+		held[i] = 1
 	}
 	_ = waiting.Ready()
 	if c.Mode == "crashes" {
@@ -198,7 +200,7 @@ func (g *fakeGateway) serve(c fakeConfig, path string, waiting *handover.Waiting
 	}
 	served.close()
 	_ = own.Close()
-	_ = held
+	runtime.KeepAlive(held)
 	return 0
 }
 
@@ -242,6 +244,16 @@ func fakeStore() int {
 	if err != nil {
 		return 3
 	}
+	before := filepath.Join(filepath.Dir(os.Args[2]), "store.pid")
+	if os.Args[len(os.Args)-1] == "--successor" {
+		text, _ := os.ReadFile(before)
+		if pid, err := strconv.Atoi(string(text)); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGTERM) // it would end when it has given everything away
+		}
+	}
+	if err := os.WriteFile(before, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		return 3
+	}
 	_ = waiting.Ready()
 	<-signals
 	return 0
@@ -269,7 +281,7 @@ func testOptions(dir instance.Dir, file string, workers int) Options {
 			return conf, nil
 		},
 		Program: os.Args[0], Running: "/proc/self/exe",
-		Worker: []string{"worker", file}, Store: []string{"store"}, Own: []string{dir.Path, file, strconv.Itoa(workers)},
+		Worker: []string{"worker", file}, Store: []string{"store", file}, Own: []string{dir.Path, file, strconv.Itoa(workers)},
 		Environ: environ, Detached: true, Log: slog.New(slog.DiscardHandler),
 		StartTime: 10 * time.Second, Look: 50 * time.Millisecond,
 	}

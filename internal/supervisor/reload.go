@@ -92,10 +92,11 @@ func (s *Supervisor) reload(ctx context.Context, p control.Proposal) (control.Ou
 		return control.Outcome{}, err
 	}
 	plan, err := all[0].Plan(ctx, p)
-	if err != nil || len(plan.Problems) > 0 || plan.Refused != "" && len(plan.Plan.NeedsProcess) == 0 {
+	byProcess := plan.Plan.NeedsProcesses()
+	if err != nil || len(plan.Problems) > 0 || plan.Refused != "" && len(byProcess) == 0 {
 		return plan, err
 	}
-	if len(plan.Plan.NeedsProcess) > 0 {
+	if len(byProcess) > 0 {
 		return s.reloadByProcess(ctx, p, plan)
 	}
 	return s.reloadInPlace(ctx, p, all)
@@ -162,25 +163,45 @@ func (s *Supervisor) goBack(ctx context.Context, all []client, revision string) 
 
 // reloadByProcess puts new workers in the place of all, for what only a new process can take.
 func (s *Supervisor) reloadByProcess(ctx context.Context, p control.Proposal, plan control.Outcome) (control.Outcome, error) {
-	what := strings.Join(plan.Plan.NeedsProcess, ", ")
+	what := strings.Join(plan.Plan.NeedsProcesses(), ", ")
 	if p.Text != "" || p.Revision != "" {
 		plan.Applied = false
 		plan.Refused = fmt.Sprintf("%s can only be taken by new processes, which read the file: write it there, then yett reload", what)
 		return plan, nil
 	}
 	plan.Refused = ""
-	if err := s.renew(ctx); err != nil {
+	if err := s.renewAll(ctx, s.o.Running); err != nil {
 		return refusedOutcome(plan, err)
 	}
-	if err := s.roll(ctx, s.o.Running); err != nil {
-		return refusedOutcome(plan, err)
+	plan.Applied = true
+	plan.Revision.ID = s.revision()
+	return plan, nil
+}
+
+// renewAll reads the configuration anew and puts new workers in the place of all. Addresses that
+// are no longer served are given up: the old ones in the end, or the added ones when it fails.
+func (s *Supervisor) renewAll(ctx context.Context, program string) error {
+	s.mu.Lock()
+	before := s.conf
+	s.mu.Unlock()
+	err := s.renew(ctx)
+	if err == nil {
+		err = s.roll(ctx, program)
 	}
 	s.mu.Lock()
-	conf := s.conf
+	if err != nil {
+		s.conf = before
+	}
+	served := s.conf.Listeners
 	s.mu.Unlock()
-	s.unbind(conf.Listeners)
-	plan.Applied = true
-	return plan, nil
+	s.unbind(served)
+	return err
+}
+
+func (s *Supervisor) revision() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
 }
 
 // refusedOutcome says in an Outcome why new workers could not be started.

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -68,7 +69,7 @@ func (s *Supervisor) adoptStore(p *instance.Process) {
 // start starts the process and waits until its socket answers.
 func (k *keeper) start(ctx context.Context, program string, more ...string) error {
 	w := &worker{socket: k.s.o.Dir.Store(), started: time.Now(), ended: make(chan struct{})}
-	st, err := k.s.spawnStore(program, more)
+	st, err := k.s.spawn(process{program: program, args: append(slices.Clone(k.s.o.Store), more...), log: "store"})
 	if err != nil {
 		return fmt.Errorf("start the process of the store: %w", err)
 	}
@@ -80,10 +81,6 @@ func (k *keeper) start(ctx context.Context, program string, more ...string) erro
 	w.ready = time.Now()
 	k.follow(w)
 	return nil
-}
-
-func (s *Supervisor) spawnStore(program string, more []string) (*starting, error) {
-	return s.spawn(program, append(append([]string{}, s.o.Store...), more...), "store", nil...)
 }
 
 // waitStore leaves the socket alone, which a successor may have.

@@ -19,6 +19,7 @@ import (
 )
 
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	var b backoff
 	var got []string
 	for {
@@ -41,6 +42,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestServesAndStops(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	s := k.mustStart(2)
 	c := k.dial()
@@ -89,6 +91,7 @@ func isHeld(err error) bool {
 
 // A start that can't work says why, in the worker's words, and leaves nothing behind.
 func TestStartFails(t *testing.T) {
+	t.Parallel()
 	for mode, want := range map[string]string{
 		"fails":  "this worker never works",
 		"silent": "panic: out of luck",
@@ -114,6 +117,7 @@ func TestStartFails(t *testing.T) {
 
 // Of many starts at once one wins.
 func TestStartRace(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	var won atomic.Int64
 	var all sync.WaitGroup
@@ -147,6 +151,7 @@ func TestStartRace(t *testing.T) {
 }
 
 func TestKilledWorkerComesBack(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	s := k.mustStart(2)
 	before := pids(t, s)
@@ -179,6 +184,7 @@ func TestKilledWorkerComesBack(t *testing.T) {
 
 // One that crashes again and again is given up, and says why; restart tries it again.
 func TestCrashLoop(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	s := k.mustStart(2)
 	before := pids(t, s)
@@ -210,6 +216,7 @@ func TestCrashLoop(t *testing.T) {
 }
 
 func TestScale(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	s := k.mustStart(1)
 	first := pids(t, s)[0]
@@ -263,6 +270,7 @@ func load(address string) (stop func() (asked, failed int64, why error)) {
 }
 
 func TestRollsWithoutAFailure(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	s := k.mustStart(2)
 	stop := load(k.conf.Address)
@@ -283,6 +291,7 @@ func TestRollsWithoutAFailure(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Allocate: 120})
 	s := k.mustStart(1, func(o *Options) { o.MaxMemory = 100 << 20; o.Look = time.Hour })
 	before := pids(t, s)
@@ -299,6 +308,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestWorkerGetsMemoryLimit(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{})
 	s := k.mustStart(1, func(o *Options) { o.MaxMemory = 500 << 20 })
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pids(t, s)[0]))
@@ -313,6 +323,7 @@ func TestWorkerGetsMemoryLimit(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	s := k.mustStart(3)
 	before := pids(t, s)
@@ -354,6 +365,7 @@ func TestReload(t *testing.T) {
 
 // What only a new process can take comes with new processes, or not at all.
 func TestReloadByProcess(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	s := k.mustStart(2)
 	first, second := k.conf.Address, freeAddress(t)
@@ -393,6 +405,7 @@ func TestReloadByProcess(t *testing.T) {
 
 // A worker that doesn't drain is killed, and the exit says so.
 func TestStubbornWorker(t *testing.T) {
+	t.Parallel()
 	k := newCluster(t, fakeConfig{Mode: "stubborn"})
 	s := k.mustStart(1)
 	s.mu.Lock()

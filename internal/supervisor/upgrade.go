@@ -29,11 +29,8 @@ func (s *Supervisor) Upgrade(ctx context.Context) error {
 	if err := s.runnable(); err != nil {
 		return err
 	}
-	if err := s.renew(ctx); err != nil {
-		return fmt.Errorf("%w; nothing was changed", err)
-	}
-	if err := s.roll(ctx, s.o.Program); err != nil {
-		return fmt.Errorf("the new program: %w; the supervisor is the old one", err)
+	if err := s.renewAll(ctx, s.o.Program); err != nil {
+		return fmt.Errorf("%w; the supervisor is the old one", err)
 	}
 	s.mu.Lock()
 	keeper := s.store
@@ -110,7 +107,7 @@ func (s *Supervisor) replace() error {
 	if exec == nil {
 		exec = syscall.Exec
 	}
-	return exec(s.o.Program, append([]string{"yett"}, s.o.Own...), env)
+	return exec(s.o.Program, append([]string{s.name()}, s.o.Own...), env)
 }
 
 // sideBySide duplicates descriptors to numbers that follow each other, open for the next program.
