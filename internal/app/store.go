@@ -99,33 +99,54 @@ func remedy(o *redis.Options, err error) string {
 // When that fails, and the configuration doesn't require the store, the gateway
 // starts without, and finds it later.
 func (a *App) openStore(ctx context.Context) error {
-	var s store.Store = a.here
-	var err error
-	at := a.gateway.Snapshot().Store
-	switch {
-	case at != nil:
-		s, err = OpenStore(ctx, at)
-	case a.o.Store != "":
-		s, err = local.Open(a.o.Store)
-	}
+	s, unfit, err := a.sharedStore(ctx)
 	if s == nil {
 		return err
 	}
 	a.shared = follow(s, a.revoked, a.log, err)
 	if err == nil {
-		if err = a.shared.wait(); err != nil && at != nil {
-			err = unusable(at, err)
+		if err = a.shared.wait(); err != nil {
+			err = unfit(err)
 		}
 	}
 	if err != nil && a.Config().Store.Required {
 		return fmt.Errorf("%w; store.required: false starts without it", err)
 	}
 	a.shared.speak(err)
-	if at != nil || a.o.Store != "" {
+	if s != store.Store(a.here) {
 		a.meter.Share(s, err)
 		a.breakers.Share(s)
 	}
 	return nil
+}
+
+// sharedStore opens the store that is shared with other nodes, or with other workers of this
+// one, or is what this process keeps by itself. It is nil where that can never be. unfit says of
+// it what the error does where it can't be used.
+func (a *App) sharedStore(ctx context.Context) (s store.Store, unfit func(error) error, err error) {
+	switch o := a.gateway.Snapshot().Store; {
+	case o != nil:
+		s, err = OpenStore(ctx, o)
+		return s, func(err error) error { return unusable(o, err) }, err
+	case a.o.Store != "":
+		return a.openLocal(ctx)
+	}
+	return a.here, func(err error) error { return err }, nil
+}
+
+// openLocal opens the store of the workers of this gateway.
+func (a *App) openLocal(ctx context.Context) (store.Store, func(error) error, error) {
+	unfit := func(err error) error {
+		return fmt.Errorf("the store of this gateway's workers at %s can't be used: %s; its supervisor keeps a process there, see what that says", a.o.Store, cause(err))
+	}
+	s, err := local.Open(ctx, local.Options{Path: a.o.Store, Timeout: time.Duration(a.Config().Store.Redis.Timeout)})
+	switch {
+	case s == nil:
+		return nil, unfit, err // and not a nil that is in an interface
+	case err != nil:
+		err = unfit(err)
+	}
+	return s, unfit, err
 }
 
 // follow lets the list follow the store until close. lost is why the store

@@ -15,7 +15,7 @@ import (
 
 func (p Process) initCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "init [--from-openapi FILE...]",
+		Use:   "init [--from-openapi FILE... | --from-env FILE]",
 		Short: "Write a configuration to begin with",
 		Long: `Init writes a configuration that passes check, with comments that say what to change. From
 OpenAPI documents it makes a service for each, and routes that let their operations pass and
@@ -23,14 +23,21 @@ little else: one for each prefix that a document's paths have, with the methods 
 documented. Operations without security get routes of their own with auth: none; all others
 want a token. An operation that several documents have gets no route; a comment says so.
 
-The gateway itself answers at /health, and shows all operations at /api-docs.`,
+The gateway itself answers at /health, and shows all operations at /api-docs.
+
+From the .env of the Express gateway that this one replaces it makes the configuration that
+answers as that did, with routes for the services whose address is set; docs/MIGRATION.md
+tells what differs. The file's values are read where the gateway starts, and never copied.
+Values that yett check would refuse, such as a sample of a secret, are refused here too.`,
 		Example: `  yett init -o yett.yaml
   yett init --from-openapi tickets.yaml -o yett.yaml
-  yett init --from-openapi crm.json tickets.yaml --exact > yett.yaml`,
+  yett init --from-openapi crm.json tickets.yaml --exact > yett.yaml
+  yett init --from-env .env -o yett.yaml`,
 	}
 	var i initial
 	flags := cmd.Flags()
 	flags.StringArrayVar(&i.files, "from-openapi", nil, "file with an OpenAPI document; further ones may follow, or the flag may be repeated")
+	flags.StringVar(&i.env, "from-env", "", "file with the environment of the Express gateway")
 	flags.StringVarP(&i.output, "output", "o", "", "file to write (default standard output, as - is)")
 	flags.BoolVar(&i.force, "force", false, "overwrite the file")
 	flags.BoolVar(&i.exact, "exact", false, "one route for each path, instead of one for each prefix")
@@ -38,7 +45,7 @@ The gateway itself answers at /health, and shows all operations at /api-docs.`,
 	cmd.ValidArgsFunction = completeDocuments
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		i.files = append(i.files, args...)
-		return i.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+		return i.run(p, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
@@ -46,6 +53,7 @@ The gateway itself answers at /health, and shows all operations at /api-docs.`,
 // initial is what a first configuration is made of.
 type initial struct {
 	files        []string
+	env          string
 	output       string
 	force, exact bool
 }
@@ -58,6 +66,10 @@ func (i *initial) check(args []string) error {
 		return fmt.Errorf("a document is given by --from-openapi: yett init --from-openapi %s", printable(quote(args[0])))
 	}
 	switch {
+	case i.env != "" && len(i.files) > 0:
+		return errors.New("a configuration is made of documents or of an environment; leave out --from-openapi or --from-env")
+	case i.env != "" && !i.toStdout() && sameFile(i.env, i.output):
+		return fmt.Errorf("%s is the environment, which would be overwritten; write to another file", printable(quote(i.env)))
 	case i.exact && len(i.files) == 0:
 		return errors.New("--exact is about the paths of documents; add --from-openapi")
 	case i.force && i.toStdout():
@@ -102,8 +114,14 @@ func sameFile(a, b string) bool {
 // mostInitText is how long a configuration may be, in bytes.
 const mostInitText = 1 << 20
 
-func (i *initial) run(out, notes io.Writer) error {
+func (i *initial) run(process Process, out, notes io.Writer) error {
 	text, told := starter, starterTold()
+	if i.env != "" {
+		var err error
+		if text, told, err = i.fromEnv(process); err != nil {
+			return err
+		}
+	}
 	if len(i.files) > 0 {
 		docs, err := i.read()
 		if err != nil {

@@ -32,6 +32,15 @@ func (h *stander) Status(context.Context) (control.Status, error) {
 	return control.Status{Name: h.name, PID: os.Getpid(), File: h.file, Revision: control.Revision{ID: history.ID([]byte(h.text)), Since: time.Now(), Cause: "start"}}, nil
 }
 
+func (h *stander) Revisions(context.Context) ([]control.Revision, error) {
+	entries, err := h.revisions.List()
+	list := []control.Revision{}
+	for _, e := range entries {
+		list = append(list, control.Revision{ID: e.ID, Since: e.Since, Cause: e.Cause, File: e.File, Current: e.ID == history.ID([]byte(h.text))})
+	}
+	return list, err
+}
+
 func (h *stander) Plan(_ context.Context, p control.Proposal) (control.Outcome, error) {
 	_, o, err := h.weigh(p)
 	return o, err
@@ -279,7 +288,7 @@ func TestRevisions(t *testing.T) {
 	if got := call(t, e, "revisions", "show", ids[1][:4], "gate"); got != (result{0, first, ""}) {
 		t.Errorf("%+v", got)
 	}
-	if got := call(t, e, "revisions", "show", "zzz"); got.code != 1 || !strings.Contains(got.stderr, "no revision zzz is kept; see which ones are: yett revisions gate") {
+	if got := call(t, e, "revisions", "show", "zzz"); got.code != 1 || !strings.Contains(got.stderr, `there is no such revision: "zzz"; see which ones are kept: yett revisions gate`) {
 		t.Errorf("%+v", got)
 	}
 	var list []control.Revision
@@ -336,12 +345,30 @@ func TestRollback(t *testing.T) {
 	if is, _ := os.ReadFile(own); string(is) != second {
 		t.Errorf("the file is\n%s", is)
 	}
-	if got := call(t, e, "rollback", "0000"); got.code != 1 || !strings.Contains(got.stderr, "nothing was changed: no revision 0000") {
+	if got := call(t, e, "rollback", "0000"); got.code != 1 || !strings.Contains(got.stderr, "there is no such revision") {
 		t.Errorf("%+v", got)
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(own), ".yett*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestRollbackVariables has a revision that differs by values alone.
+func TestRollbackVariables(t *testing.T) {
+	own := file(t, first)
+	h, e := hold(t, "gate", own)
+	if err := h.revisions.Add(history.Entry{ID: "cafe", Cause: "start"}, []byte(first)); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, e, "rollback"); got.code != 1 || !strings.Contains(got.stderr, "only values of variables were others") {
+		t.Errorf("%+v", got)
+	}
+	if err := h.revisions.Add(history.Entry{ID: "beef", Cause: "start"}, []byte(second)); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, e, "rollback"); got.code != 0 || h.text != second {
+		t.Errorf("%+v", got)
 	}
 }
 

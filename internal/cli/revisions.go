@@ -89,33 +89,20 @@ func firstOf(args []string) string {
 	return args[0]
 }
 
-// list returns the revisions, the newest first, and notes about what can't be used. A gateway that
-// runs is asked which one that is.
+// list returns the revisions, the newest first, and notes about files that can't be used. A gateway
+// that runs knows best: it also has what could not be written.
 func (n neighbour) list(ctx context.Context) ([]control.Revision, []string, error) {
 	entries, notes, err := n.revisions().Notes()
 	if err != nil {
 		return nil, nil, err
 	}
-	list := make([]control.Revision, 0, len(entries)+1)
+	if n.ask != nil {
+		list, err := n.ask.Revisions(ctx)
+		return list, notes, err
+	}
+	list := make([]control.Revision, 0, len(entries))
 	for _, e := range entries {
 		list = append(list, control.Revision{ID: e.ID, Since: e.Since, Cause: e.Cause, File: e.File})
-	}
-	if n.ask == nil {
-		return list, notes, nil
-	}
-	status, err := n.ask.Status(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	found := false
-	for i := range list {
-		list[i].Current = list[i].ID == status.Revision.ID
-		found = found || list[i].Current
-	}
-	if !found && status.Revision.ID != "" { // it could not be kept
-		now := status.Revision
-		now.Current = true
-		list = append([]control.Revision{now}, list...)
 	}
 	return list, notes, nil
 }
@@ -124,7 +111,7 @@ func (n neighbour) list(ctx context.Context) ([]control.Revision, []string, erro
 func (n neighbour) revision(id string) (history.Entry, []byte, error) {
 	e, text, err := n.revisions().Text(id)
 	if errors.Is(err, history.ErrUnknown) {
-		err = fmt.Errorf("no revision %s is kept; see which ones are: yett revisions %s", printable(quote(id)), n.dir.Name())
+		err = fmt.Errorf("%w; see which ones are kept: yett revisions %s", err, n.dir.Name())
 	}
 	return e, text, err
 }

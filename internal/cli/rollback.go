@@ -27,7 +27,7 @@ all processes or in none, with nothing dropped.
 
 The text is also written to the gateway's configuration file, as the next start would
 bring the other one back. What stood there goes to the history, where it isn't in it
-already. With --running-only, and where the file can't be written (such as a ConfigMap),
+already. Values of ${VARIABLES} are not kept: those of now count. With --running-only, and where the file can't be written (such as a ConfigMap),
 only what runs is changed, which is said.
 
 A revision that is refused, such as one that needs a certificate which is gone, changes
@@ -74,8 +74,9 @@ type rollback struct {
 	say         io.Writer // where to tell what is not in the Outcome
 	runningOnly bool
 
-	text []byte // what runs again
-	file string // the instance's
+	text   []byte // what runs again
+	unkept error  // why it isn't known here
+	file   string // the instance's
 }
 
 // run has the instance take the revision.
@@ -85,27 +86,44 @@ func (b *rollback) run(ctx context.Context, rev string) (o control.Outcome, err 
 			return o, fmt.Errorf("nothing was changed: %w", err)
 		}
 	}
-	e, text, err := b.n.revision(rev)
-	if err != nil {
-		return o, fmt.Errorf("nothing was changed: %w", err)
+	if _, b.text, b.unkept = b.n.revision(rev); errors.Is(b.unkept, history.ErrUnknown) {
+		// The gateway may have it in its memory all the same.
+		b.unkept = errors.New("its text is not among the files of " + b.n.dir.Revisions())
+	} else if b.unkept != nil {
+		return o, fmt.Errorf("nothing was changed: %w", b.unkept)
 	}
-	b.text = text
 	if b.file, err = b.n.file(ctx); err != nil {
 		return o, fmt.Errorf("nothing was changed: %w", err)
 	}
-	return b.n.ask.Reload(ctx, control.Proposal{Revision: e.ID, Cause: "rollback"})
+	return b.n.ask.Reload(ctx, control.Proposal{Revision: rev, Cause: "rollback"})
 }
 
-// previous is what ran before that which runs now.
+// previous is what ran before that which runs now. The same text with other values of its variables is
+// nothing to go back to: values are not kept.
 func (b *rollback) previous(ctx context.Context) (string, error) {
 	list, _, err := b.n.list(ctx)
 	if err != nil {
 		return "", err
 	}
+	kept := b.n.revisions()
+	var now []byte
 	for _, r := range list {
-		if !r.Current && r.Cause != history.Replaced {
+		if r.Current {
+			_, now, _ = kept.Text(r.ID)
+		}
+	}
+	same := 0
+	for _, r := range list {
+		if r.Current || r.Cause == history.Replaced {
+			continue
+		}
+		if _, text, err := kept.Text(r.ID); err != nil || now == nil || !bytes.Equal(text, now) {
 			return r.ID, nil
 		}
+		same++
+	}
+	if same > 0 {
+		return "", errors.New("the earlier revisions have the same text, and only values of variables were others: correct them where they are set")
 	}
 	return "", errors.New("there is no earlier revision to go back to")
 }
@@ -117,40 +135,44 @@ func (b *rollback) write() {
 		return
 	}
 	old, err := os.ReadFile(b.file)
-	switch {
-	case err == nil && bytes.Equal(old, b.text):
+	if err == nil && b.unkept == nil && bytes.Equal(old, b.text) {
 		return
+	}
+	replaced := ""
+	switch {
 	case b.runningOnly:
 		err = errors.New("--running-only")
+	case err == nil && b.unkept != nil:
+		err = b.unkept
 	case err == nil:
-		err = b.replace(old)
+		replaced, err = b.replace(old)
 	}
 	if err != nil {
 		fmt.Fprintf(b.say, "ONLY what runs has changed: %s is as it was (%v). The next start or reload brings its text back; correct it there.\n", printable(b.file), err)
 		return
 	}
-	fmt.Fprintf(b.say, "%s has that text again; what stood there is revision %s\n", printable(b.file), history.ID(old))
+	fmt.Fprintf(b.say, "%s has that text again; what stood there is revision %s\n", printable(b.file), replaced)
 }
 
-// replace writes the file once what stands in it is kept.
-func (b *rollback) replace(old []byte) error {
-	if err := b.keep(old); err != nil {
-		return fmt.Errorf("what stands in it could not be kept: %w", err)
+// replace writes the file once what stands in it is kept, and returns under which ID that is.
+func (b *rollback) replace(old []byte) (id string, err error) {
+	if id, err = b.keep(old); err != nil {
+		return "", fmt.Errorf("what stands in it could not be kept: %w", err)
 	}
-	return putBack(b.file, b.text)
+	return id, putBack(b.file, b.text)
 }
 
 // keep has the history hold what is about to be written over.
-func (b *rollback) keep(old []byte) error {
-	id := history.ID(old)
-	if _, kept, err := b.n.revisions().Text(id); err == nil && bytes.Equal(kept, old) {
-		return nil
+func (b *rollback) keep(old []byte) (id string, err error) {
+	if e, ok := b.n.revisions().Holds(old); ok {
+		return e.ID, nil
 	}
 	h, err := history.Open(b.n.dir.Revisions(), historyKeeps)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return h.Add(history.Entry{ID: id, Since: time.Now(), Cause: history.Replaced, File: b.file}, old)
+	id = history.ID(old)
+	return id, h.Add(history.Entry{ID: id, Since: time.Now(), Cause: history.Replaced, File: b.file}, old)
 }
 
 // historyKeeps is how many revisions the command line leaves in a history. The instance has its own

@@ -8,6 +8,10 @@ import (
 	"yett/internal/problem"
 )
 
+// ParseDotenv reads the text of a .env file as Load does. name is what problems call it; they never hold
+// values.
+func ParseDotenv(name, text string) (map[string]string, problem.List) { return parseDotenv(name, text) }
+
 // parseDotenv reads a .env file:
 //
 //	# comment

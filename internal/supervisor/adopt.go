@@ -150,7 +150,7 @@ func (s *Supervisor) adopt(ctx context.Context) (adopted int, err error) {
 		s.current = st.Revision
 	}
 	wanted := s.o.Workers
-	if wanted == 0 && adopted > 0 {
+	if (s.heir || wanted == 0) && adopted > 0 && st.Workers > 0 {
 		wanted = st.Workers
 	}
 	if wanted == 0 {

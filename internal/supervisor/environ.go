@@ -8,19 +8,27 @@ import (
 	"syscall"
 )
 
-// own returns the variables that mean one process and no other.
-func own() []string {
+// handed are variables that name open files, and what else means one process and no other.
+func handed() []string {
 	return []string{
-		"YETT_SOCKETS", "YETT_READY", WorkerVariable, RevisionVariable, StoreVariable, lockVariable,
-		"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
-		"MAINPID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE",
+		"YETT_SOCKETS", "YETT_READY", "YETT_HEIR", RevisionVariable, StoreVariable, lockVariable,
+		"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE",
 	}
 }
 
-func withoutOwn(environ []string) []string {
+// forNextProgram is the environment of the program that takes the place of this one: systemd
+// goes on hearing from it.
+func forNextProgram(environ []string) []string { return without(environ, handed()) }
+
+// forChildren is the environment of workers, of which systemd hears nothing.
+func forChildren(environ []string) []string {
+	return without(environ, append(handed(), "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "MAINPID"))
+}
+
+func without(environ, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(own(), name)
+		return slices.Contains(names, name)
 	})
 }
 

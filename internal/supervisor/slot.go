@@ -261,10 +261,7 @@ func (s *Supervisor) Restart(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	if err := s.renew(ctx); err != nil {
-		return err
-	}
-	return s.roll(ctx, s.o.Running)
+	return s.renewAll(ctx, s.o.Running)
 }
 
 // renew reads the configuration, and binds what it adds.

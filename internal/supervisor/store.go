@@ -2,9 +2,8 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -70,25 +69,18 @@ func (s *Supervisor) adoptStore(p *instance.Process) {
 // start starts the process and waits until its socket answers.
 func (k *keeper) start(ctx context.Context, program string, more ...string) error {
 	w := &worker{socket: k.s.o.Dir.Store(), started: time.Now(), ended: make(chan struct{})}
-	st, err := k.s.spawnStore(program, more)
+	st, err := k.s.spawn(process{program: program, args: append(slices.Clone(k.s.o.Store), more...), log: "store"})
 	if err != nil {
 		return fmt.Errorf("start the process of the store: %w", err)
 	}
 	w.handle = handleOf(st.cmd.Process.Pid)
 	go st.waitStore(w)
-	if err := k.s.await(ctx, w, st); err != nil {
-		if failed, ok := errors.AsType[*StartError](err); ok {
-			err = failed.Why
-		}
+	if err := k.s.awaitReady(ctx, w, st); err != nil {
 		return fmt.Errorf("the process of the store did not start: %w", err)
 	}
 	w.ready = time.Now()
 	k.follow(w)
 	return nil
-}
-
-func (s *Supervisor) spawnStore(program string, more []string) (*starting, error) {
-	return s.spawn(program, append(append([]string{}, s.o.Store...), more...), "store", nil...)
 }
 
 // waitStore leaves the socket alone, which a successor may have.
@@ -208,13 +200,4 @@ func (k *keeper) stop() {
 		w.kill()
 		<-w.ended
 	}
-}
-
-// answers tells whether somebody listens at a socket.
-func answers(path string) bool {
-	c, err := net.DialTimeout("unix", path, answerTime)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
 }

@@ -2,8 +2,9 @@
 // starts them, starts them again, and puts new ones in their place one at a time. What it needs
 // to serve is in the workers alone: they go on without it, and the next supervisor takes them over.
 //
-// A worker is `yett run` with variables that only the supervisor sets: YETT_SOCKETS and YETT_READY
-// of package handover, WorkerVariable, StoreVariable.
+// A worker is `yett run --worker NAME`, which has the socket of that name in the instance's directory,
+// takes no lock and watches no file. It gets variables that only the supervisor sets: YETT_SOCKETS and
+// YETT_READY of package handover, StoreVariable, RevisionVariable.
 package supervisor
 
 import (
@@ -24,9 +25,6 @@ import (
 )
 
 const (
-	// WorkerVariable names the socket on which a worker is to be asked. A process that has it is
-	// one of several: it takes no lock, watches no file and keeps no history.
-	WorkerVariable = "YETT_WORKER"
 	// RevisionVariable names the revision that a worker is to start with instead of the file,
 	// because the others run it.
 	RevisionVariable = "YETT_REVISION"
@@ -63,8 +61,8 @@ type Options struct {
 	// Program is the file of the program, for upgrades; Running is the program as it runs now,
 	// which stays the same when the file is replaced.
 	Program, Running string
-	// Worker and Store are the arguments of a worker and of the store's process; Own are those
-	// of this process.
+	// Worker and Store are the arguments of a worker, to which --worker NAME is added, and of
+	// the store's process; Own are those of this process.
 	Worker, Store, Own []string
 	// Environ is the environment that all of them get.
 	Environ []string
@@ -85,6 +83,7 @@ type Supervisor struct {
 	o       Options
 	log     *slog.Logger
 	lock    *instance.Lock
+	heir    bool // this program has taken the place of another in this process
 	sockets *handover.Sockets
 	started time.Time
 	control *socket.Server
@@ -155,6 +154,7 @@ func Start(ctx context.Context, o Options, waiting *handover.Waiting) (*Supervis
 
 func (s *Supervisor) takeLock() (err error) {
 	if f := inheritedLock(); f != nil {
+		s.heir = true
 		s.lock, err = s.o.Dir.Inherit(f)
 		return err
 	}
@@ -330,7 +330,7 @@ func (s *Supervisor) Done() <-chan struct{} { return s.stopped }
 
 // environment is what every process gets: without what is meant for this one.
 func (s *Supervisor) environment(more ...string) []string {
-	env := withoutOwn(s.o.Environ)
+	env := forChildren(s.o.Environ)
 	if s.o.Env != "" {
 		env = append(env, "NODE_ENV="+s.o.Env)
 	}

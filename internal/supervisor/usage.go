@@ -1,54 +1,21 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
 
 	"yett/internal/control"
+	"yett/internal/usage"
 )
 
-// memoryOf returns what a process has resident, in bytes, or 0 where that can't be told.
-func memoryOf(pid int) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(text)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
-}
-
-// ticks is how many of the kernel's ticks a second has in /proc, on every Linux that Go knows.
-const ticks = 100
-
-// cpuOf returns the processor time that a process has used, or 0 where that can't be told.
-func cpuOf(pid int) time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	const user, system = 11, 12 // behind the name
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) <= system {
-		return 0
-	}
-	u, _ := strconv.ParseInt(string(fields[user]), 10, 64)
-	k, _ := strconv.ParseInt(string(fields[system]), 10, 64)
-	return time.Duration(u+k) * (time.Second / ticks)
-}
-
+// usageOf is zero where it can't be told, such as of a process that has just ended.
 func usageOf(pid int) control.Usage {
-	return control.Usage{CPU: cpuOf(pid), Memory: memoryOf(pid)}
+	u, err := usage.Of(pid)
+	if err != nil {
+		return control.Usage{}
+	}
+	return control.Usage{CPU: u.CPU, Memory: u.Memory}
 }
 
 // calm is how long a worker serves at least before it is replaced for its memory again.
@@ -66,7 +33,7 @@ func (s *Supervisor) watchMemory() {
 		if w == nil || recent {
 			continue
 		}
-		if used := memoryOf(w.pid()); used > s.o.MaxMemory {
+		if used := usageOf(w.pid()).Memory; used > s.o.MaxMemory {
 			s.replaceLarge(sl, used)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,29 +43,42 @@ type starting struct {
 	from  int64  // where that begins
 }
 
-// spawn starts the program with all sockets. Nobody waits for it yet.
-func (s *Supervisor) spawn(program string, args []string, log string, env ...string) (*starting, error) {
+// process is what spawn starts.
+type process struct {
+	program string
+	args    []string
+	env     []string
+	log     string // the name of its log
+	serves  bool   // gets the listening sockets
+}
+
+// spawn starts a process. Nobody waits for it yet.
+func (s *Supervisor) spawn(p process) (*starting, error) {
 	ready, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	defer theirs.Close()
 	const first = 3
-	files, sockets, err := s.sockets.Pass(first + 1)
-	if err != nil {
-		return nil, errors.Join(err, ready.Close())
+	var files []*os.File
+	if p.serves {
+		var sockets []string
+		if files, sockets, err = s.sockets.Pass(first + 1); err != nil {
+			return nil, errors.Join(err, ready.Close())
+		}
+		p.env = append(p.env, sockets...)
 	}
 	defer func() { _ = socket.Passed{Files: files}.Close() }()
 	st := &starting{ready: ready}
 	st.cmd = &exec.Cmd{
-		Path: program, Args: append([]string{"yett"}, args...), Stdout: os.Stdout, Stderr: os.Stderr,
+		Path: p.program, Args: append([]string{s.name()}, p.args...), Stdout: os.Stdout, Stderr: os.Stderr,
 		ExtraFiles: append([]*os.File{theirs}, files...),
-		Env:        s.environment(append(append(env, sockets...), "YETT_READY="+strconv.Itoa(first))...),
+		Env:        s.environment(append(p.env, "YETT_READY="+strconv.Itoa(first))...),
 		// A group of its own: what the terminal sends at Ctrl-C is for the supervisor.
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
 	if s.o.Detached {
-		out, err := st.openLog(filepath.Join(s.o.Dir.Logs(), log+".log"))
+		out, err := st.openLog(filepath.Join(s.o.Dir.Logs(), p.log+".log"))
 		if err != nil {
 			return nil, errors.Join(err, ready.Close())
 		}
@@ -96,7 +110,7 @@ func (s *Supervisor) launch(ctx context.Context, id int, program string, env ...
 	s.mu.Lock()
 	s.generation++
 	w := &worker{id: id, generation: s.generation, started: time.Now(), ended: make(chan struct{})}
-	w.socket = s.o.Dir.Worker(fmt.Sprintf("%d-%d", id, w.generation))
+	w.socket = s.o.Dir.Worker(w.name())
 	s.launching[w.socket] = true
 	s.mu.Unlock()
 	s.save("") // the number, so that the next supervisor doesn't give it again
@@ -113,20 +127,58 @@ func (s *Supervisor) launch(ctx context.Context, id int, program string, env ...
 
 // run starts the process of a worker.
 func (s *Supervisor) run(ctx context.Context, w *worker, program string, env []string) error {
-	env = append(env, WorkerVariable+"="+w.socket)
 	if path := s.storePath(); path != "" {
 		env = append(env, StoreVariable+"="+path)
 	}
 	if limit := s.o.MaxMemory; limit > 0 && !has(s.o.Environ, "GOMEMLIMIT") {
 		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(limit/10*9, 10))
 	}
-	st, err := s.spawn(program, s.o.Worker, "worker-"+strconv.Itoa(w.id), env...)
+	st, err := s.spawn(process{
+		program: program, args: append(slices.Clone(s.o.Worker), "--worker", w.name()), env: env,
+		log: "worker-" + strconv.Itoa(w.id), serves: true,
+	})
 	if err != nil {
 		return fmt.Errorf("worker %d: %w", w.id, err)
 	}
 	w.handle = handleOf(st.cmd.Process.Pid)
 	go st.wait(w)
-	return s.await(ctx, w, st)
+	err = s.awaitReady(ctx, w, st)
+	if err == nil {
+		err = s.awaitSocket(ctx, w)
+	}
+	if err != nil {
+		return &StartError{Worker: w.id, Why: err}
+	}
+	return nil
+}
+
+// name is what tells a worker apart from the others that have its place before and after it.
+func (w *worker) name() string { return fmt.Sprintf("%d-%d", w.id, w.generation) }
+
+// name is what processes are called: a program looks by it where its file is.
+func (s *Supervisor) name() string {
+	if _, err := os.Stat(s.o.Program); err == nil {
+		return s.o.Program
+	}
+	return s.o.Running // the file is gone
+}
+
+// socketTime is how long a worker that serves may take to open its own socket.
+const socketTime = 2 * time.Second
+
+// awaitSocket waits until a worker can be asked. One that serves and can't is of no use: nobody
+// could tell it anything, or take it over.
+func (s *Supervisor) awaitSocket(ctx context.Context, w *worker) error {
+	for until := time.Now().Add(socketTime); ; time.Sleep(2 * time.Millisecond) {
+		_, err := w.call()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(until) || ctx.Err() != nil || !w.alive() {
+			w.signal(syscall.SIGTERM)
+			return fmt.Errorf("it serves, but can't be asked: %w", err)
+		}
+	}
 }
 
 // handleOf returns nil for a child that has ended.
@@ -191,8 +243,8 @@ func lastLines(path string, from int64) string {
 	return strings.Join(lines[max(0, len(lines)-tailLines):], "\n")
 }
 
-// await waits for what a worker says, and ends one that can't serve.
-func (s *Supervisor) await(ctx context.Context, w *worker, st *starting) error {
+// awaitReady waits for what a process says, and ends one that can't serve.
+func (s *Supervisor) awaitReady(ctx context.Context, w *worker, st *starting) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.o.StartTime, fmt.Errorf("it was not ready within %v", s.o.StartTime))
 	defer cancel()
 	said := make(chan error, 1)
@@ -214,7 +266,7 @@ func (s *Supervisor) await(ctx context.Context, w *worker, st *starting) error {
 	}
 	w.kill()
 	<-w.ended
-	return &StartError{Worker: w.id, Why: err}
+	return err
 }
 
 // StartError is a worker that could not serve.
@@ -224,7 +276,9 @@ type StartError struct {
 }
 
 // Error says which worker, and why.
-func (e *StartError) Error() string { return fmt.Sprintf("worker %d did not start: %v", e.Worker, e.Why) }
+func (e *StartError) Error() string {
+	return fmt.Sprintf("worker %d did not start: %v", e.Worker, e.Why)
+}
 
 // Unwrap returns why.
 func (e *StartError) Unwrap() error { return e.Why }

@@ -42,7 +42,7 @@ const Replaced = "replaced"
 // ErrUnknown is what Text returns for a revision that isn't kept.
 var ErrUnknown = errors.New("there is no such revision")
 
-// ID returns the name of a text: a short hash of it.
+// ID returns a name for a text of which nothing else is known: a short hash of it.
 func ID(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:4])
@@ -188,6 +188,23 @@ func (h *History) Text(id string) (Entry, []byte, error) {
 		ids[i] = found[i].id
 	}
 	return Entry{}, nil, fmt.Errorf("%q is the beginning of several revisions: %s", id, strings.Join(ids, ", "))
+}
+
+// Holds tells whether a text is kept, and as what; the newest counts.
+func (h *History) Holds(text []byte) (Entry, bool) {
+	if h == nil {
+		return Entry{}, false
+	}
+	files, err := h.files()
+	if err != nil {
+		return Entry{}, false
+	}
+	for _, f := range files {
+		if e, kept, err := h.read(f); err == nil && bytes.Equal(kept, text) {
+			return e, true
+		}
+	}
+	return Entry{}, false
 }
 
 // file is the name of one revision's file. The numbers give the order, whatever clocks do.

@@ -76,6 +76,12 @@ func TestAddListText(t *testing.T) {
 	if _, _, err := h.Text(b); !errors.Is(err, ErrUnknown) {
 		t.Errorf("got %v", err)
 	}
+	if e, ok := h.Holds([]byte("c")); !ok || e.ID != c {
+		t.Errorf("%v %v", e, ok)
+	}
+	if e, ok := h.Holds([]byte("name: b")); ok {
+		t.Errorf("%v", e)
+	}
 	if _, _, err := h.Text(""); err == nil {
 		t.Error("no ID is not the beginning of any")
 	}

@@ -64,6 +64,18 @@ func (s *Store) dump(w io.Writer, now time.Time, changes bool) error {
 	return nil
 }
 
+// Tell has DumpChanges tell what a limit has counted under a key, dumped before or not.
+func (s *Store) Tell(name, key string) {
+	l := s.limits.Load()
+	i := l.id(name, key)
+	sh := l.shard(i)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if slot := sh.find(i); slot > 0 {
+		sh.at(slot).dumped = false
+	}
+}
+
 // dumper writes frames until one fails.
 type dumper struct {
 	w     io.Writer

@@ -134,6 +134,9 @@ func (s *Server) Kill() {
 	s.cmd, s.paused = nil, false
 }
 
+// PID is the process of the server, which has to run.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Pause makes the server stop answering: connections stay, new ones are
 // accepted by the system and hang. Resume lets it go on.
 func (s *Server) Pause() {
