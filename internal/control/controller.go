@@ -303,9 +303,11 @@ func (c *Controller) parse(r *running) (conf *config.Config, err error) {
 	defer contain(c.o.Log, &err)
 	t := *r.text
 	t.Env = r.variables.over(t.Env)
-	conf, err = c.o.Gateway.Parse(&t)
+	if conf, err = c.o.Gateway.Parse(&t); err != nil {
+		return nil, err
+	}
 	r.revision.ID = c.ids.of(t.Data, r.variables)
-	return conf, err
+	return conf, nil
 }
 
 func (c *Controller) compile(conf *config.Config, previous *snapshot.Snapshot) (s *snapshot.Snapshot, err error) {
