@@ -51,6 +51,9 @@ type Health struct {
 	State         State
 	// Tally has the refusals that Detailed shows; nil for none.
 	Tally *telemetry.Tally
+	// LogLinesDropped tells how many log lines never reached their file since the start; nil where
+	// nobody counts.
+	LogLinesDropped func() uint64
 }
 
 // Endpoint is a page as a function.
@@ -75,6 +78,7 @@ type healthPage struct {
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
 	Observed     map[string]int64       `json:"observed,omitzero"` // refusals that were let pass
+	LogDropped   *uint64                `json:"logLinesDropped,omitempty"`
 }
 
 // servicePage has the names of targets, which monitors have always read there, beside all
@@ -237,6 +241,10 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 	p.Refusals, p.Observed = h.Tally.Counts()
 	p.Limits = showLimits(h.State.Limits())
 	p.Overload = showOverload(load)
+	if h.LogLinesDropped != nil {
+		n := h.LogLinesDropped()
+		p.LogDropped = &n
+	}
 	reply(x, status, p)
 }
 

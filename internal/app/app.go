@@ -58,6 +58,9 @@ type Options struct {
 	// Stdout takes the access log when it is to go there, Stderr the gateway's
 	// own log.
 	Stdout, Stderr io.Writer
+	// LogDir, unless empty, is the directory where both go instead, into files that other processes
+	// write to as well. It is made where it isn't there.
+	LogDir string
 	// Waiting, unless nil, is called once when Stop waits for requests that still
 	// run, with the longest time that they get.
 	Waiting func(grace time.Duration)
@@ -70,7 +73,7 @@ type App struct {
 	snap      *snapshot.Snapshot
 	docs      *apidocs.Hub
 	gateway   *gateway.Gateway
-	access    *telemetry.Logs
+	logs      *logs
 	tally     *telemetry.Tally
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
@@ -144,14 +147,27 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ownErrors errorLines
-	a := &App{conf: conf, log: newLog(conf.Log.Level, o.Stderr, &ownErrors), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
+	logs, err := newLogs(conf, o)
+	if err != nil {
+		return nil, err
+	}
+	a, err := build(conf, o, logs)
+	if err != nil {
+		return nil, errors.Join(err, logs.Close())
+	}
+	return a, nil
+}
+
+// build is New with a log. When it fails, the log is the caller's to close.
+func build(conf *config.Config, o Options, logs *logs) (*App, error) {
+	var err error
+	a := &App{conf: conf, log: logs.log, logs: logs, tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), waiting: o.Waiting}
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
 	a.docs = newHub(o, a.log)
 	own := pages{
-		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally},
+		health:      admin.Health{Name: conf.Name, Version: version(conf, o), Started: time.Now(), State: a, Tally: a.tally, LogLinesDropped: logs.Dropped},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
 		limits:      admin.Limits{State: a, Forget: a.meter.Forget, Log: a.log},
@@ -174,7 +190,7 @@ func New(o Options) (*App, error) {
 		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
 	}, own, a.meter, a.log)
 	if err == nil {
-		a.access, err = openLogs(conf, o, a.log, &ownErrors)
+		err = a.openLogs()
 	}
 	if err != nil {
 		a.meter.Close()
@@ -183,11 +199,7 @@ func New(o Options) (*App, error) {
 		a.lot.Close()
 		return nil, err
 	}
-	var recorder gateway.Recorder
-	if a.access != nil {
-		recorder = a.access
-	}
-	a.gateway = gateway.New(recorder, a.tally, a.log)
+	a.gateway = gateway.New(&logs.access, a.tally, a.log)
 	a.gateway.Swap(a.snap)
 	a.docs.Use(a.snap)
 	if err := a.watchLoad(); err != nil {
@@ -198,6 +210,15 @@ func New(o Options) (*App, error) {
 		a.servers = append(a.servers, a.server(l))
 	}
 	return a, nil
+}
+
+// openLogs opens the logs that the configuration names, once that is known to be right.
+func (a *App) openLogs() error {
+	next, err := a.logs.open(a.conf)
+	if err != nil {
+		return err
+	}
+	return a.logs.use(next)
 }
 
 func version(conf *config.Config, o Options) string {
@@ -341,14 +362,12 @@ func (a *App) Limits() admin.LimitsState {
 // Log returns the gateway's own log.
 func (a *App) Log() *slog.Logger { return a.log }
 
-// ReopenLog opens the access log, and that of errors, again, after their files
-// were moved away.
-func (a *App) ReopenLog() error {
-	if a.access == nil {
-		return nil
-	}
-	return a.access.Reopen()
-}
+// ReopenLog opens the log files again, after they were moved away.
+func (a *App) ReopenLog() error { return a.logs.Reopen() }
+
+// FlushLog writes what the logs still hold, as far as their outputs take it. Whoever ends the process
+// without Stop or Close has to call it.
+func (a *App) FlushLog() error { return a.logs.Flush() }
 
 // Stop drains: readiness turns false, and after the delay the listeners close;
 // running exchanges and tunnels get the grace time, or until ctx's deadline. Then
@@ -406,11 +425,8 @@ func (a *App) Close() error {
 	a.snap.Retire(nil)
 	a.sweeper.Close()
 	a.lot.Close()
-	if a.access == nil {
-		return nil
-	}
-	if err := a.access.Close(); err != nil {
-		return fmt.Errorf("writing the access log: %w", err)
+	if err := a.logs.Close(); err != nil {
+		return fmt.Errorf("writing the logs: %w", err)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ environment variables win.
 SIGTERM and SIGINT drain: /health/ready turns 503, then the listeners close, running
 requests finish, and the exit code is 0. A second signal, half a second later or more,
 ends at once with exit code 1.
+SIGUSR1 and SIGHUP open the log files again, after another program has moved them.
 With a mistake in the configuration nothing is started, and the exit code is 1.`,
 		Example: `  yett run
   yett run -c /etc/yett/yett.yaml
@@ -48,6 +49,10 @@ func serve(ctx context.Context, o app.Options, started func(*app.App) error) err
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	// Whoever reads the logs may leave without ending the gateway: nobody has to look at this channel.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	asked := make(recorder)
 	o.Env = asked.env(o.Env)
 	a, err := app.New(o)
@@ -61,7 +66,7 @@ func serve(ctx context.Context, o app.Options, started func(*app.App) error) err
 		return errors.Join(err, a.Stop(ctx))
 	}
 	reopen := make(chan os.Signal, 1)
-	signal.Notify(reopen, syscall.SIGHUP)
+	signal.Notify(reopen, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(reopen)
 	for {
 		select {
@@ -72,14 +77,14 @@ func serve(ctx context.Context, o app.Options, started func(*app.App) error) err
 			return stop(a, signals)
 		case <-reopen:
 			if err := a.ReopenLog(); err != nil {
-				a.Log().Error("the access log goes on into the old file", "error", err)
+				a.Log().Error("a log goes on into the old file", "error", err)
 			}
 		}
 	}
 }
 
 // stop drains until it is done or another signal comes. In the latter case it
-// leaves the draining behind: the process is about to end.
+// leaves the draining behind: the process is about to end. What was logged until then is written.
 func stop(a *app.App, signals <-chan os.Signal) error {
 	since := time.Now()
 	stopped := make(chan error, 1)
@@ -90,7 +95,7 @@ func stop(a *app.App, signals <-chan os.Signal) error {
 			return err
 		case <-signals:
 			if time.Since(since) >= oneSignal {
-				return errSecondSignal
+				return errors.Join(errSecondSignal, a.FlushLog())
 			}
 		}
 	}
