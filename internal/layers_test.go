@@ -16,7 +16,7 @@ import (
 // nobody adds one without saying where it stands.
 var rows = map[string]int{
 	"exchange": 0, "upstream/epoch": 0, "jsontext": 0, "problem": 0, "sock": 0, "store": 0, "sweep": 0, "instance": 0, "handover": 0,
-	"telemetry/logfile": 0, "telemetry/console": 0,
+	"telemetry/logfile": 0, "telemetry/console": 0, "telemetry/logread": 1,
 	"wire": 1, "config": 1, "telemetry": 1, "store/*": 1, "store/local": 2, "revocation": 1,
 	"upstream/breaker": 1, "upstream/balance": 1, "upstream/retry": 1, "upstream/latency": 1, "upstream/shed": 1, "upstream/discover": 1, "overload": 1,
 	"openapi": 1, "openapi/lint": 2, "openapi/diff": 2, "openapi/sample": 2, "openapi/contract": 2, "openapi/source": 3,
