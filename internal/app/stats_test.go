@@ -79,7 +79,7 @@ func TestStats(t *testing.T) {
 	if u := a.Usage(); u.Connections != 1 || u.CPU <= 0 || u.Memory < 1<<20 {
 		t.Errorf("%+v", u)
 	}
-	if n := a.LogLinesDropped(); n != 0 {
+	if n := a.logs.Dropped(); n != 0 {
 		t.Errorf("%d lines dropped", n)
 	}
 }

@@ -112,7 +112,7 @@ func NewAccessLog(open Opener, o Options) (*AccessLog, error) {
 	name := cmp.Or(o.Name, "access log")
 	out, err := open()
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
+		return nil, fmt.Errorf("open the %s: %w", name, err)
 	}
 	l := &AccessLog{
 		name:    name,
@@ -221,12 +221,13 @@ func (l *AccessLog) Dropped() uint64 {
 	return l.dropped
 }
 
-// Reopen opens the output again, for a file that was rotated away. When that
-// fails, the old output stays. It waits for a write that is under way.
+// Reopen opens the output again, for a file that was moved away: what comes from now on goes there.
+// When that fails, the old output stays. It doesn't wait for a write that is under way.
 func (l *AccessLog) Reopen() error {
 	if err := l.outlet.reopen(); err != nil {
-		return fmt.Errorf("reopen %s: %w", l.name, err)
+		return fmt.Errorf("reopen the %s: %w", l.name, err)
 	}
+	l.wakeWriter()
 	return nil
 }
 
@@ -252,7 +253,7 @@ func (l *AccessLog) Flush() error {
 }
 
 func (l *AccessLog) stuck(doing string) error {
-	return fmt.Errorf("%s %s: the output takes nothing for %v", doing, l.name, closeWait)
+	return fmt.Errorf("%s the %s: the output takes nothing for %v", doing, l.name, closeWait)
 }
 
 // Close writes what waits and closes the output. When the output is stuck, it
@@ -277,7 +278,7 @@ func (l *AccessLog) Close() error {
 		return nil
 	}
 	if err := l.outlet.close(); err != nil {
-		return fmt.Errorf("close %s: %w", l.name, err)
+		return fmt.Errorf("close the %s: %w", l.name, err)
 	}
 	return nil
 }
@@ -301,7 +302,7 @@ func (l *AccessLog) write() {
 		case <-l.closing:
 			works, last = true, true
 		}
-		if works {
+		if works = l.turn() || works; works {
 			if works = l.writeAll(); !works {
 				retry.Reset(retryEvery)
 			}
@@ -311,6 +312,15 @@ func (l *AccessLog) write() {
 		}
 	}
 	l.giveUp()
+}
+
+// turn goes over to a new output, and tells whether there is one.
+func (l *AccessLog) turn() bool {
+	turned, err := l.outlet.turn()
+	if err != nil && l.onError != nil {
+		l.onError(fmt.Errorf("close the old output of the %s: %w", l.name, err))
+	}
+	return turned
 }
 
 // writeAll writes what could not be written before, and what waits. It returns false when the output fails.
@@ -347,7 +357,7 @@ func (l *AccessLog) send() bool {
 	case err != nil && !failed:
 		l.before = l.Dropped()
 		if l.onError != nil {
-			l.onError(fmt.Errorf("write %s: %w", l.name, err))
+			l.onError(fmt.Errorf("write the %s: %w", l.name, err))
 		}
 	case err == nil && failed && l.onRecover != nil:
 		l.onRecover(l.Dropped() - l.before)

@@ -53,7 +53,12 @@ func (s *sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *sink) Close() error { s.closed++; return nil }
+func (s *sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed++
+	return nil
+}
 
 func (s *sink) open() (io.WriteCloser, error) { return s, nil }
 
@@ -253,7 +258,7 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 		log("/4", cut)
 		log("/5", broken)
 		log("/6", nil)
-		want := []string{"write access log: disk full", "recovered, 0 dropped", "write access log: disk full", "recovered, 0 dropped"}
+		want := []string{"write the access log: disk full", "recovered, 0 dropped", "write the access log: disk full", "recovered, 0 dropped"}
 		if !slices.Equal(told, want) {
 			t.Errorf("told %q", told)
 		}
@@ -347,6 +352,30 @@ func TestFlush(t *testing.T) {
 		closeLog(t, l)
 		if err := l.Flush(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A stuck output keeps nobody from opening a new one, which gets all that comes after.
+func TestReopenOfAStuckOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, next := &sink{gate: make(chan struct{})}, &sink{}
+		outs := []*sink{stuck, next, next}
+		l := open(t, func() (io.WriteCloser, error) {
+			out := outs[0]
+			outs = outs[1:]
+			return out, nil
+		}, Options{})
+		l.Log(&Record{Path: "/1"})
+		synctest.Wait()
+		if err := errors.Join(l.Reopen(), l.Reopen()); err != nil {
+			t.Error(err)
+		}
+		l.Log(&Record{Path: "/2"})
+		close(stuck.gate)
+		closeLog(t, l)
+		if got := paths(t, next.text()); len(got) != 1 || got[0] != "/2" || stuck.closed != 1 || next.closed != 2 {
+			t.Errorf("the new output has %q; closed %d and %d times", got, stuck.closed, next.closed)
 		}
 	})
 }

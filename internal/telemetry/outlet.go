@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"sync"
 )
@@ -15,6 +14,9 @@ type outlet struct {
 	out   io.WriteCloser
 	batch []byte
 	sent  int // of batch
+
+	nextMu sync.Mutex
+	next   io.WriteCloser // takes the place of out; nil most of the time
 }
 
 // put gives it the next batch. The one before has been sent. The outlet keeps it until then.
@@ -37,22 +39,38 @@ func (o *outlet) send() error {
 	return err
 }
 
-// reopen puts a new output in the place of the old one. A line that the old one has in part, the new
-// one gets whole.
+// reopen opens a new output, which turn puts in the place of the old one. It waits for nobody.
 func (o *outlet) reopen() error {
 	out, err := o.open()
 	if err != nil {
 		return err
 	}
-	o.mu.Lock()
-	old := o.out
-	o.out = out
-	o.sent = bytes.LastIndexByte(o.batch[:o.sent], '\n') + 1
-	o.mu.Unlock()
-	if err := old.Close(); err != nil {
-		return fmt.Errorf("close the old output: %w", err)
+	o.nextMu.Lock()
+	unused := o.next
+	o.next = out
+	o.nextMu.Unlock()
+	if unused != nil {
+		return unused.Close()
 	}
 	return nil
+}
+
+// turn goes over to an output that was opened meanwhile, and tells whether there was one. A line that the
+// old one has in part, the new one gets whole.
+func (o *outlet) turn() (turned bool, err error) {
+	o.nextMu.Lock()
+	next := o.next
+	o.next = nil
+	o.nextMu.Unlock()
+	if next == nil {
+		return false, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old := o.out
+	o.out = next
+	o.sent = bytes.LastIndexByte(o.batch[:o.sent], '\n') + 1
+	return true, old.Close()
 }
 
 // unsent returns how many lines of the batch are not written.
