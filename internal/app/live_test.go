@@ -246,6 +246,7 @@ func TestReloadStore(t *testing.T) {
 	if s := p.Store(); s.Name != "memory" {
 		t.Errorf("%+v", s)
 	}
+	p.reload(plain + "store: {required: false}\n") // which is asked at a start alone
 }
 
 // Names, levels, outputs and bounds are those of the new configuration.

@@ -236,12 +236,18 @@ func (c *Controller) plan(out *Outcome, now, next *running) {
 			out.Plan.Changes = append(out.Plan.Changes, plan.Change{Kind: "file", Name: file, What: plan.Changed, Effect: "is used from now on"})
 		}
 	}
-	if len(out.Plan.NeedsProcess) == 0 && !reflect.DeepEqual(now.snap.Config.Store, next.snap.Config.Store) {
+	if len(out.Plan.NeedsProcess) == 0 && !sameStore(now.snap.Config.Store, next.snap.Config.Store) {
 		out.Plan.NeedsProcess = []string{"store"}
 	}
 	if len(out.Plan.NeedsProcess) > 0 {
 		out.Refused = needsProcess(next.snap.Config, out.Plan.NeedsProcess)
 	}
+}
+
+// sameStore tells whether a store is the same, whatever is to happen at a start without it.
+func sameStore(a, b config.Store) bool {
+	a.Required, b.Required = false, false
+	return reflect.DeepEqual(a, b)
 }
 
 // take makes a draft run, unless it is refused already.
