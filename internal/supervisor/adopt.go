@@ -42,7 +42,7 @@ func (s *Supervisor) save(ended string) {
 	s.mu.Lock()
 	st := State{
 		File: s.o.File, Env: s.o.Env, Workers: len(s.slots), Generation: s.generation, Revision: s.current,
-		Restarts: make(map[int]int), Ended: ended, Clean: ended != "" && s.killed == 0,
+		Restarts: make(map[int]int), Ended: ended, Clean: ended != "" && s.killed+s.cut == 0,
 	}
 	for _, sl := range s.slots {
 		st.Restarts[sl.id] = sl.restarts
@@ -254,8 +254,8 @@ func (s *Supervisor) awaitAdopted(ctx context.Context, w *worker) bool {
 func (w *worker) watch() {
 	_ = w.handle.Wait(context.Background())
 	w.how = "it ended"
-	if how := reap(w.handle.PID); how != "" {
-		w.how = "it ended with " + how
+	if status, ok := reap(w.handle.PID); ok {
+		w.how, w.code = "it ended with "+ending(status), status.ExitStatus()
 	}
 	_ = os.Remove(w.socket)
 	close(w.ended)
@@ -263,18 +263,16 @@ func (w *worker) watch() {
 
 // reap takes a child off the list of the kernel: a supervisor that has replaced its program
 // still has the children of the program before. Of others it knows nothing.
-func reap(pid int) string {
-	var status syscall.WaitStatus
+func reap(pid int) (status syscall.WaitStatus, ok bool) {
 	for {
 		got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
-		if errors.Is(err, syscall.EINTR) {
-			continue
+		if !errors.Is(err, syscall.EINTR) {
+			return status, err == nil && got == pid
 		}
-		if err != nil || got != pid {
-			return ""
-		}
-		break
 	}
+}
+
+func ending(status syscall.WaitStatus) string {
 	if status.Signaled() {
 		return "signal: " + status.Signal().String()
 	}

@@ -184,13 +184,17 @@ func (s *Supervisor) renewAll(ctx context.Context, program string) error {
 	s.mu.Lock()
 	before := s.conf
 	s.mu.Unlock()
-	err := s.renew(ctx)
+	err, replaced := s.renew(ctx), 0
 	if err == nil {
-		err = s.roll(ctx, program)
+		replaced, err = s.roll(ctx, program)
 	}
 	s.mu.Lock()
-	if err != nil {
+	switch {
+	case err != nil && replaced == 0:
 		s.conf = before
+	case err != nil: // some of each are there, and the addresses of both are needed
+		s.mu.Unlock()
+		return err
 	}
 	served := s.conf.Listeners
 	s.mu.Unlock()

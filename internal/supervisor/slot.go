@@ -209,6 +209,9 @@ func (s *Supervisor) drain(w *worker) {
 			<-w.ended
 		}
 		s.mu.Lock()
+		if w.code == CutOff {
+			s.cut++
+		}
 		delete(s.leaving, w)
 		s.mu.Unlock()
 	})
@@ -236,15 +239,15 @@ func (s *Supervisor) drained(ctx context.Context) error {
 }
 
 // roll puts new workers of a program in the place of all, one at a time. An error says which
-// could not be replaced, and that the old one serves on.
-func (s *Supervisor) roll(ctx context.Context, program string) error {
+// could not be replaced, and that the old one serves on; replaced is how many had been.
+func (s *Supervisor) roll(ctx context.Context, program string) (replaced int, err error) {
 	for i, sl := range s.places() {
 		if err := s.occupy(ctx, sl, program); err != nil {
-			return fmt.Errorf("%w; %s", err, stays(i))
+			return i, fmt.Errorf("%w; %s", err, stays(i))
 		}
 	}
 	s.learnRevision(ctx)
-	return s.drained(ctx)
+	return len(s.places()), s.drained(ctx)
 }
 
 func stays(replaced int) string {

@@ -2,8 +2,12 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"syscall"
+
+	"yett/internal/instance"
 )
 
 // Stop implements control.Instance. Done tells when all has ended.
@@ -48,24 +52,77 @@ func (s *Supervisor) end() {
 	s.save(outcome)
 	_ = s.control.Close()
 	s.closeSockets()
-	s.log.Info("stopped", "killed", s.killed)
+	s.log.Info("stopped", "outcome", outcome)
 	_ = s.lock.Unlock()
 }
 
-// Result is nil when everything was drained. It is valid after Done.
+// Unfinished is that not all that ran had finished when it stopped.
+type Unfinished struct{ What string }
+
+// Error says what was cut off.
+func (e *Unfinished) Error() string { return "stopped, but not all had finished: " + e.What }
+
+// Result is nil when everything was drained, else an *Unfinished. It is valid after Done.
 func (s *Supervisor) Result() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.killed == 0 {
+	if s.killed+s.cut == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: what ran on them has been cut off", s.outcome())
+	return &Unfinished{What: s.outcome()}
 }
 
 // outcome is called with the lock held.
 func (s *Supervisor) outcome() string {
-	if s.killed == 0 {
-		return "all workers have drained"
+	switch {
+	case s.killed > 0:
+		return fmt.Sprintf("%d workers did not end in their time and were killed", s.killed)
+	case s.cut > 0:
+		return fmt.Sprintf("%d workers have ended requests or tunnels that took longer than they may", s.cut)
 	}
-	return fmt.Sprintf("%d workers had not drained in time and were killed", s.killed)
+	return "all workers have drained"
+}
+
+// StopOrphans drains the workers of an instance that has no supervisor, and ends what they share.
+// ctx bounds how long that may take. It returns how many there were.
+func StopOrphans(ctx context.Context, d instance.Dir) (int, error) {
+	lock, err := d.Lock()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = lock.Unlock() }()
+	found, err := Find(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	var st State
+	if err := d.LoadState(&st); err == nil && st.Store != nil && st.Store.Alive() {
+		defer func() { _ = end(context.WithoutCancel(ctx), *st.Store) }()
+	}
+	errs := make([]error, len(found))
+	var all sync.WaitGroup
+	for i, f := range found {
+		all.Go(func() { errs[i] = end(ctx, f.Process) })
+	}
+	all.Wait()
+	return len(found), errors.Join(errs...)
+}
+
+// end has a process drain, and waits for its end.
+func end(ctx context.Context, p instance.Process) error {
+	h, err := p.Open()
+	if errors.Is(err, instance.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if err := h.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, instance.ErrGone) {
+		return err
+	}
+	if err := h.Wait(ctx); err != nil {
+		return fmt.Errorf("process %d still drains: %w", p.PID, err)
+	}
+	return nil
 }

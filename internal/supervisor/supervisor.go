@@ -107,6 +107,7 @@ type Supervisor struct {
 	current    string // the revision that workers run, empty where nobody knows
 	refused    *control.Refusal
 	killed     int // workers that did not drain in time
+	cut        int // workers that have ended what took longer than it may
 }
 
 var _ control.Cluster = (*Supervisor)(nil)

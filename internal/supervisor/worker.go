@@ -33,7 +33,11 @@ type worker struct {
 	// ended is closed when it has ended, how says in which way.
 	ended chan struct{}
 	how   string
+	code  int // its exit code, where that is known
 }
+
+// CutOff is the exit code of a worker that has drained, but ended what took longer than it may.
+const CutOff = 3
 
 // starting is a process whose start is watched: who it is, and what it says.
 type starting struct {
@@ -197,7 +201,7 @@ func handleOf(pid int) *instance.Handle {
 // wait waits for the end of a child.
 func (st *starting) wait(w *worker) {
 	err := st.cmd.Wait()
-	w.how = st.ending(err)
+	w.how, w.code = st.ending(err), st.cmd.ProcessState.ExitCode()
 	_ = os.Remove(w.socket) // one that was killed could not
 	close(w.ended)
 }
