@@ -74,6 +74,8 @@ type Options struct {
 	Predecessor io.ReadWriteCloser
 	// Revisions is the directory of the history of configurations, "" for none.
 	Revisions string
+	// Revision, unless empty, is what it begins with instead of the file, where it is kept there.
+	Revision string
 }
 
 // App is a running gateway.
@@ -165,7 +167,7 @@ func New(o Options) (*App, error) {
 	a.handler = newLiveHandler(newHandler("info", o.Stderr, &a.own))
 	a.log = slog.New(a.handler)
 	a.control = control.NewController(control.Options{
-		File: o.File, Source: o.Source, Env: o.Env, Gateway: a, Revisions: o.Revisions, Log: a.log,
+		File: o.File, Source: o.Source, Env: o.Env, Gateway: a, Revisions: o.Revisions, Begin: o.Revision, Log: a.log,
 	})
 	conf, err := a.control.Load()
 	if err != nil {
