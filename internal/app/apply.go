@@ -147,7 +147,7 @@ func (a *App) closeLater(logs *telemetry.Logs) {
 		case <-timer.C:
 		case <-a.closing:
 		}
-		if err := logs.Close(); err != nil {
+		if err := a.outputs.gone(logs); err != nil {
 			a.log.Error("closing the access log before this one failed", "error", err)
 		}
 	})

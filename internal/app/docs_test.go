@@ -20,7 +20,7 @@ roles: {system_admin: {level: 100}}
 // put where it belongs.
 func TestDocumentationLoads(t *testing.T) {
 	env := config.MapEnv(map[string]string{"STICKY_SECRET": "0123456789abcdef"})
-	for page, examples := range map[string]int{"services.md": 7, "targets.md": 2, "canary.md": 1, "api-docs.md": 5} {
+	for page, examples := range map[string]int{"services.md": 7, "targets.md": 2, "canary.md": 1, "api-docs.md": 5, "reload.md": 2} {
 		text, err := os.ReadFile("../../docs/" + page)
 		if err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ func (a *App) Status(context.Context) (control.Status, error) {
 	revision, refused := a.control.Current()
 	s := control.Status{
 		Name: a.Config().Name, Version: a.o.Version, PID: os.Getpid(), Started: a.started, State: a.state(),
-		File: a.o.File, Revision: revision, Refused: refused, Dropped: a.dropped(), Usage: usage(),
+		File: a.o.File, Revision: revision, Refused: refused, Dropped: a.outputs.dropped(), Usage: usage(),
 	}
 	for _, l := range a.listeners.all() {
 		s.Connections += l.Connections()
@@ -34,18 +34,6 @@ func (a *App) state() string {
 		return control.Starting
 	}
 	return control.Ready
-}
-
-// dropped is how many lines of the logs never reached their outputs.
-func (a *App) dropped() (n uint64) {
-	if logs := a.outputs.now(); logs != nil {
-		for _, l := range []*telemetry.AccessLog{logs.All, logs.Errors} {
-			if l != nil {
-				n += l.Dropped()
-			}
-		}
-	}
-	return n
 }
 
 // Stats tells what this process has served.

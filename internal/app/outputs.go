@@ -15,11 +15,13 @@ type outputs struct {
 	mu   sync.Mutex
 	logs *telemetry.Logs // nil for none
 	conf *config.Config  // that they were opened for; nil before the first
+	// lost is how many lines those before them have dropped.
+	lost uint64
 }
 
 // lateLines is how long after logs were replaced they take lines still: of exchanges that end
 // at that moment.
-const lateLines = time.Second
+const lateLines = 100 * time.Millisecond
 
 // are tells whether the outputs are those that a configuration wants.
 func (o *outputs) are(c *config.Config) bool {
@@ -48,6 +50,34 @@ func (o *outputs) now() *telemetry.Logs {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.logs
+}
+
+// dropped is how many lines never reached their outputs.
+func (o *outputs) dropped() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lost + droppedBy(o.logs)
+}
+
+// gone closes logs that were replaced.
+func (o *outputs) gone(logs *telemetry.Logs) error {
+	err := logs.Close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lost += droppedBy(logs)
+	return err
+}
+
+func droppedBy(logs *telemetry.Logs) (n uint64) {
+	if logs == nil {
+		return 0
+	}
+	for _, l := range []*telemetry.AccessLog{logs.All, logs.Errors} {
+		if l != nil {
+			n += l.Dropped()
+		}
+	}
+	return n
 }
 
 func (o *outputs) close() error {

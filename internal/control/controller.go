@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -241,12 +242,18 @@ func (c *Controller) plan(out *Outcome, now, next *running) {
 			out.Plan.Changes = append(out.Plan.Changes, plan.Change{Kind: "file", Name: file, What: plan.Changed, Effect: "is used from now on"})
 		}
 	}
-	if len(out.Plan.NeedsProcess) == 0 && !reflect.DeepEqual(now.snap.Config.Store, next.snap.Config.Store) {
+	if len(out.Plan.NeedsProcess) == 0 && !sameStore(now.snap.Config.Store, next.snap.Config.Store) {
 		out.Plan.NeedsProcess = []string{"store"}
 	}
 	if len(out.Plan.NeedsProcess) > 0 {
-		out.Refused = needsProcess(out.Plan.NeedsProcess)
+		out.Refused = needsProcess(next.snap.Config, out.Plan.NeedsProcess)
 	}
+}
+
+// sameStore tells whether a store is the same, whatever is to happen at a start without it.
+func sameStore(a, b config.Store) bool {
+	a.Required, b.Required = false, false
+	return reflect.DeepEqual(a, b)
 }
 
 // take makes a draft run, unless it is refused already.
@@ -308,9 +315,11 @@ func (c *Controller) parse(r *running) (conf *config.Config, err error) {
 	defer contain(c.o.Log, &err)
 	t := *r.text
 	t.Env = r.variables.over(t.Env)
-	conf, err = c.o.Gateway.Parse(&t)
+	if conf, err = c.o.Gateway.Parse(&t); err != nil {
+		return nil, err
+	}
 	r.revision.ID = c.ids.of(t.Data, r.variables)
-	return conf, err
+	return conf, nil
 }
 
 func (c *Controller) compile(conf *config.Config, previous *snapshot.Snapshot) (s *snapshot.Snapshot, err error) {
@@ -365,9 +374,14 @@ func (c *Controller) beside(name string) string {
 	return name
 }
 
-// needsProcess says what to do about settings that this process can't take.
-func needsProcess(settings []string) string {
-	return fmt.Sprintf("%s can't change in a running process; yett upgrade starts a new one, and drops nothing", listed(settings))
+// needsProcess says where settings are that this process can't take, a line for each, and what
+// to do.
+func needsProcess(c *config.Config, settings []string) string {
+	var all problem.List
+	for _, path := range settings {
+		all = append(all, c.Source.Problem(path, "can't change in a running process", "yett upgrade starts a new one with it, and drops nothing"))
+	}
+	return all.Error()
 }
 
 // refuse keeps why a Proposal was refused, and tells the log.
@@ -393,7 +407,7 @@ func reasons(problems problem.List, refused string) []string {
 		lines = append(lines, p.String())
 	}
 	if refused != "" {
-		lines = append(lines, refused)
+		lines = append(lines, strings.Split(refused, "\n")...)
 	}
 	return lines
 }
