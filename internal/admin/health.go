@@ -55,6 +55,9 @@ type Health struct {
 	// Configuration tells which revision runs, and what was refused since, nil for nothing. It
 	// is nil where nobody knows.
 	Configuration func() (control.Revision, *control.Refusal)
+	// LogLinesDropped tells how many log lines never reached their file since the start; nil where
+	// nobody counts.
+	LogLinesDropped func() uint64
 }
 
 // Endpoint is a page as a function.
@@ -80,6 +83,7 @@ type healthPage struct {
 	Summary      *breakerSummary        `json:"summary,omitempty"`
 	Refusals     map[string]int64       `json:"refusals,omitzero"` // by reason
 	Observed     map[string]int64       `json:"observed,omitzero"` // refusals that were let pass
+	LogDropped   *uint64                `json:"logLinesDropped,omitempty"`
 }
 
 // servicePage has the names of targets, which monitors have always read there, beside all
@@ -243,6 +247,10 @@ func (h *Health) Detailed(x *exchange.Exchange) {
 	p.Limits = showLimits(h.State.Limits())
 	p.Overload = showOverload(load)
 	p.Revision = h.showRevision()
+	if h.LogLinesDropped != nil {
+		n := h.LogLinesDropped()
+		p.LogDropped = &n
+	}
 	reply(x, status, p)
 }
 

@@ -31,7 +31,7 @@ import (
 // pages are the endpoints that the document describes, with what they are written as where
 // that depends on the path.
 func pages() []string {
-	return []string{"health", "ready", "health_detailed", "jwks", "revocations", "limits", "services", "docs", "docs.json", "docs.yaml", "docs_status"}
+	return []string{"health", "ready", "health_detailed", "jwks", "revocations", "limits", "services", "docs", "docs.json", "docs.yaml", "docs_status", "metrics"}
 }
 
 // told holds what endpoints really answer against what the document says. Its copy of the
@@ -213,6 +213,7 @@ func (d *told) healthPages(t *testing.T) {
 func (d *told) keys(t *testing.T) {
 	for _, s := range []*signing{{signer(t)}, {}} {
 		d.answered(t, "jwks", serve(Endpoint((&Keys{State: s}).JWKS), "GET", "", "", nil))
+		d.answered(t, "metrics", serve(&Metrics{State: gatherer{}}, "GET", "", "", nil))
 	}
 }
 
@@ -396,7 +397,7 @@ func TestOperations(t *testing.T) {
 	seen := make(map[string]bool)
 	for name, methods := range map[string]string{
 		"health": "get", "ready": "get", "health_detailed": "get", "jwks": "get", "revocations": "get post", "limits": "get delete", "services": "get post",
-		"docs": "get", "docs.json": "get", "docs.yaml": "get", "docs_status": "get",
+		"docs": "get", "docs.json": "get", "docs.yaml": "get", "docs_status": "get", "metrics": "get",
 	} {
 		var got []string
 		for _, op := range Operations(name).Pairs() {

@@ -58,6 +58,9 @@ type Options struct {
 	// Stdout takes the access log when it is to go there, Stderr the gateway's
 	// own log.
 	Stdout, Stderr io.Writer
+	// LogDir, unless empty, is the directory where both go instead, into files that other processes
+	// write to as well. It is made where it isn't there.
+	LogDir string
 	// Waiting, unless nil, is called once when Stop waits for requests that still
 	// run, with the longest time that they get.
 	Waiting func(grace time.Duration)
@@ -76,20 +79,29 @@ type Options struct {
 	Revisions string
 	// Revision, unless empty, is what it begins with instead of the file, where it is kept there.
 	Revision string
+	// Peers asks the other workers of the cluster, nil where there are none. One that does not
+	// answer before ctx ends is left out.
+	Peers func(ctx context.Context) []Peer
+}
+
+// Peer is what another worker of the same cluster tells of itself.
+type Peer struct {
+	Stats  telemetry.Stats
+	Status control.Status
 }
 
 // App is a running gateway.
 type App struct {
 	o         Options
 	log       *slog.Logger
-	handler   *liveHandler // of log
-	own       errorLines   // its errors
+	logs      *logs
 	started   time.Time
 	control   *control.Controller
 	docs      *apidocs.Hub
 	ui        *ui.UI
 	gateway   *gateway.Gateway
 	tally     *telemetry.Tally
+	counters  *telemetry.Counters
 	sweeper   *sweep.Sweeper
 	buffers   wire.Buffers
 	exchanges exchange.Pool
@@ -102,7 +114,6 @@ type App struct {
 	breakers  *breaker.Board
 	shared    *shared // nil before Start
 	watcher   *watch.Watcher
-	outputs   outputs
 	load      guard
 	listeners listeners
 	// closing ends what waits in the background, of which Close waits for the end.
@@ -129,6 +140,7 @@ type pages struct {
 	services    admin.Services
 	docs        admin.Docs
 	docsStatus  admin.DocsStatus
+	metrics     admin.Metrics
 }
 
 // documentsChanged has the gateway's document made anew.
@@ -156,6 +168,7 @@ func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps u
 			"services":        &p.services,
 			"docs":            &p.docs,
 			"docs_status":     &p.docsStatus,
+			"metrics":         &p.metrics,
 		},
 	}, previous)
 }
@@ -164,22 +177,27 @@ func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps u
 // follow, or Close.
 func New(o Options) (*App, error) {
 	a := &App{o: o, started: time.Now(), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), closing: make(chan struct{})}
-	a.handler = newLiveHandler(newHandler("info", o.Stderr, &a.own))
-	a.log = slog.New(a.handler)
+	defaults := config.Defaults() // until it is known what the configuration says
+	var err error
+	if a.logs, err = newLogs(&defaults, o); err != nil {
+		return nil, err
+	}
+	a.log = a.logs.log
 	a.control = control.NewController(control.Options{
 		File: o.File, Source: o.Source, Env: o.Env, Gateway: a, Revisions: o.Revisions, Begin: o.Revision, Log: a.log,
 	})
 	conf, err := a.control.Load()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.logs.Close())
 	}
-	a.handler.set(newHandler(conf.Log.Level, o.Stderr, &a.own))
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
 	a.docs = newHub(o, a.log)
 	a.sweeper = sweep.New()
 	a.gateway = gateway.New(nil, a.tally, a.log)
+	a.counters = telemetry.NewCounters(a.started)
+	a.gateway.Count(a.counters)
 	if o.Watch {
 		a.watcher = watch.New(watch.Options{Sum: snapshot.SumOf, Changed: a.filesChanged, Log: a.log})
 	}
@@ -227,6 +245,7 @@ func (a *App) pages(conf *config.Config) pages {
 	return pages{
 		health: admin.Health{
 			Name: conf.Name, Version: version(conf, a.o), Started: a.started, State: a, Tally: a.tally, Configuration: a.control.Current,
+			LogLinesDropped: a.logs.Dropped,
 		},
 		revocations: admin.Revocations{List: a.revoked, State: a, Tokens: a.tokens, Log: a.log},
 		keys:        admin.Keys{State: a},
@@ -234,6 +253,7 @@ func (a *App) pages(conf *config.Config) pages {
 		services:    admin.Services{State: a, Log: a.log},
 		docs:        admin.Docs{Hub: a.docs, UI: a.ui.Titled(conf.Docs.Title)},
 		docsStatus:  admin.DocsStatus{Hub: a.docs},
+		metrics:     admin.Metrics{State: a},
 	}
 }
 

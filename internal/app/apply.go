@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"yett/internal/control"
-	"yett/internal/gateway"
 	"yett/internal/overload"
 	"yett/internal/snapshot"
 	"yett/internal/telemetry"
@@ -21,8 +20,7 @@ type change struct {
 	servers []*server // in the order of the configuration
 	added   []*server // of them, bound but not started
 
-	newLogs bool
-	logs    *telemetry.Logs
+	logs    *openLogs // nil where those before stay
 	newLoad bool
 	load    *overload.Monitor
 }
@@ -62,8 +60,8 @@ func (c *change) bind() error {
 // open opens logs that are not open, and what watches the load.
 func (c *change) open() (err error) {
 	a, conf := c.a, c.next.Config
-	if c.newLogs = !a.outputs.are(conf); c.newLogs {
-		if c.logs, err = openLogs(conf, a.o, a.log); err != nil {
+	if !a.logs.are(conf) {
+		if c.logs, err = a.logs.open(conf); err != nil {
 			return err
 		}
 	}
@@ -80,7 +78,7 @@ func (c *change) Undo() {
 		_ = s.Unbind() // nobody has heard of it
 	}
 	if c.logs != nil {
-		_ = c.logs.Close() // nothing was written
+		_ = c.logs.close() // nothing was written
 	}
 	if c.load != nil {
 		c.load.Close()
@@ -116,15 +114,9 @@ func (c *change) awaitKeys() {
 // useOutputs puts logs and the guard in the place of those before.
 func (c *change) useOutputs() {
 	a, conf := c.a, c.next.Config
-	a.handler.set(newHandler(conf.Log.Level, a.o.Stderr, &a.own))
-	if c.newLogs {
-		a.own.use(conf, c.logs)
-		var r gateway.Recorder
-		if c.logs != nil {
-			r = c.logs
-		}
-		a.gateway.Record(r)
-		a.closeLater(a.outputs.use(c.logs, conf))
+	a.logs.level.Set(level(conf))
+	if c.logs != nil {
+		a.useLogs(c.logs)
 	}
 	if c.newLoad {
 		a.gateway.Guard(c.load)
@@ -132,23 +124,21 @@ func (c *change) useOutputs() {
 			a.later(before.Close)
 		}
 	}
-	c.newLogs, c.newLoad, c.logs, c.load = false, false, nil, nil
+	c.newLoad, c.logs, c.load = false, nil, nil
 }
 
-// closeLater closes logs that nobody gets any more when the last lines have come.
-func (a *App) closeLater(logs *telemetry.Logs) {
-	if logs == nil {
-		return
+// useLogs has everything logged into other outputs. Closing those before may take some time, as when
+// nobody reads them.
+func (a *App) useLogs(next *openLogs) {
+	before := a.logs.use(next)
+	if next.access == (telemetry.Logs{}) {
+		a.gateway.Record(nil)
+	} else {
+		a.gateway.Record(&a.logs.access)
 	}
 	a.later(func() {
-		timer := time.NewTimer(lateLines)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-a.closing:
-		}
-		if err := a.outputs.gone(logs); err != nil {
-			a.log.Error("closing the access log before this one failed", "error", err)
+		if err := a.logs.gone(before); err != nil {
+			a.log.Error("closing a log that another took the place of failed", "error", err)
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"yett/internal/control"
-	"yett/internal/telemetry"
 )
 
 // Status tells how this process is.
@@ -13,10 +12,7 @@ func (a *App) Status(context.Context) (control.Status, error) {
 	revision, refused := a.control.Current()
 	s := control.Status{
 		Name: a.Config().Name, Version: a.o.Version, PID: os.Getpid(), Started: a.started, State: a.state(),
-		File: a.o.File, Revision: revision, Refused: refused, Dropped: a.outputs.dropped(), Usage: usage(),
-	}
-	for _, l := range a.listeners.all() {
-		s.Connections += l.Connections()
+		File: a.o.File, Revision: revision, Refused: refused, Dropped: a.logs.Dropped(), Usage: a.Usage(),
 	}
 	for _, l := range a.listeners.serving() {
 		set := l.Settings()
@@ -36,13 +32,6 @@ func (a *App) state() string {
 	return control.Ready
 }
 
-// Stats tells what this process has served.
-func (a *App) Stats(context.Context) (telemetry.Stats, error) {
-	s := telemetry.Stats{Since: a.started}
-	s.Refused, s.Observed = a.tally.Counts()
-	return s, nil
-}
-
 // Plan tells what a configuration would change.
 func (a *App) Plan(ctx context.Context, p control.Proposal) (control.Outcome, error) {
 	return a.control.Plan(ctx, p)
@@ -60,8 +49,9 @@ func (a *App) Revisions(context.Context) ([]control.Revision, error) { return a.
 
 // Reopen opens the log files anew, after they were moved away.
 func (a *App) Reopen(context.Context) error {
-	if logs := a.outputs.now(); logs != nil {
-		return logs.Reopen()
-	}
-	return nil
+	return a.logs.Reopen()
 }
+
+// FlushLog writes what the logs still hold, as far as their outputs take it. Whoever ends the process
+// without Stop or Close has to call it.
+func (a *App) FlushLog() error { return a.logs.Flush() }

@@ -177,7 +177,7 @@ func (a *App) Close() error {
 	if a.lot != nil {
 		a.lot.Close()
 	}
-	if err := a.outputs.close(); err != nil {
+	if err := a.logs.Close(); err != nil {
 		return fmt.Errorf("writing the access log: %w", err)
 	}
 	return nil

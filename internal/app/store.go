@@ -114,6 +114,9 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.shared.speak(err)
 	if s != store.Store(a.here) {
+		if a.gateway.Snapshot().Store == nil { // workers of one node, which has one breaker for each service
+			a.breakers.ShareAll()
+		}
 		a.meter.Share(s, err)
 		a.breakers.Share(s)
 	}

@@ -59,8 +59,8 @@ func Main(ctx context.Context, p Process) int {
 	text := printableLines(gateway.WithoutTokens(err.Error()))
 	var refused refusal
 	var misused usage
-	var cut *app.Cut
 	var code exitCode
+	var cut *app.Cut
 	switch {
 	case errors.As(err, &code):
 		return int(code)

@@ -77,6 +77,10 @@ func serve(ctx context.Context, o app.Options, s *single, started func(*app.App)
 	orders := make(chan os.Signal, 8)
 	signal.Notify(orders, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(orders)
+	// Whoever reads the logs may leave without ending the gateway: nobody has to look at this channel.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	asked := make(recorder)
 	o.Env = asked.env(o.Env)
 	defer s.close()
@@ -94,7 +98,11 @@ func serve(ctx context.Context, o app.Options, s *single, started func(*app.App)
 	if err := errors.Join(started(a), s.begin()); err != nil {
 		return errors.Join(err, a.Stop(ctx))
 	}
-	return s.run(ctx, signals, orders)
+	err = s.run(ctx, signals, orders)
+	if errors.Is(err, errSecondSignal) { // what was logged until then is written
+		err = errors.Join(err, a.FlushLog())
+	}
+	return err
 }
 
 // drain calls stop until it is done, or as many signals more have come. Then it

@@ -285,8 +285,8 @@ func (s *single) Reload(ctx context.Context, p control.Proposal) (control.Outcom
 	if !s.changing.TryRLock() {
 		return control.Outcome{}, errUpgrading
 	}
+	defer s.waiting.Reloading()() // last: who hears of it may order an upgrade
 	defer s.changing.RUnlock()
-	defer s.waiting.Reloading()()
 	return s.App.Reload(ctx, p)
 }
 

@@ -131,7 +131,7 @@ type Route struct {
 	Split        *Split            `yaml:"split" doc:"Send a share of the requests to other services instead, such as a new version."`
 	Mirror       *Mirror           `yaml:"mirror" doc:"Send copies of requests to another service too, to try it out."`
 	Priority     string            `yaml:"priority" enum:"normal,high" doc:"high: served first, and last to be refused, when the service or the gateway has too much to do."`
-	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits,services,docs,docs_status" doc:"Page of the gateway itself that answers, instead of a service."`
+	Endpoint     string            `yaml:"endpoint" enum:"health,ready,health_detailed,jwks,revocations,limits,services,docs,docs_status,metrics" doc:"Page of the gateway itself that answers, instead of a service."`
 	Docs         string            `yaml:"docs" enum:"shown,hidden" doc:"Whether the route stands in the gateway's OpenAPI document."`
 	Forward      Forward           `yaml:"forward" doc:"What the service sees."`
 	Limits       RouteLimits       `yaml:"limits" doc:"Limits of this route instead of the listener's."`

@@ -215,16 +215,16 @@ func (g *Gateway) Done(x *exchange.Exchange) {
 	if x.Reason != nil || len(x.Observed()) > 0 {
 		g.tally.Add(x)
 	}
-	r := g.recorder.Load()
-	if g.counters == nil && r == nil {
+	recorder := g.recorder.Load()
+	if g.counters == nil && recorder == nil {
 		return
 	}
 	took := x.Elapsed()
 	if g.counters != nil {
 		g.counters.Count(x, served, took, failed(x))
 	}
-	if r != nil {
-		(*r).Log(record(x, took))
+	if recorder != nil {
+		(*recorder).Log(record(x, took))
 	}
 }
 

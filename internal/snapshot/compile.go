@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"yett/internal/catalog"
 	"yett/internal/config"
@@ -74,8 +75,21 @@ func (b *builder) failKey(path, hint, format string, args ...any) {
 	b.problems = append(b.problems, b.c.Source.KeyProblem(path, fmt.Sprintf(format, args...), hint))
 }
 
-// logs refuses to write each error twice into the same place.
+const (
+	// leastLogSize and leastLogAge keep log files from being moved aside all the time.
+	leastLogSize = 10 * config.KB
+	leastLogAge  = config.Duration(time.Minute)
+)
+
+// logs refuses to write each error twice into the same place, and files that come and go.
 func (b *builder) logs() {
+	r := b.c.Log.Rotate
+	if r.Size > 0 && r.Size < leastLogSize {
+		b.fail("log.rotate.size", fmt.Sprintf("write %s or more, or 0 for files that grow without end", leastLogSize), "a new log file after each %s would be one for a few lines", r.Size)
+	}
+	if r.Age > 0 && r.Age < leastLogAge {
+		b.fail("log.rotate.age", "write 1m or more, or 0s for never", "a new log file every %s is too often", r.Age)
+	}
 	c := b.c.Log.Access
 	if c.Errors != "off" && b.c.Source.Resolve(c.Errors) == b.c.Source.Resolve(c.Output) {
 		b.fail("log.access.errors", "name another output, or write off: errors stand in the access log anyway",

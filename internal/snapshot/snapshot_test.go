@@ -70,6 +70,21 @@ func TestErrorsHaveAPlaceOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Log files that would come and go all the time are a mistake.
+func TestRotationHasItsPace(t *testing.T) {
+	const config = "listeners: [{address: \":0\"}]\nroutes: [{name: a, path: /, auth: none, endpoint: health}]\nlog: {rotate: ROTATE}\n"
+	for rotate, want := range map[string]string{
+		"{size: 10KB, age: 1m}": "", "{size: 0, age: 0s}": "", "{size: 100MB, age: 24h, keep: 0, keep_for: 720h}": "",
+		"{size: 10000}": "yett.yaml:3:22: log.rotate.size: a new log file after each 10000 would be one for a few lines, write 10KB or more",
+		"{age: 59s}":    "yett.yaml:3:21: log.rotate.age: a new log file every 59s is too often, write 1m or more",
+	} {
+		_, err := Compile(parse(t, strings.Replace(config, "ROTATE", rotate, 1)), deps(t), nil)
+		if got := fmt.Sprint(err); (want == "") != (err == nil) || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", rotate, got)
+		}
+	}
+}
+
 func parse(t testing.TB, text string) *config.Config {
 	t.Helper()
 	c, err := config.Parse("yett.yaml", []byte(text), nil)

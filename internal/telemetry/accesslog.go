@@ -2,12 +2,15 @@ package telemetry
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"sync"
 	"time"
+
+	"yett/internal/jsontext"
+	"yett/internal/telemetry/logfile"
 )
 
 const (
@@ -21,20 +24,19 @@ const (
 	maxWaiting = 2 << 20
 	// keepBuffer is the largest buffer that is kept for the next batch.
 	keepBuffer = 2 * batch
-	// closeWait is how long Close waits for an output that is stuck.
+	// closeWait is how long Close and Flush wait for an output that is stuck.
 	closeWait = 2 * time.Second
+	// retryEvery is how often an output that fails is tried again.
+	retryEvery = time.Second
 )
 
 // Opener opens the place that lines go to. AccessLog calls it at the start
 // and for Reopen, and closes what it returns.
 type Opener func() (io.WriteCloser, error)
 
-// ToFile opens a file for appending, and makes it when it isn't there: its
-// owner may read and write it, its group may read it.
-func ToFile(path string) Opener {
-	return func() (io.WriteCloser, error) {
-		return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
-	}
+// ToFile appends to a file, beside other processes that do so, and moves it aside as o says.
+func ToFile(path string, o logfile.Options) Opener {
+	return func() (io.WriteCloser, error) { return logfile.Open(path, o) }
 }
 
 // ToStream writes to w, which stays open: stdout and stderr belong to others
@@ -49,25 +51,33 @@ func (keepOpen) Close() error { return nil }
 
 // Options says how an AccessLog writes.
 type Options struct {
+	// Name is what errors, and lines about lines that are missing, call it; "access log" when empty.
+	Name string
 	// Query says what lines show of a query.
 	Query Query
 	// Flush is the longest time that a line waits for others; 0 has each line
 	// written at once.
 	Flush time.Duration
+	// Format appends a line as it is to be written; nil writes JSON. It is called by the goroutine
+	// that writes.
+	Format func(dst, line []byte) []byte
 	// OnError is told when writing fails, from another goroutine: once for the
 	// first write that fails, and again only after one that succeeded. May be
 	// nil.
 	OnError func(error)
+	// OnRecover is told when writing succeeds again, and how many lines were dropped meanwhile.
+	// May be nil.
+	OnRecover func(dropped uint64)
 }
 
-// AccessLog writes one line of JSON for each Record. Lines are gathered in
+// AccessLog writes one line of JSON for each Record, or lines that come as such. They are gathered in
 // memory and written by a goroutine of its own, so that no request waits for
-// the output: when 2 MB wait because the output is stuck, further lines are
+// the output: when 2 MB wait because the output is stuck, or fails, further lines are
 // dropped, counted, and the count is written as a line where they are missing.
+// What could not be written is tried again every second.
 type AccessLog struct {
-	flush   time.Duration
-	onError func(error)
-	open    Opener
+	name  string
+	flush time.Duration
 
 	mu      sync.Mutex // guards the fields below, never held while writing
 	encoder encoder
@@ -80,34 +90,43 @@ type AccessLog struct {
 	timer   *time.Timer // runs only while something waits: an idle gateway sleeps
 
 	wake    chan struct{} // holds one: there is a batch
+	flushes chan chan struct{}
 	closing chan struct{}
 	done    chan struct{} // the goroutine has ended
 
-	outMu   sync.Mutex // guards the fields below, held while writing
-	out     io.WriteCloser
-	failing bool
-	torn    bool // the last write ended within a line
+	outlet outlet
+
+	// The rest is the goroutine's alone.
+	format    func(dst, line []byte) []byte
+	onError   func(error)
+	onRecover func(uint64)
+	batch     []byte // what the outlet has, as it was taken
+	text      []byte // room for what is formatted
+	failing   bool
+	before    uint64 // dropped when it began to fail
 }
 
 // NewAccessLog opens the output and starts the goroutine that writes. Close
 // ends it.
 func NewAccessLog(open Opener, o Options) (*AccessLog, error) {
+	name := cmp.Or(o.Name, "access log")
 	out, err := open()
 	if err != nil {
-		return nil, fmt.Errorf("open access log: %w", err)
+		return nil, fmt.Errorf("open the %s: %w", name, err)
 	}
 	l := &AccessLog{
+		name:    name,
 		flush:   o.Flush,
-		onError: o.OnError,
-		open:    open,
 		encoder: encoder{query: o.Query},
 		buf:     make([]byte, 0, batch+batch/8),
 		spare:   make([]byte, 0, batch+batch/8),
 		timer:   time.NewTimer(time.Hour),
 		wake:    make(chan struct{}, 1),
+		flushes: make(chan chan struct{}),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
-		out:     out,
+		outlet:  outlet{open: open, out: out},
+		format:  o.Format, onError: o.OnError, onRecover: o.OnRecover,
 	}
 	l.timer.Stop()
 	go l.write()
@@ -117,33 +136,56 @@ func NewAccessLog(open Opener, o Options) (*AccessLog, error) {
 // Log takes a Record. It copies what it needs before it returns, and never
 // waits for the output.
 func (l *AccessLog) Log(r *Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.full(r.Time) {
-		return
+	if !l.accept(r) {
+		l.drop()
 	}
-	before := len(l.buf)
-	l.buf = l.encoder.append(l.buf, r)
-	l.added(before)
 }
 
 // Write takes a line that is one already, newline included, on the same terms
 // as Log. It never fails.
 func (l *AccessLog) Write(line []byte) (int, error) {
+	if !l.acceptLine(line) {
+		l.drop()
+	}
+	return len(line), nil
+}
+
+// accept is Log, but for a log that is closed: it returns false then, and counts nothing.
+func (l *AccessLog) accept(r *Record) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.full(time.Now()) {
-		return len(line), nil
+	if l.closed || l.full(r.Time) {
+		return !l.closed
+	}
+	before := len(l.buf)
+	l.buf = l.encoder.append(l.buf, r)
+	l.added(before)
+	return true
+}
+
+// acceptLine is accept for a line.
+func (l *AccessLog) acceptLine(line []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.full(time.Now()) {
+		return !l.closed
 	}
 	before := len(l.buf)
 	l.buf = append(l.buf, line...)
 	l.added(before)
-	return len(line), nil
+	return true
+}
+
+// drop counts a line that came after Close.
+func (l *AccessLog) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped++
 }
 
 // full tells that there is no room for a line, and counts it as lost.
 func (l *AccessLog) full(at time.Time) bool {
-	if !l.closed && len(l.buf) < maxWaiting {
+	if len(l.buf) < maxWaiting {
 		return false
 	}
 	l.lost++
@@ -179,21 +221,39 @@ func (l *AccessLog) Dropped() uint64 {
 	return l.dropped
 }
 
-// Reopen opens the output again, for a file that was rotated away. When that
-// fails, the old output stays. It waits for a write that is under way.
+// Reopen opens the output again, for a file that was moved away: what comes from now on goes there.
+// When that fails, the old output stays. It doesn't wait for a write that is under way.
 func (l *AccessLog) Reopen() error {
-	out, err := l.open()
-	if err != nil {
-		return fmt.Errorf("reopen access log: %w", err)
+	if err := l.outlet.reopen(); err != nil {
+		return fmt.Errorf("reopen the %s: %w", l.name, err)
 	}
-	l.outMu.Lock()
-	old := l.out
-	l.out, l.torn = out, false
-	l.outMu.Unlock()
-	if err := old.Close(); err != nil {
-		return fmt.Errorf("close the old access log: %w", err)
-	}
+	l.wakeWriter()
 	return nil
+}
+
+// Flush waits until what was taken before is written, or can't be: the output fails, or takes nothing
+// for closeWait.
+func (l *AccessLog) Flush() error {
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
+	flushed := make(chan struct{})
+	select {
+	case l.flushes <- flushed:
+	case <-l.done:
+		return nil
+	case <-late.C:
+		return l.stuck("flush")
+	}
+	select {
+	case <-flushed:
+		return nil
+	case <-late.C:
+		return l.stuck("flush")
+	}
+}
+
+func (l *AccessLog) stuck(doing string) error {
+	return fmt.Errorf("%s the %s: the output takes nothing for %v", doing, l.name, closeWait)
 }
 
 // Close writes what waits and closes the output. When the output is stuck, it
@@ -207,18 +267,18 @@ func (l *AccessLog) Close() error {
 	if first {
 		close(l.closing)
 	}
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
 	select {
 	case <-l.done:
-	case <-time.After(closeWait):
-		return fmt.Errorf("close access log: the output takes nothing for %v", closeWait)
+	case <-late.C:
+		return l.stuck("close")
 	}
 	if !first {
 		return nil
 	}
-	l.outMu.Lock()
-	defer l.outMu.Unlock()
-	if err := l.out.Close(); err != nil {
-		return fmt.Errorf("close access log: %w", err)
+	if err := l.outlet.close(); err != nil {
+		return fmt.Errorf("close the %s: %w", l.name, err)
 	}
 	return nil
 }
@@ -227,18 +287,96 @@ func (l *AccessLog) Close() error {
 // comes while it is writing has armed the timer or left a signal of its own.
 func (l *AccessLog) write() {
 	defer close(l.done)
-	for last := false; !last; {
+	retry := time.NewTimer(time.Hour)
+	defer retry.Stop()
+	retry.Stop()
+	for works, last := true, false; !last; {
+		var flushed chan struct{}
 		select {
 		case <-l.timer.C:
 		case <-l.wake:
+		case <-retry.C:
+			works = true // perhaps
+		case flushed = <-l.flushes:
+			works = true
 		case <-l.closing:
-			last = true
+			works, last = true, true
 		}
-		if lines := l.take(); len(lines) > 0 {
-			l.send(lines)
-			l.giveBack(lines)
+		if works = l.turn() || works; works {
+			if works = l.writeAll(); !works {
+				retry.Reset(retryEvery)
+			}
+		}
+		if flushed != nil {
+			close(flushed)
 		}
 	}
+	l.giveUp()
+}
+
+// turn goes over to a new output, and tells whether there is one.
+func (l *AccessLog) turn() bool {
+	turned, err := l.outlet.turn()
+	if err != nil && l.onError != nil {
+		l.onError(fmt.Errorf("close the old output of the %s: %w", l.name, err))
+	}
+	return turned
+}
+
+// writeAll writes what could not be written before, and what waits. It returns false when the output fails.
+func (l *AccessLog) writeAll() bool {
+	if len(l.batch) > 0 && !l.send() {
+		return false
+	}
+	l.batch = l.take()
+	if len(l.batch) == 0 {
+		return true
+	}
+	l.outlet.put(l.formatted(l.batch))
+	return l.send()
+}
+
+// formatted returns lines as they are to be written.
+func (l *AccessLog) formatted(lines []byte) []byte {
+	if l.format == nil {
+		return lines
+	}
+	l.text = l.text[:0]
+	for line := range bytes.Lines(lines) {
+		l.text = l.format(l.text, line)
+	}
+	return l.text
+}
+
+// send writes the batch, and accounts for what becomes of it.
+func (l *AccessLog) send() bool {
+	err := l.outlet.send()
+	failed := l.failing
+	l.failing = err != nil
+	switch {
+	case err != nil && !failed:
+		l.before = l.Dropped()
+		if l.onError != nil {
+			l.onError(fmt.Errorf("write the %s: %w", l.name, err))
+		}
+	case err == nil && failed && l.onRecover != nil:
+		l.onRecover(l.Dropped() - l.before)
+	}
+	if err != nil {
+		return false
+	}
+	l.giveBack(l.batch)
+	l.batch = nil
+	return true
+}
+
+// giveUp counts what was never written.
+func (l *AccessLog) giveUp() {
+	n := l.outlet.unsent()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped += uint64(n + bytes.Count(l.buf, []byte{'\n'}))
+	l.buf = l.buf[:0]
 }
 
 // take hands out what waits and puts the spare buffer in its place.
@@ -248,7 +386,7 @@ func (l *AccessLog) take() []byte {
 	l.timer.Stop()
 	lines := l.buf
 	if l.lost > 0 { // they were dropped after all of these lines
-		lines = l.encoder.appendLost(lines, l.lostAt, l.lost)
+		lines = l.encoder.appendLost(lines, l.lostAt, l.lost, l.name)
 		l.lost = 0
 	}
 	if len(lines) > 0 {
@@ -258,10 +396,12 @@ func (l *AccessLog) take() []byte {
 }
 
 // appendLost appends the line that stands for n lines that are missing.
-func (e *encoder) appendLost(dst []byte, at time.Time, n uint64) []byte {
+func (e *encoder) appendLost(dst []byte, at time.Time, n uint64, name string) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = e.clock.append(dst, at)
-	dst = append(dst, `","level":"warn","msg":"access log lines dropped","dropped":`...)
+	dst = append(dst, `","level":"warn","msg":`...)
+	dst = jsontext.AppendQuoted(dst, name+" lines dropped")
+	dst = append(dst, `,"dropped":`...)
 	dst = strconv.AppendUint(dst, n, 10)
 	return append(dst, "}\n"...)
 }
@@ -274,30 +414,4 @@ func (l *AccessLog) giveBack(lines []byte) {
 		lines = make([]byte, 0, batch+batch/8)
 	}
 	l.spare = lines[:0]
-}
-
-// send writes lines to the output and accounts for a failure.
-func (l *AccessLog) send(lines []byte) {
-	l.outMu.Lock()
-	if l.torn { // end the line that an earlier failure cut
-		if _, err := l.out.Write([]byte{'\n'}); err == nil {
-			l.torn = false
-		}
-	}
-	n, err := l.out.Write(lines)
-	if n > 0 {
-		l.torn = lines[n-1] != '\n'
-	}
-	report := err != nil && !l.failing
-	l.failing = err != nil
-	l.outMu.Unlock()
-	if err == nil {
-		return
-	}
-	l.mu.Lock()
-	l.dropped += uint64(bytes.Count(lines[n:], []byte{'\n'}))
-	l.mu.Unlock()
-	if report && l.onError != nil {
-		l.onError(fmt.Errorf("write access log: %w", err))
-	}
 }

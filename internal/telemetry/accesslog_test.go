@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"yett/internal/telemetry/logfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,6 +30,13 @@ type sink struct {
 	gate   chan struct{} // when not nil, each write takes one from it first
 	fail   func(p []byte) (int, error)
 	closed int
+}
+
+// set changes what the output does from now on.
+func (s *sink) set(fail func([]byte) (int, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -43,7 +53,12 @@ func (s *sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *sink) Close() error { s.closed++; return nil }
+func (s *sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed++
+	return nil
+}
 
 func (s *sink) open() (io.WriteCloser, error) { return s, nil }
 
@@ -218,45 +233,171 @@ func TestStuckOutputCostsLinesNotTime(t *testing.T) {
 	})
 }
 
-func TestErrorsAreReportedOnce(t *testing.T) {
+// What an output did not take it gets later, where it stopped. It is told once that it fails, and once
+// that it doesn't any more.
+func TestFailuresAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("disk full")
 		out := &sink{}
-		var reports []error
-		l := open(t, out.open, Options{OnError: func(err error) { reports = append(reports, err) }})
+		var told []string
+		l := open(t, out.open, Options{
+			OnError:   func(err error) { told = append(told, err.Error()) },
+			OnRecover: func(n uint64) { told = append(told, fmt.Sprintf("recovered, %d dropped", n)) },
+		})
 		log := func(path string, fail func([]byte) (int, error)) {
-			out.fail = fail
+			out.set(fail)
 			l.Log(&Record{Path: path})
+			time.Sleep(retryEvery + time.Millisecond)
 			synctest.Wait()
 		}
 		broken := func([]byte) (int, error) { return 0, full }
-		cut := func(p []byte) (int, error) { return 5, full }
-		log("/lost1", broken)
-		log("/lost2", cut)
-		log("/kept1", nil)
-		log("/lost3", broken)
-		log("/kept2", nil)
-		if len(reports) != 2 || !errors.Is(reports[0], full) {
-			t.Errorf("reports: %v, want one for each time that it broke", reports)
+		cut := func([]byte) (int, error) { return 5, full }
+		log("/1", broken)
+		log("/2", broken)
+		log("/3", nil)
+		log("/4", cut)
+		log("/5", broken)
+		log("/6", nil)
+		want := []string{"write the access log: disk full", "recovered, 0 dropped", "write the access log: disk full", "recovered, 0 dropped"}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q", told)
 		}
-		if n := l.Dropped(); n != 3 {
-			t.Errorf("Dropped() = %d, want 3", n)
-		}
-		lines := strings.Split(strings.TrimSuffix(out.text(), "\n"), "\n")
-		if len(lines) != 3 || lines[0] != `{"tim` || len(paths(t, lines[1]+"\n"+lines[2])) != 2 {
-			t.Errorf("a cut line must not spoil the next: %q", lines)
+		if got := strings.Join(paths(t, out.text()), " "); got != "/1 /2 /3 /4 /5 /6" || l.Dropped() != 0 {
+			t.Errorf("%q written, %d dropped", got, l.Dropped())
 		}
 		closeLog(t, l)
 	})
 }
 
+// While an output fails only so much waits. It is told how many lines that has cost, and the log says so too.
+func TestLongFailureCostsLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		var recovered uint64
+		l := open(t, out.open, Options{Name: "log of lemons", OnRecover: func(n uint64) { recovered = n }})
+		out.set(func([]byte) (int, error) { return 0, errors.New("disk full") })
+		wide := Record{Path: "/" + strings.Repeat("x", 8<<10)}
+		for l.Dropped() < 10 {
+			l.Log(&wide)
+		}
+		out.set(nil)
+		time.Sleep(retryEvery)
+		synctest.Wait()
+		got := paths(t, out.text())
+		if recovered != 10 || got[len(got)-1] != "dropped 10" || !strings.Contains(out.text(), `"msg":"log of lemons lines dropped"`) {
+			t.Errorf("recovered with %d dropped; the last line is %s", recovered, got[len(got)-1])
+		}
+		closeLog(t, l)
+	})
+}
+
+// What was not written at the end is counted.
+func TestCloseOfABrokenOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		l := open(t, out.open, Options{})
+		out.set(func([]byte) (int, error) { return 0, errors.New("disk full") })
+		l.Log(&Record{Path: "/1"})
+		synctest.Wait()
+		l.Log(&Record{Path: "/2"})
+		l.Log(&Record{Path: "/3"})
+		closeLog(t, l)
+		if n := l.Dropped(); n != 3 || out.text() != "" {
+			t.Errorf("Dropped() = %d; written %q", n, out.text())
+		}
+	})
+}
+
+// A line of which the old output has a part is in the new one as a whole.
+func TestReopenWithinALine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, next := &sink{}, &sink{}
+		outs := []*sink{old, next}
+		l := open(t, func() (io.WriteCloser, error) {
+			out := outs[0]
+			outs = outs[1:]
+			return out, nil
+		}, Options{Flush: time.Second})
+		l.Log(&Record{Path: "/1"})
+		l.Log(&Record{Path: "/2"})
+		old.set(func(p []byte) (int, error) { return bytes.IndexByte(p, '\n') + 10, errors.New("disk full") })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if err := l.Reopen(); err != nil {
+			t.Fatal(err)
+		}
+		closeLog(t, l)
+		if got := paths(t, next.text()); len(got) != 1 || got[0] != "/2" {
+			t.Errorf("the new output has %q", got)
+		}
+	})
+}
+
+func TestFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		l := open(t, out.open, Options{Flush: time.Hour})
+		l.Log(&Record{Path: "/1"})
+		if err := l.Flush(); err != nil || out.count() != 1 {
+			t.Errorf("%d writes, %v", out.count(), err)
+		}
+		out.gate = make(chan struct{})
+		l.Log(&Record{Path: "/2"})
+		for range 2 {
+			if err := l.Flush(); err == nil || !strings.Contains(err.Error(), "takes nothing") {
+				t.Errorf("Flush of a stuck output: %v", err)
+			}
+		}
+		close(out.gate)
+		closeLog(t, l)
+		if err := l.Flush(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A stuck output keeps nobody from opening a new one, which gets all that comes after.
+func TestReopenOfAStuckOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, next := &sink{gate: make(chan struct{})}, &sink{}
+		outs := []*sink{stuck, next, next}
+		l := open(t, func() (io.WriteCloser, error) {
+			out := outs[0]
+			outs = outs[1:]
+			return out, nil
+		}, Options{})
+		l.Log(&Record{Path: "/1"})
+		synctest.Wait()
+		if err := errors.Join(l.Reopen(), l.Reopen()); err != nil {
+			t.Error(err)
+		}
+		l.Log(&Record{Path: "/2"})
+		close(stuck.gate)
+		closeLog(t, l)
+		if got := paths(t, next.text()); len(got) != 1 || got[0] != "/2" || stuck.closed != 1 || next.closed != 2 {
+			t.Errorf("the new output has %q; closed %d and %d times", got, stuck.closed, next.closed)
+		}
+	})
+}
+
+func TestFormat(t *testing.T) {
+	out := &sink{}
+	l := open(t, out.open, Options{Format: func(dst, line []byte) []byte { return fmt.Appendf(dst, "%d\n", len(line)) }})
+	fmt.Fprintln(l, "1234")
+	fmt.Fprintln(l, "123")
+	closeLog(t, l)
+	if out.text() != "5\n4\n" {
+		t.Errorf("written %q", out.text())
+	}
+}
+
 func TestReopenFollowsRotation(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "access.log")
-	l := open(t, ToFile(name), Options{Flush: time.Hour})
+	l := open(t, ToFile(name, logfile.Options{}), Options{Flush: time.Hour})
 	l.Log(&Record{Path: "/old"})
-	lines := l.take()
-	l.send(lines)
-	l.giveBack(lines)
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Rename(name, name+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +441,7 @@ func TestReopenKeepsTheOldOutputOnFailure(t *testing.T) {
 }
 
 func TestOpenFails(t *testing.T) {
-	if _, err := NewAccessLog(ToFile(filepath.Join(t.TempDir(), "none", "access.log")), Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := NewAccessLog(ToFile(filepath.Join(t.TempDir(), "none", "access.log"), logfile.Options{}), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v", err)
 	}
 }

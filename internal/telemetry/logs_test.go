@@ -3,11 +3,17 @@ package telemetry
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"yett/internal/telemetry/logfile"
 )
 
 // Errors stand in both logs, everything else in one. Lines that come written
@@ -58,7 +64,7 @@ func TestLogsReopen(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(failed), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l := Logs{All: open(t, ToFile(app), Options{}), Errors: open(t, ToFile(failed), Options{})}
+	l := Logs{All: open(t, ToFile(app, logfile.Options{}), Options{}), Errors: open(t, ToFile(failed, logfile.Options{}), Options{})}
 	for _, gone := range []string{app, filepath.Dir(failed)} {
 		if err := os.Rename(gone, gone+".1"); err != nil {
 			t.Fatal(err)
@@ -88,5 +94,117 @@ func TestWriteAfterClose(t *testing.T) {
 	}
 	if l.Dropped() != 1 || out.text() != "" {
 		t.Errorf("%d dropped, %q written", l.Dropped(), out.text())
+	}
+}
+
+// Logs are replaced while many requests are logged: each record is in one of them, once.
+func TestSwapLosesNothing(t *testing.T) {
+	var c Current
+	c.Log(Record{Path: "/to nobody", Failed: true})
+	var outs []*sink
+	next := func() Logs {
+		all, failed := &sink{}, &sink{}
+		outs = append(outs, all, failed)
+		return Logs{All: open(t, all.open, Options{Flush: time.Millisecond}), Errors: open(t, failed.open, Options{})}
+	}
+	c.Swap(next())
+	var own Slot
+	const writers, swaps = 4, 50
+	var logged atomic.Int64
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			r := realistic()
+			r.Failed = true
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c.Log(r)
+				logged.Add(2)
+				if _, err := own.Write([]byte("{}\n")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	var dropped uint64
+	for range swaps {
+		before := logged.Load()
+		for logged.Load() < before+100 {
+			time.Sleep(10 * time.Microsecond)
+		}
+		old := c.Swap(next())
+		if err := old.Close(); err != nil {
+			t.Error(err)
+		}
+		dropped += old.Dropped()
+	}
+	close(stop)
+	wg.Wait()
+	last := c.Swap(Logs{})
+	if err := errors.Join(last.Flush(), last.Close()); err != nil {
+		t.Error(err)
+	}
+	n := int64(0)
+	for _, out := range outs {
+		n += int64(strings.Count(out.text(), "\n"))
+	}
+	if dropped += last.Dropped(); n != logged.Load() || dropped != 0 {
+		t.Errorf("%d of %d records are there, %d dropped", n, logged.Load(), dropped)
+	}
+}
+
+// A log that was closed for good counts what comes later.
+func TestSlotOfAClosedLog(t *testing.T) {
+	out := &sink{}
+	l := open(t, out.open, Options{})
+	var s Slot
+	s.Swap(l)
+	closeLog(t, l)
+	s.Log(&Record{})
+	fmt.Fprintln(&s, "late")
+	if l.Dropped() != 2 || out.text() != "" {
+		t.Errorf("%d dropped, %q written", l.Dropped(), out.text())
+	}
+}
+
+func TestCurrentDoesNotAllocate(t *testing.T) {
+	var c Current
+	l := open(t, ToStream(io.Discard), Options{Flush: time.Millisecond})
+	c.Swap(Logs{All: l})
+	defer closeLog(t, l)
+	r := realistic()
+	if n := testing.AllocsPerRun(2000, func() { c.Log(r) }); n != 0 {
+		t.Errorf("%v allocations for each line", n)
+	}
+}
+
+func BenchmarkCurrent(b *testing.B) {
+	l, err := NewAccessLog(ToStream(io.Discard), Options{Flush: 50 * time.Millisecond})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var c Current
+	logs := Logs{All: l}
+	c.Swap(logs)
+	r := realistic()
+	for name, log := range map[string]func(Record){"logs": logs.Log, "current": c.Log} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r.Time = r.Time.Add(50 * time.Microsecond)
+				log(r)
+				if i%64 == 0 {
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	if err := l.Close(); err != nil || l.Dropped() > 0 {
+		b.Fatal(err, l.Dropped())
 	}
 }

@@ -115,7 +115,7 @@ type process struct {
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, args...), stdout: newLines(), stderr: newLines(), ended: make(chan struct{})}
-	p.cmd.Env = env
+	p.cmd.Env = append(slices.Clone(env), "YETT_STATE="+stateDir(t))
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when the test itself is killed
 	if err := p.cmd.Start(); err != nil {
@@ -133,6 +133,17 @@ func start(t *testing.T, env []string, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// stateDir is a directory for the sockets of one process. Their paths have to be short.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 func (p *process) signal(s syscall.Signal) {

@@ -72,13 +72,13 @@ func TestSignalsDrain(t *testing.T) {
 	}
 }
 
-// What does not end within the grace is cut off, and the exit is a good one.
+// What does not end within the grace is cut off, and the exit code says so.
 func TestGraceEnds(t *testing.T) {
 	backend := startApp(t)
 	g := run(t, write(t, "yett.yaml", appConfig), "APP="+backend.URL, "GRACE=100ms")
 	request := startSlow(t, g, backend)
 	g.signal(sigterm)
-	if code := g.exit(); code != 0 {
+	if code := g.exit(); code != 3 || !strings.Contains(g.stderr.String(), "ended were 1 request after shutdown.grace (100ms)") {
 		t.Errorf("exit code %d", code)
 	}
 	if status := receive(t, request.status, "the end of the call"); status == 200 {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"yett/internal/config"
+	"yett/internal/engine"
 	"yett/internal/engine/http1"
 	"yett/internal/exchange"
 	"yett/internal/gateway"
@@ -124,7 +125,7 @@ func (s *stage) listen(t *testing.T, e *http1.Engine) {
 	t.Cleanup(func() {
 		_ = ln.Close()
 		e.Close()
-		e.Drain(time.Now().Add(10 * time.Second))
+		e.Drain(engine.Deadlines{Requests: time.Now().Add(10 * time.Second)})
 		wg.Wait()
 	})
 }

@@ -3,13 +3,10 @@ package nethttp
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"yett/internal/engine"
 	"yett/internal/exchange"
@@ -21,8 +18,7 @@ func TestWane(t *testing.T) {
 		x.Status = 200
 		x.ResponseBody.SetBytes([]byte("ok"))
 	})
-	transport := &http2.Transport{AllowHTTP: true}
-	cc := prior(t, s, transport)
+	cc := prior(t, s)
 	if _, body := ask(t, s, cc); body != "ok" {
 		t.Errorf("%q", body)
 	}
@@ -31,13 +27,13 @@ func TestWane(t *testing.T) {
 		t.Errorf("%q, Connection: %q", body, resp)
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for cc.CanTakeNewRequest() {
+	for cc.Available() > 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("no GOAWAY has come")
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if _, body := ask(t, s, prior(t, s, transport)); body != "ok" { // new connections are served
+	if _, body := ask(t, s, prior(t, s)); body != "ok" { // new connections are served
 		t.Errorf("%q", body)
 	}
 }
@@ -86,13 +82,9 @@ func TestEventsEnd(t *testing.T) {
 }
 
 // prior opens a connection of which the test sees what it may still be used for.
-func prior(t *testing.T, s *server, transport *http2.Transport) *http2.ClientConn {
+func prior(t *testing.T, s *server) *http.ClientConn {
 	t.Helper()
-	nc, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cc, err := transport.NewClientConn(nc)
+	cc, err := s.client.Transport.(*http.Transport).NewClientConn(t.Context(), "http", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +92,7 @@ func prior(t *testing.T, s *server, transport *http2.Transport) *http2.ClientCon
 	return cc
 }
 
-func ask(t *testing.T, s *server, cc *http2.ClientConn) (connection, body string) {
+func ask(t *testing.T, s *server, cc *http.ClientConn) (connection, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url, nil)
 	if err != nil {

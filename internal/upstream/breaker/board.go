@@ -33,7 +33,9 @@ type Board struct {
 	log  *slog.Logger
 	wake chan struct{} // there may be something to tell
 
-	mu     sync.Mutex // guards what follows
+	mu sync.Mutex // guards what follows
+	// all tells that every Breaker that joins is shared.
+	all    bool
 	topics map[string]*topic
 	// passes is how often the store has told all that it has, and begun anew. What was
 	// told in an earlier one than the last is what it lacks.
@@ -66,11 +68,22 @@ func NewBoard(node string, log *slog.Logger) *Board {
 	return &Board{node: node, log: log, wake: make(chan struct{}, 1), topics: make(map[string]*topic)}
 }
 
+// ShareAll makes every Breaker that joins from now on a shared one: the processes that share the
+// store are one node.
+func (b *Board) ShareAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all = true
+}
+
 // Join makes a Breaker the one of a service. With shared it follows what the Board knows
 // of the service already, and from now on what other nodes tell, and tells them. Without
 // it it is on its own, and the Board costs it nothing. One that had joined for the same
 // service leaves. A hold that it brings along is told too.
 func (b *Board) Join(service string, br *Breaker, shared bool) {
+	b.mu.Lock()
+	shared = shared || b.all
+	b.mu.Unlock()
 	if shared && (service == "" || !tellable(service)) {
 		b.log.Warn("the breaker of a service can't be shared: its name is too long, or has characters that can't be printed", "service", service)
 		shared = false
