@@ -125,7 +125,7 @@ func (s *stage) listen(t *testing.T, e *http1.Engine) {
 	t.Cleanup(func() {
 		_ = ln.Close()
 		e.Close()
-		e.Drain(engine.Deadlines{Requests: time.Now().Add(10 * time.Second)})
+		e.Drain(engine.Until(time.Now().Add(10 * time.Second)))
 		wg.Wait()
 	})
 }
