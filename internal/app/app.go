@@ -77,6 +77,8 @@ type Options struct {
 	Predecessor io.ReadWriteCloser
 	// Revisions is the directory of the history of configurations, "" for none.
 	Revisions string
+	// Revision, unless empty, is what it begins with instead of the file, where it is kept there.
+	Revision string
 	// Peers asks the other workers of the cluster, nil where there are none. One that does not
 	// answer before ctx ends is left out.
 	Peers func(ctx context.Context) []Peer
@@ -182,7 +184,7 @@ func New(o Options) (*App, error) {
 	}
 	a.log = a.logs.log
 	a.control = control.NewController(control.Options{
-		File: o.File, Source: o.Source, Env: o.Env, Gateway: a, Revisions: o.Revisions, Log: a.log,
+		File: o.File, Source: o.Source, Env: o.Env, Gateway: a, Revisions: o.Revisions, Begin: o.Revision, Log: a.log,
 	})
 	conf, err := a.control.Load()
 	if err != nil {

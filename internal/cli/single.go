@@ -16,6 +16,7 @@ import (
 	"yett/internal/control/socket"
 	"yett/internal/handover"
 	"yett/internal/instance"
+	"yett/internal/supervisor"
 )
 
 // single is a gateway of one process, or one worker of many, towards everybody else on this
@@ -70,8 +71,10 @@ func (s *single) prepare(o *app.Options) (err error) {
 	s.findDir(o)
 	o.Watch = s.worker == ""
 	if s.worker != "" {
-		o.Store, _ = s.env("YETT_STORE")
-	} else if s.noDir == nil {
+		o.Store, _ = s.env(supervisor.StoreVariable)
+		o.Revision, _ = s.env(supervisor.RevisionVariable)
+	}
+	if s.noDir == nil {
 		o.Revisions = s.dir.Revisions()
 	}
 	return nil

@@ -53,7 +53,9 @@ type Options struct {
 	// Revisions is the directory of the history, "" for none: then the texts of this process
 	// are kept, in memory.
 	Revisions string
-	Log       *slog.Logger
+	// Begin, unless empty, is the revision that Load takes instead of the file, where it is kept.
+	Begin string
+	Log   *slog.Logger
 }
 
 // Controller holds the configuration that runs, and puts others in its place: one after the
@@ -95,7 +97,11 @@ func NewController(o Options) *Controller {
 // Load reads the configuration with which the gateway begins. The error is a problem.List, or
 // says what could not be read.
 func (c *Controller) Load() (*config.Config, error) {
-	t, err := c.text(Proposal{})
+	t, err := c.text(Proposal{Revision: c.o.Begin})
+	if err != nil && c.o.Begin != "" {
+		c.o.Log.Warn("the file is read, as the revision to begin with is not kept", "error", err)
+		t, err = c.text(Proposal{})
+	}
 	if err != nil {
 		return nil, err
 	}

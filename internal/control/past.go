@@ -57,6 +57,9 @@ func (p *past) entries() (all []history.Entry, text func(id string) ([]byte, err
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	files, memory := p.files, slices.Clone(p.memory)
+	if files == nil && p.dir != "" {
+		files = history.Read(p.dir) // what others have left there
+	}
 	if files != nil {
 		if all, err = files.List(); err != nil {
 			return nil, nil, err
