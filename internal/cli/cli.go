@@ -82,7 +82,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
-		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.docsCommand(), p.initCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
+		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.monitCommand(), p.docsCommand(), p.initCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
 	root.SetFlagErrorFunc(misusedFlag)
 	strict(root)
 	return root
