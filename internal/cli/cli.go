@@ -93,8 +93,15 @@ one configuration file who may pass, and brings them to the services behind it.`
 		Args:          knownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(p.runCommand(), p.startCommand(), p.stopCommand(), p.restartCommand(), p.reloadCommand(), p.scaleCommand(), p.statusCommand(), p.upgradeCommand(), p.deleteCommand(), p.demoCommand(), p.checkCommand(), p.planCommand(), p.rollbackCommand(), p.revisionsCommand(), p.routesCommand(), p.explainCommand(),
-		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.docsCommand(), p.initCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand(), p.storeServerCommand())
+	root.AddCommand(
+		p.runCommand(), p.demoCommand(), p.checkCommand(), p.initCommand(), p.healthCommand(),
+		p.startCommand(), p.stopCommand(), p.restartCommand(), p.reloadCommand(), p.scaleCommand(), p.deleteCommand(),
+		p.statusCommand(), p.monitCommand(), p.upgradeCommand(),
+		p.planCommand(), p.rollbackCommand(), p.revisionsCommand(),
+		p.routesCommand(), p.explainCommand(), p.testCommand(), p.tokenCommand(), p.revokeCommand(),
+		p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.docsCommand(),
+		p.schemaCommand(), p.versionCommand(), p.referenceCommand(), p.storeServerCommand(),
+	)
 	root.SetFlagErrorFunc(misusedFlag)
 	strict(root)
 	return root
