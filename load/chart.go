@@ -89,7 +89,7 @@ func (c *chart) rates(moments []moment, x func(float64) float64) {
 func (c *chart) latencies(moments []moment, x func(float64) float64) {
 	low, high := math.Inf(1), 0.0
 	for _, m := range moments {
-		if m.rate > 0 {
+		if !math.IsNaN(m.p99) {
 			low, high = min(low, m.p50), max(high, m.p99)
 		}
 	}

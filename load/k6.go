@@ -78,7 +78,7 @@ func runK6(ctx context.Context, k6 string, t test, at target, f files, says io.W
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, k6, "run", "--quiet", "--config", f.options, script)
+	cmd := exec.CommandContext(ctx, k6, "run", "--quiet", "--address", "", "--config", f.options, script) // no address: nobody controls it
 	cmd.Stdout, cmd.Stderr = says, says
 	cmd.Env = append(os.Environ(),
 		"TARGET="+at.url, "PASSWORD="+at.password, "VISITS="+t.script, "SUMMARY="+f.summary,

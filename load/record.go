@@ -109,11 +109,14 @@ func (d *dashboard) snapshot(data json.RawMessage) error {
 		}
 		return values[i][j]
 	}
-	now := value("time", "value")
+	rate, now := value("http_reqs", "rate"), value("time", "value")
+	if math.IsNaN(rate) {
+		return nil // nothing has begun
+	}
 	if d.began == 0 {
 		d.began = now
 	}
-	m := moment{at: (now - d.began) / 1000, rate: value("http_reqs", "rate"), p50: math.NaN(), p95: math.NaN(), p99: math.NaN()}
+	m := moment{at: (now - d.began) / 1000, rate: rate, p50: math.NaN(), p95: math.NaN(), p99: math.NaN()}
 	if m.rate > 0 {
 		m.p50, m.p95, m.p99 = value("http_req_duration", "med"), value("http_req_duration", "p(95)"), value("http_req_duration", "p(99)")
 	}
