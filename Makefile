@@ -79,6 +79,11 @@ fuzz: ## run every fuzz target for FUZZTIME=10s
 bench: ## compare with nginx, HAProxy and others on this machine
 	go run ./bench
 
+# DURATION=, RATE= change the test; URL=, with PASSWORD= and PID=, is a gateway that runs already.
+.PHONY: load
+load: $(if $(TEST),$(if $(URL),,build)) ## load tests: TEST=quick, basic, spike, stress or soak
+	@go run ./load $(if $(URL),-url $(URL)) $(if $(PASSWORD),-password '$(PASSWORD)') $(if $(PID),-pid $(PID)) $(if $(DURATION),-duration $(DURATION)) $(if $(RATE),-rate $(RATE)) $(TEST)
+
 .PHONY: docs
 docs: ## write docs/reference anew
 	go run ./cmd/yett reference --dir docs/reference

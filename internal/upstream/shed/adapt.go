@@ -56,6 +56,7 @@ const (
 // exponential or have a heavy tail; probes take the rest.
 type adapter struct {
 	least, most float64
+	random      func() float64 // from 0 to 1
 
 	limit float64
 	base  float64 // the baseline in nanoseconds, 0 before the first window
@@ -94,9 +95,13 @@ type view struct {
 	used    float64 // most in flight
 }
 
+// stalls tells whether too many were late. One or two are not, however few there are in all: of answers that have a
+// heavy tail some are always late, and a limit that each of them cuts would end at its least.
+func (v view) stalls() bool { return v.late > manyLate*max(v.n, enough) }
+
 func newAdapter(s Settings) adapter {
 	least, most := s.span()
-	a := adapter{least: float64(least), most: float64(most), limit: firstLimit}
+	a := adapter{least: float64(least), most: float64(most), random: rand.Float64, limit: firstLimit}
 	a.bound()
 	return a
 }
@@ -107,10 +112,11 @@ func (a *adapter) bound() { a.limit = min(max(a.limit, a.least), a.most) }
 // again.
 func (a *adapter) look(now time.Duration, samples uint64, late int64, peak *atomic.Int64) time.Duration {
 	n, latency := mean(samples - a.samples)
-	if late == a.late && !a.enough(n, now-a.from) {
+	v := view{n: n, latency: latency, late: float64(late - a.late)}
+	if !v.stalls() && !a.enough(n, now-a.from) {
 		return shortestWindow / 4
 	}
-	v := view{n: n, latency: latency, late: float64(late - a.late), used: float64(peak.Swap(0))}
+	v.used = float64(peak.Swap(0))
 	a.from, a.samples, a.late = now, samples, late
 	a.step(now, v)
 	a.bound()
@@ -140,7 +146,7 @@ func (a *adapter) step(now time.Duration, v view) {
 		a.plan(now, probeEvery)
 	}
 	switch {
-	case v.late > manyLate*v.n:
+	case v.stalls():
 		a.stall(now, v)
 	case a.phase == draining:
 		a.phase = measuring
@@ -155,12 +161,13 @@ func (a *adapter) step(now time.Duration, v view) {
 	}
 }
 
-// stall cuts the limit because of timeouts: by a quarter, or by half when all are late.
+// stall cuts the limit because of timeouts: by a quarter, or by half when all are late. A probe
+// follows soon, because a service that has become slower for good stalls too.
 func (a *adapter) stall(now time.Duration, v view) {
 	if a.phase != steady {
 		a.limit, a.phase = a.resume.limit, steady
-		a.plan(now, probeEvery)
 	}
+	a.plan(now, doubtEvery)
 	a.limit *= min(0.75, 1-v.late/v.n/2)
 	a.cut = cut{}
 }
@@ -238,5 +245,5 @@ func (a *adapter) learn(now time.Duration, v view) {
 
 // plan sets the time of the next probe, not the same for all limiters and nodes.
 func (a *adapter) plan(now, after time.Duration) {
-	a.probeAt = now + time.Duration(float64(after)*(0.75+0.5*rand.Float64()))
+	a.probeAt = now + time.Duration(float64(after)*(0.75+0.5*a.random()))
 }
