@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,14 +57,30 @@ func Main(ctx context.Context, p Process) int {
 	var misused usage
 	switch {
 	case errors.As(err, &refused):
-		fmt.Fprintln(p.Stderr, text)
+		p.complain(text)
 	case errors.As(err, &misused):
-		fmt.Fprintf(p.Stderr, "yett: %s\n%s\n", text, misused.help)
+		p.complain("yett: " + text + "\n" + misused.help)
 		return exitUsage
 	default:
-		fmt.Fprintln(p.Stderr, "yett:", text)
+		p.complain("yett: " + text)
 	}
 	return exitFail
+}
+
+// complaintTime is how long an error message may take that nobody reads.
+const complaintTime = time.Second
+
+// complain writes an error message. A pipe that is full must not keep the process from ending.
+func (p Process) complain(text string) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		fmt.Fprintln(p.Stderr, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(complaintTime):
+	}
 }
 
 func (p Process) root() *cobra.Command {
@@ -82,7 +99,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(),
-		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.docsCommand(), p.initCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
+		p.testCommand(), p.tokenCommand(), p.revokeCommand(), p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.healthCommand(), p.logsCommand(), p.docsCommand(), p.initCommand(), p.schemaCommand(), p.versionCommand(), p.referenceCommand())
 	root.SetFlagErrorFunc(misusedFlag)
 	strict(root)
 	return root
