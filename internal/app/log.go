@@ -315,13 +315,14 @@ func isFile(output string) bool {
 // alone, where they are not written into a directory for logs.
 func LogFiles(conf *config.Config) (all, failed []string) {
 	c := conf.Log.Access
-	if isFile(c.Output) {
-		all = append(all, conf.Source.Resolve(c.Output))
+	file := func(output string) []string {
+		name := conf.Source.Resolve(output)
+		if !isFile(output) || strings.HasPrefix(name, "/dev/") || isDevice(name) { // who reads a pipe takes its lines from others
+			return nil
+		}
+		return []string{name}
 	}
-	if output := errorsOutput(conf, c.Output, c.Errors); isFile(output) {
-		failed = append(failed, conf.Source.Resolve(output))
-	}
-	return all, failed
+	return file(c.Output), file(errorsOutput(conf, c.Output, c.Errors))
 }
 
 // LogFilesIn returns those of a directory for logs.

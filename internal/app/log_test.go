@@ -264,3 +264,21 @@ func TestStuckStderr(t *testing.T) {
 	}
 	close(out.gate)
 }
+
+func TestLogFiles(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe.log")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ output, errors, all, failed string }{
+		{"/a/b.log", "auto", "/a/b.log", "/a/b-error.log"}, {"/a/b.log", "off", "/a/b.log", ""}, {"stdout", "/a/e.log", "", "/a/e.log"},
+		{"stdout", "auto", "", ""}, {"off", "stderr", "", ""}, {pipe, "auto", "", ""}, {"/dev/stdout", "/dev/full", "", ""},
+	} {
+		c := config.Defaults()
+		c.Log.Access.Output, c.Log.Access.Errors = tt.output, tt.errors
+		all, failed := LogFiles(&c)
+		if strings.Join(all, " ") != tt.all || strings.Join(failed, " ") != tt.failed {
+			t.Errorf("%s, %s: %q and %q", tt.output, tt.errors, all, failed)
+		}
+	}
+}

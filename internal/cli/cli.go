@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,17 +66,33 @@ func Main(ctx context.Context, p Process) int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &refused):
-		fmt.Fprintln(p.Stderr, text)
+		p.complain(text)
 	case errors.As(err, &misused):
-		fmt.Fprintf(p.Stderr, "yett: %s\n%s\n", text, misused.help)
+		p.complain("yett: " + text + "\n" + misused.help)
 		return exitUsage
 	case errors.As(err, &cut):
 		fmt.Fprintln(p.Stderr, "yett:", text)
 		return exitCut
 	default:
-		fmt.Fprintln(p.Stderr, "yett:", text)
+		p.complain("yett: " + text)
 	}
 	return exitFail
+}
+
+// complaintTime is how long an error message may take that nobody reads.
+const complaintTime = time.Second
+
+// complain writes an error message. A pipe that is full must not keep the process from ending.
+func (p Process) complain(text string) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		fmt.Fprintln(p.Stderr, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(complaintTime):
+	}
 }
 
 func (p Process) root() *cobra.Command {
@@ -96,7 +113,7 @@ one configuration file who may pass, and brings them to the services behind it.`
 	root.AddCommand(
 		p.runCommand(), p.demoCommand(), p.checkCommand(), p.initCommand(), p.healthCommand(),
 		p.startCommand(), p.stopCommand(), p.restartCommand(), p.reloadCommand(), p.scaleCommand(), p.deleteCommand(),
-		p.statusCommand(), p.monitCommand(), p.upgradeCommand(),
+		p.statusCommand(), p.monitCommand(), p.logsCommand(), p.upgradeCommand(),
 		p.planCommand(), p.rollbackCommand(), p.revisionsCommand(),
 		p.routesCommand(), p.explainCommand(), p.testCommand(), p.tokenCommand(), p.revokeCommand(),
 		p.limitsCommand(), p.servicesCommand(), p.breakerCommand(), p.docsCommand(),

@@ -55,7 +55,7 @@ type storeServer struct {
 func (o storeServer) run(ctx context.Context, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	holdStore()
+	outlive()
 	waiters, err := handover.Waiters()
 	if err != nil {
 		return err
@@ -87,8 +87,8 @@ func (o storeServer) listen(ctx context.Context, m *memory.Store) (*net.UnixList
 	return localstore.Listen(o.path)
 }
 
-// holdStore lets this process outlive its terminal, and whoever reads what it says.
-func holdStore() {
+// outlive lets this process outlive its terminal, and whoever reads what it says.
+func outlive() {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
 	if _, err := syscall.Setsid(); err != nil && !errors.Is(err, syscall.EPERM) { // it leads a session already
 		fmt.Fprintln(os.Stderr, "yett: stay in the terminal's session:", err)
