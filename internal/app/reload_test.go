@@ -140,11 +140,8 @@ func hold() resources {
 // and leave nothing behind.
 func TestManyReloads(t *testing.T) {
 	n := 1000
-	switch {
-	case testing.Short():
+	if testing.Short() || raceDetector { // which is ten times as slow
 		n = 100
-	case raceDetector:
-		n = 300
 	}
 	p := launch(t, variant(false))
 	streams := []*events{p.events("/same/events"), p.events("/changing/events")}
