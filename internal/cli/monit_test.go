@@ -453,8 +453,10 @@ type real struct {
 }
 
 // Status implements control.Instance.
-func (r real) Status(context.Context) (control.Status, error) {
-	return control.Status{Name: "real", State: control.Ready, PID: os.Getpid(), Started: time.Now().Add(-time.Minute), Usage: r.a.Usage(), Dropped: r.a.LogLinesDropped()}, nil
+func (r real) Status(ctx context.Context) (control.Status, error) {
+	s, err := r.a.Status(ctx)
+	s.Name = "real"
+	return s, err
 }
 
 // Stats implements control.Instance.
