@@ -292,14 +292,15 @@ func node() string {
 // Start opens the store and binds all addresses, then serves. When one can't be
 // bound none is served.
 func (a *App) Start(ctx context.Context) error {
-	if err := a.inherit(); err != nil {
-		return err
-	}
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
 	c := &change{a: a, ctx: ctx, next: a.gateway.Snapshot()}
-	if err := c.bind(); err != nil {
+	err := c.bind()
+	if err == nil {
+		err = a.inherit()
+	}
+	if err != nil {
 		c.Undo()
 		return err
 	}

@@ -17,15 +17,16 @@ import (
 )
 
 // A process that takes the place of another gets what that one keeps in memory: what limits have
-// counted, and revocations. It asks for it when its configuration is compiled, and has it before
-// it serves. Until the old one has drained, it hears of each revocation that is made there, and
-// last of what limits have counted there since. What it counts itself the old one never hears of:
-// it serves no more than one more request on each of its connections.
+// counted, and revocations. It asks for it when nothing can fail any more, and has it before it
+// serves. Until the old one has drained, it hears of each revocation that is made there, and last
+// of all that was counted there. Of what both have counted of a caller in the meantime the larger
+// counts: nobody gets anything back, and the old one serves no more than one more request on each
+// of its connections. What the new one counts, or revokes, the old one never hears of.
 //
 // Both talk by messages: their kind, the length of what follows as four bytes, and that.
 
 const (
-	msgPiece = 'P' // of what Dump or DumpChanges of the memory writes
+	msgPiece = 'P' // of what Dump of the memory writes
 	msgWhole = '.' // it is complete
 	msgEntry = 'E' // JSON of a store.Entry, of the revocations
 )
@@ -135,7 +136,7 @@ func (h *Heir) serve(ctx context.Context) {
 			}
 		}
 	}
-	if h.here.DumpChanges(m) == nil {
+	if h.here.Dump(m) == nil {
 		_ = m.send(msgWhole, nil)
 	}
 }

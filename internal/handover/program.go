@@ -30,6 +30,9 @@ func Started(args []string) (Program, error) {
 	}
 	path, err := exec.LookPath(args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
+		path, err = os.Executable() // whoever started it has given it another name
+	}
+	if err != nil && !errors.Is(err, exec.ErrDot) {
 		return Program{}, fmt.Errorf("finding the program that runs: %w", err)
 	}
 	path, err = filepath.Abs(path)

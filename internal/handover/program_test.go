@@ -213,3 +213,27 @@ func TestSystemdOfSomebodyElse(t *testing.T) {
 		t.Errorf("%v, %v", s, err)
 	}
 }
+
+// The program is found as a shell would, before the working directory changes; another name
+// hides nothing.
+func TestStarted(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	link := filepath.Join(dir, "prog")
+	if err := os.Symlink(self, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	t.Setenv("PATH", dir)
+	for name, want := range map[string]string{link: link, "./prog": link, "prog": link, "another name": self} {
+		if p, err := Started([]string{name, "run"}); err != nil || p.Path != want || p.Args[0] != name {
+			t.Errorf("%s: %+v, %v, want %s", name, p, err, want)
+		}
+	}
+	if _, err := Started(nil); err == nil {
+		t.Error("a process without a name was found")
+	}
+}
