@@ -83,7 +83,7 @@ const patient = time.Second
 
 func workerOptions(socket, app string, required bool, timeout time.Duration, log io.Writer) Options {
 	env := config.MapEnv(map[string]string{"APP": app, "JWT_SECRET": workersSecret})
-	return Options{File: "yett.yaml", Source: fmt.Appendf(nil, workersConfig, required, timeout), Env: env, StoreSocket: socket, Stdout: io.Discard, Stderr: log}
+	return Options{File: "yett.yaml", Source: fmt.Appendf(nil, workersConfig, required, timeout), Env: env, Store: socket, Stdout: io.Discard, Stderr: log}
 }
 
 // actor is a process that plays a role.
