@@ -66,9 +66,11 @@ type Options struct {
 	Waiting func(grace time.Duration)
 	// Listen binds addresses; nil binds sockets of this process.
 	Listen engine.Listen
-	// Watch follows files as reload.watch says. Where somebody else tells this process of
-	// changes, it is false.
+	// Watch follows files as reload.watch says.
 	Watch bool
+	// Supervised tells that somebody else follows the configuration file and .env, and tells
+	// this process of changes, so that all workers take them or none.
+	Supervised bool
 	// Store is the socket of the state that the workers of a cluster share, "" for none. A
 	// configuration with a store of its own doesn't use it.
 	Store string

@@ -36,7 +36,7 @@ func (a *App) followed(begins bool) map[string]watch.Sum {
 	for _, path := range openAPIFiles(snap.Config) {
 		files[path] = snapshot.SumOf(path)
 	}
-	if a.o.Source != nil {
+	if a.o.Source != nil || a.o.Supervised {
 		return files
 	}
 	dotenv := config.DotenvBeside(a.o.File)

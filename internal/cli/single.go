@@ -69,10 +69,11 @@ func (s *single) prepare(o *app.Options) (err error) {
 	}
 	o.Listen = s.sockets.Listen
 	s.findDir(o)
-	o.Watch = s.worker == ""
+	o.Watch, o.Supervised = true, s.worker != ""
 	if s.worker != "" {
 		o.Store, _ = s.env(supervisor.StoreVariable)
 		o.Revision, _ = s.env(supervisor.RevisionVariable)
+		o.Peers = s.peers
 	}
 	if s.noDir == nil {
 		o.Revisions = s.dir.Revisions()
@@ -105,6 +106,27 @@ func (s *single) findDir(o *app.Options) {
 		s.lock, err = s.dir.Lock()
 	}
 	s.noDir = err
+}
+
+// peers asks the other workers.
+func (s *single) peers(ctx context.Context) (all []app.Peer) {
+	found, err := supervisor.Find(ctx, s.dir)
+	if err != nil {
+		return nil
+	}
+	for _, f := range found {
+		if f.Process.PID == os.Getpid() {
+			continue
+		}
+		c, err := socket.Dial(f.Socket)
+		if err != nil {
+			continue
+		}
+		if stats, err := c.Stats(ctx); err == nil {
+			all = append(all, app.Peer{Stats: stats, Status: f.Status})
+		}
+	}
+	return all
 }
 
 // begin tells everybody that this process serves.

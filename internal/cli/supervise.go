@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"yett/internal/app"
+	"yett/internal/config"
 	"yett/internal/control"
 	"yett/internal/handover"
 	"yett/internal/instance"
@@ -124,14 +125,17 @@ func (p Process) checkCluster(c cluster) (supervisor.Config, error) {
 	if err != nil {
 		return supervisor.Config{}, explain(err, "nothing was changed")
 	}
-	return clusterConfig(snap), nil
+	return clusterConfig(snap, c.file), nil
 }
 
-func clusterConfig(snap *snapshot.Snapshot) supervisor.Config {
+func clusterConfig(snap *snapshot.Snapshot, file string) supervisor.Config {
 	down := snap.Config.Shutdown
 	conf := supervisor.Config{
 		Embedded: snap.Store == nil,
 		StopTime: time.Duration(down.Delay + max(down.Grace, down.Tunnels)),
+	}
+	if snap.Config.Reload.Watch == "all" {
+		conf.Follow = []string{file, config.DotenvBeside(file)}
 	}
 	for _, l := range snap.Listeners {
 		conf.Listeners = append(conf.Listeners, control.Listener{Name: l.Name, Address: l.Address, TLS: l.TLS != nil})

@@ -9,7 +9,9 @@ import (
 
 	"yett/internal/control"
 	"yett/internal/control/socket"
+	"yett/internal/control/watch"
 	"yett/internal/problem"
+	"yett/internal/snapshot"
 )
 
 // errNobody is a cluster without a worker that could be asked.
@@ -81,9 +83,51 @@ func (s *Supervisor) Reload(ctx context.Context, p control.Proposal) (control.Ou
 	}
 	defer done()
 	defer s.waiting.Reloading()()
+	before := s.sums() // of what is read below, or earlier
 	out, err := s.reload(ctx, p)
 	s.note(p, out, err)
+	if out.Applied {
+		s.learnConfig()
+	}
+	for path := range s.sums() {
+		if _, had := before[path]; !had {
+			before[path] = snapshot.SumOf(path) // it is followed from now on
+		}
+	}
+	s.watcher.Follow(before)
 	return out, err
+}
+
+// learnConfig reads what the supervisor has to know of the configuration that the workers have
+// taken. When the file is another by now, that is the next change.
+func (s *Supervisor) learnConfig() {
+	conf, err := s.o.Check()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	s.conf.StopTime, s.conf.Follow = conf.StopTime, conf.Follow
+	s.mu.Unlock()
+}
+
+// sums are those of the files that are followed, as they are now.
+func (s *Supervisor) sums() map[string]watch.Sum {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sums := make(map[string]watch.Sum)
+	for _, path := range s.conf.Follow {
+		sums[path] = snapshot.SumOf(path)
+	}
+	return sums
+}
+
+// filesChanged takes the configuration anew.
+func (s *Supervisor) filesChanged(paths []string) {
+	s.log.Info("files have changed", "files", paths)
+	out, err := s.Reload(context.Background(), control.Proposal{Cause: "watch"})
+	if why := refusalOf(out, err); why != "" {
+		s.log.Error("the change was not taken; what ran goes on", "why", why)
+	}
 }
 
 func (s *Supervisor) reload(ctx context.Context, p control.Proposal) (control.Outcome, error) {

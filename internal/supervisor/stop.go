@@ -46,6 +46,7 @@ func (s *Supervisor) end() {
 		keeper.stop()
 	}
 	s.work.Wait()
+	s.watcher.Close()
 	s.mu.Lock()
 	outcome := s.outcome()
 	s.mu.Unlock()

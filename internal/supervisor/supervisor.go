@@ -20,8 +20,10 @@ import (
 
 	"yett/internal/control"
 	"yett/internal/control/socket"
+	"yett/internal/control/watch"
 	"yett/internal/handover"
 	"yett/internal/instance"
+	"yett/internal/snapshot"
 )
 
 const (
@@ -41,6 +43,9 @@ type Config struct {
 	Embedded bool
 	// StopTime is how long a worker may drain.
 	StopTime time.Duration
+	// Follow are the files that are taken anew when they change. Those that each worker can
+	// take by itself, such as certificates, are followed by the workers.
+	Follow []string
 }
 
 // Options is what a Supervisor is made from.
@@ -88,6 +93,7 @@ type Supervisor struct {
 	started time.Time
 	control *socket.Server
 	waiting *handover.Waiting
+	watcher *watch.Watcher
 
 	// turn is taken by what changes the workers as a whole: one thing at a time.
 	turn chan struct{}
@@ -145,6 +151,7 @@ func Start(ctx context.Context, o Options, waiting *handover.Waiting) (*Supervis
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}
+	s.watcher = watch.New(watch.Options{Sum: snapshot.SumOf, Changed: s.filesChanged, Log: s.log})
 	if err := s.begin(ctx); err != nil {
 		s.abandon()
 		return nil, err
@@ -169,6 +176,7 @@ func (s *Supervisor) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { s.watcher.Follow(s.sums()) }()
 	if s.conf, err = s.o.Check(); err != nil {
 		if adopted == 0 {
 			return err
@@ -219,6 +227,7 @@ func (s *Supervisor) abandon() {
 	if keeper != nil && !keeper.adopted() {
 		keeper.stop()
 	}
+	s.watcher.Close()
 	s.closeSockets()
 	_ = s.lock.Unlock()
 }
@@ -229,7 +238,9 @@ func (s *Supervisor) closeSockets() {
 	for _, l := range s.bound {
 		_ = l.Close()
 	}
-	_ = s.sockets.CloseUnused()
+	if s.sockets != nil {
+		_ = s.sockets.CloseUnused()
+	}
 }
 
 // bindAll binds the addresses that are not bound yet, all or none.
