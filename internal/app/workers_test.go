@@ -41,10 +41,12 @@ issuers:
 limits:
   hundred: {limit: 100, window: 1h, by: ip}
   forty: {limit: 40, window: 1h, by: ip}
+  one: {concurrent: 1, by: ip}
 routes:
   - {name: health, path: /health/detailed, auth: none, endpoint: health_detailed}
   - {name: limited, path: /limited, auth: none, service: app, policies: {ratelimit: {limits: [hundred]}}}
   - {name: outage, path: /outage, auth: none, service: app, policies: {ratelimit: {limits: [forty]}}}
+  - {name: slow, path: /slow, auth: none, service: app, policies: {ratelimit: {limits: [one]}}}
   - {name: own, path: /own, auth: required, service: app, policies: {jwt: {}}}
   - {name: rest, path: /**, auth: none, service: app}
 `
@@ -130,6 +132,7 @@ type workers struct {
 	apps   []*App // in this process
 	client *http.Client
 	fails  atomic.Bool
+	inside chan chan struct{} // what runs under /slow, until it is closed
 	calls  atomic.Int64
 	server *httptest.Server
 }
@@ -141,9 +144,14 @@ func newWorkers(t *testing.T) *workers {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	w := &workers{t: t, socket: filepath.Join(dir, "store.sock")}
-	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	w := &workers{t: t, socket: filepath.Join(dir, "store.sock"), inside: make(chan chan struct{})}
+	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.calls.Add(1)
+		if r.URL.Path == "/slow" {
+			end := make(chan struct{})
+			w.inside <- end
+			<-end
+		}
 		if w.fails.Load() {
 			rw.WriteHeader(500)
 		}
@@ -248,9 +256,27 @@ func TestWorkersAreOneNode(t *testing.T) {
 			if passed, refused, _ := w.hammer("/limited", 10); passed != 100 || refused != 540 {
 				t.Errorf("%d passed, %d were refused", passed, refused)
 			}
+			w.runsOne()
 			w.revokes()
 			w.breaks()
 		})
+	}
+}
+
+// runsOne wants that of a limit of one that runs the other worker knows.
+func (w *workers) runsOne() {
+	w.t.Helper()
+	for worker := range 2 {
+		var running sync.WaitGroup
+		running.Go(func() { w.ask(worker, "/slow", "") })
+		end := <-w.inside
+		for other := range 2 {
+			if status, _ := w.ask(other, "/slow", ""); status != 429 {
+				w.t.Errorf("one runs on worker %d, and another on worker %d is answered by %d", worker, other, status)
+			}
+		}
+		close(end)
+		running.Wait()
 	}
 }
 

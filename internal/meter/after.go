@@ -2,6 +2,7 @@ package meter
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"yett/internal/store"
@@ -36,21 +37,47 @@ func (m *Meter) enter(w Waiter, c *Call, now *time.Time) bool {
 	return true
 }
 
-// enterFlight takes one of this node's share of places.
+// enterFlight takes a place: one of all nodes', where the store counts those, or one of this
+// node's share.
 func (m *Meter) enterFlight(cl *Claim) {
-	limit := cl.Rule.Limit
-	if m.shared != nil {
-		limit = max(1, limit/m.nodes.live())
-	}
 	cl.Verdict = Fits
-	if m.Peek {
-		cl.Left = limit
+	together := m.flying != nil && !m.guard.lost()
+	switch {
+	case m.Peek && together:
+		cl.Left = cl.Rule.Limit
 		return
+	case m.Peek:
+		cl.Left = m.flightShare(cl)
+		return
+	case !together || !m.enterTogether(cl):
+		cl.held, cl.Left = m.flights.enter(m.id(cl), m.flightShare(cl))
 	}
-	cl.held, cl.Left = m.flights.enter(m.id(cl), limit)
 	if !cl.held {
 		cl.Verdict, cl.Wait = Exceeded, tryAgain
 	}
+}
+
+// flightShare is how many may run on this node where each counts by itself.
+func (m *Meter) flightShare(cl *Claim) int64 {
+	if m.shared == nil {
+		return cl.Rule.Limit
+	}
+	return max(1, cl.Rule.Limit/m.nodes.live())
+}
+
+// enterTogether asks the store for a place, and tells whether it has answered. This node counts
+// it too, to know what runs when it has to go on alone.
+func (m *Meter) enterTogether(cl *Claim) bool {
+	ok, left, err := m.flying.Enter(context.Background(), cl.Name, cl.Key, cl.Rule.Limit)
+	if err != nil {
+		m.guard.failed(err, nil)
+		return false
+	}
+	m.guard.worked()
+	if cl.held, cl.away, cl.Left = ok, ok, left; ok {
+		m.flights.enter(m.id(cl), math.MaxInt64)
+	}
+	return true
 }
 
 // enterGates takes places at all gates that are not held. Where one of them is full it returns
@@ -222,6 +249,10 @@ func (m *Meter) leave(c *Call) {
 			continue
 		}
 		cl.held = false
+		if cl.away {
+			cl.away = false
+			m.flying.Leave(cl.Name, cl.Key)
+		}
 		if cl.Kind == Flight {
 			m.flights.leave(m.id(cl))
 		} else {

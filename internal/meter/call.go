@@ -64,6 +64,7 @@ type Claim struct {
 	id    id
 	lease spending
 	held  bool // a place among those that run
+	away  bool // and it is counted in the store
 	// skip tells that nobody is asked about it, lenient that it refuses nothing.
 	skip, lenient bool
 }

@@ -38,7 +38,9 @@ type Meter struct {
 	ids   ids
 
 	// shared is nil where nobody shares anything.
-	shared  store.Store
+	shared store.Store
+	// flying is shared, where that counts what runs.
+	flying  store.Flights
 	guard   guard
 	nodes   *nodes
 	debts   *debts
@@ -81,6 +83,7 @@ func New(o Options) *Meter {
 // used for the first time. lost is why the store can't be asked as yet, or nil.
 func (m *Meter) Share(s store.Store, lost error) {
 	m.shared = s
+	m.flying, _ = s.(store.Flights)
 	if lost != nil {
 		m.guard.lose(lost, nil)
 	}

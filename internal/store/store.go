@@ -54,6 +54,16 @@ type Store interface {
 	Close()
 }
 
+// Flights is what a Store may do besides: count what runs at this moment, on all nodes together.
+// What a node holds ends with it, and is known again to a store that was lost and is back.
+type Flights interface {
+	// Enter counts one more that runs, unless limit do already, and tells how many more may.
+	// Whoever got ok calls Leave once. Errors are those of Store.Take; nothing is held then.
+	Enter(ctx context.Context, name, key string, limit int64) (ok bool, left int64, err error)
+	// Leave takes back what Enter has counted. It does not wait.
+	Leave(name, key string)
+}
+
 // Follower is told about a set, by one goroutine at a time. It has to be quick,
 // and must not call the store.
 type Follower interface {

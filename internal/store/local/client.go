@@ -51,6 +51,8 @@ type Store struct {
 	// used.
 	calls []*call
 	free  []uint32
+	// held is what was entered and not left, by flightKey.
+	held map[string]int64
 }
 
 // phase is how a Store is.
@@ -96,7 +98,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	s := &Store{
 		o: o, deadlines: deadline.New(o.Timeout), begun: time.Now(), why: errors.New("it was not looked for as yet"),
-		ended: make(chan struct{}), first: make(chan struct{}),
+		ended: make(chan struct{}), first: make(chan struct{}), held: make(map[string]int64),
 	}
 	keeping, stop := context.WithCancel(context.Background())
 	s.stop = stop

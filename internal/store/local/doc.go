@@ -26,7 +26,7 @@ const (
 	// a first and after many failures.
 	firstRetry, lastRetry = 20 * time.Millisecond, 250 * time.Millisecond
 	// settles is how long a server that was succeeded is looked for before it counts as lost.
-	settles = 200 * time.Millisecond
+	settles = 2 * time.Second
 	// beat is how often the server says on the connection of a Follow that it is there, and
 	// silence how long that may say nothing.
 	beat, silence = 500 * time.Millisecond, 1500 * time.Millisecond

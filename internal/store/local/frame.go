@@ -54,6 +54,9 @@ const (
 	doAdd
 	doForget
 	doPing
+	doEnter // answered as a take of which fits and left are told
+	doLeave // has no answer
+	doHold  // what this process has entered and not left, on another connection; has no answer
 
 	sayDone   // an answer
 	sayFailed // why
@@ -265,6 +268,9 @@ func (p *body) results(out []result) {
 func (r *result) into(t *store.Take) {
 	t.Fits, t.Granted, t.Left, t.More, t.Wait = r.fits, r.granted, r.left, r.more, r.wait
 }
+
+// flightKey is the key of what runs.
+func flightKey(b []byte, name, key string) []byte { return append(appendText(b, name), key...) }
 
 func appendEntry(b []byte, e store.Entry) []byte {
 	return appendText(binary.AppendVarint(b, e.Until.UnixMilli()), e.Member)

@@ -17,14 +17,16 @@ func FuzzServer(f *testing.F) {
 		{Name: "limit", Key: "key", Rule: store.Rule{Algorithm: store.TokenBucket, Limit: 10, Window: time.Minute, Burst: 5}, Cost: 1, Action: store.Return},
 	}
 	add, _ := appendAdd(nil, "set", []store.Entry{{Member: "member", Until: time.Now().Add(time.Hour)}})
-	for verb, b := range map[byte][]byte{doTake: appendTakes(nil, good), doAdd: add, doForget: appendText(appendText(nil, "limit"), "key"), doPing: nil} {
+	for verb, b := range map[byte][]byte{doTake: appendTakes(nil, good), doAdd: add, doForget: appendText(appendText(nil, "limit"), "key"), doPing: nil, doEnter: flightKey([]byte{6}, "limit", "key"), doLeave: flightKey([]byte{2}, "limit", "key")} {
 		f.Add(end(append(begin(nil, verb, 7), b...), 0))
 	}
 	m := memory.New(memory.Options{Keys: 1})
 	f.Cleanup(m.Close)
 	s := &Server{m: m, clock: time.Now, ctx: context.Background()}
+	s.flights.total = make(map[string]int64)
+	a := &aboard{of: &s.flights, held: make(map[string]int64)}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		rest, out, _, err := s.answers(b, nil, nil)
+		rest, out, _, err := s.answers(a, b, nil, nil)
 		if err == nil && !bytes.HasSuffix(b, rest) {
 			t.Error("what is left is something else")
 		}
@@ -45,10 +47,14 @@ func FuzzClient(f *testing.F) {
 	f.Add(end(begin(nil, sayMoved, 0), 0))
 	f.Add(end(appendEntry(begin(nil, sayAdded, 0), store.Entry{Member: "member"}), 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := &call{answered: make(chan struct{}, 1)}
-		c.results = c.room[:2]
-		s := &Store{calls: []*call{c}}
-		_, _ = s.answers(b)
+		for frame, n := range map[string]int{"take": 2, "enter": 1} {
+			c := &call{answered: make(chan struct{}, 1), frame: end(append(begin(nil, doTake, 0), frame...), 0)}
+			if c.results = c.room[:n]; n == 1 {
+				c.frame = end(flightKey(append(begin(nil, doEnter, 0), 2), "limit", "key"), 0)
+			}
+			s := &Store{calls: []*call{c}, held: make(map[string]int64)}
+			_, _ = s.answers(b)
+		}
 		synced := false
 		_, _ = tell(t.Context(), b, nobody{}, &synced)
 	})

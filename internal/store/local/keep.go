@@ -129,6 +129,7 @@ func (s *Store) use(c *conn) bool {
 	}
 	s.owed.Store(0)
 	s.now, s.conn, s.out, s.spare, s.writing = up, c, nil, nil, true
+	s.out = s.holds(s.out)
 	for tag, waits := range s.calls {
 		switch {
 		case waits == nil:
@@ -171,6 +172,9 @@ func (s *Store) answer(c *call) {
 	if c.state.CompareAndSwap(waiting, answered) {
 		c.answered <- struct{}{}
 		return
+	}
+	if key, ok := c.place(); ok { // nobody else would leave
+		s.leave(key)
 	}
 	s.pool.Put(c)
 }
@@ -218,6 +222,7 @@ func (s *Store) answers(b []byte) (rest []byte, err error) {
 			return nil, errFrame
 		}
 		c.read(verb, said)
+		s.entered(c)
 		s.answer(c)
 		b = rest
 	}

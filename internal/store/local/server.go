@@ -27,6 +27,7 @@ type Server struct {
 	gate  sync.RWMutex
 	moved bool // under gate: another process serves
 
+	flights flights
 	handing sync.Mutex // held by who hands over
 	journal journal
 
@@ -88,6 +89,7 @@ func Serve(l *net.UnixListener, m *memory.Store, log *slog.Logger) *Server {
 func serve(l *net.UnixListener, m *memory.Store, log *slog.Logger, clock func() time.Time) *Server {
 	l.SetUnlinkOnClose(false) // a successor may listen there
 	s := &Server{l: l, m: m, log: log, clock: clock, done: make(chan struct{}), conns: make(map[*conn]struct{}), left: make(chan struct{}, 1)}
+	s.flights.total = make(map[string]int64)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.running.Go(s.accept)
 	return s
@@ -216,12 +218,14 @@ func (s *Server) unlessMoved(do func()) (moved bool) {
 func (s *Server) calls(c *conn) {
 	b, out := make([]byte, 0, firstBuffer), make([]byte, 0, firstBuffer)
 	var scratch [maxTakes]store.Take
+	a := &aboard{of: &s.flights, held: make(map[string]int64)}
+	defer a.end()
 	for {
 		n, err := c.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		rest, moved := b, false
 		if err == nil && n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-			rest, out, moved, err = s.answers(b, out[:0], scratch[:0])
+			rest, out, moved, err = s.answers(a, b, out[:0], scratch[:0])
 		}
 		if moved {
 			out = end(begin(out, sayMoved, 0), 0)
@@ -241,7 +245,7 @@ func (s *Server) calls(c *conn) {
 
 // answers answers all calls in b, unless another process serves by now. rest is what is left
 // of b.
-func (s *Server) answers(b, out []byte, takes []store.Take) (rest, answers []byte, moved bool, err error) {
+func (s *Server) answers(a *aboard, b, out []byte, takes []store.Take) (rest, answers []byte, moved bool, err error) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.moved {
@@ -255,11 +259,21 @@ func (s *Server) answers(b, out []byte, takes []store.Take) (rest, answers []byt
 		}
 		at := len(out)
 		out = begin(out, sayDone, tag)
-		if out, err = s.do(verb, asked, out, now, takes); err != nil {
+		silent := false
+		switch verb {
+		case doEnter, doLeave, doHold:
+			out, silent, err = a.do(verb, asked, out)
+		default:
+			out, err = s.do(verb, asked, out, now, takes)
+		}
+		if err != nil {
 			out = append(begin(out[:at], sayFailed, tag), err.Error()...)
 		}
-		out = end(out, at)
-		b = rest
+		if b = rest; silent {
+			out = out[:at]
+		} else {
+			out = end(out, at)
+		}
 	}
 }
 

@@ -230,8 +230,10 @@ func TestSuccessorFails(t *testing.T) {
 		}
 		storetest.Add(t, s, "s", storetest.In(time.Hour, fmt.Sprint(round)))
 		r.WaitFor(t, fmt.Sprint(round))
-		server.handing.Lock() // it has given up
-		server.handing.Unlock()
+		func() {
+			server.handing.Lock() // it has given up
+			defer server.handing.Unlock()
+		}()
 	}
 	select {
 	case <-server.Succeeded():
@@ -260,6 +262,7 @@ func TestSucceedNobody(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_, _ = readHello(c)
 			_, _ = c.Write(append(hello(welcome), "no dump at all"...))
 			_ = c.Close()
 		}
