@@ -85,6 +85,20 @@ func TestRotationHasItsPace(t *testing.T) {
 	}
 }
 
+// The example of docs/logs.md loads.
+func TestLogsDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(text), "```yaml\n")
+	example, _, ends := strings.Cut(example, "```")
+	if !ok || !ends {
+		t.Fatal("there is no example")
+	}
+	compile(t, "listeners: [{address: \":0\"}]\nroutes: [{name: a, path: /, auth: none, endpoint: health}]\n"+example, deps(t), nil)
+}
+
 func parse(t testing.TB, text string) *config.Config {
 	t.Helper()
 	c, err := config.Parse("yett.yaml", []byte(text), nil)

@@ -132,9 +132,10 @@ func moveAside(path string, now time.Time) error {
 	}
 }
 
-// renameNew is a rename that replaces nothing. Not all file systems can do that in one step.
+// renameNew is a rename that replaces nothing. Not all file systems can do that in one step; where it takes
+// two, the lock keeps other processes from what is between.
 func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	err := renameNoReplace(from, to)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		if _, err := os.Lstat(to); err == nil {
 			return fs.ErrExist

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // begin returns when a file was begun, by its first line, else by what the file system knows: when
@@ -16,12 +14,8 @@ func begin(f *os.File) time.Time {
 	if t, ok := TimeOf(head[:n]); ok {
 		return t
 	}
-	var st unix.Statx_t
-	err := onDescriptor(f, func(fd int) error {
-		return unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st)
-	})
-	if err == nil && st.Mask&unix.STATX_BTIME != 0 {
-		return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
+	if t, ok := born(f); ok {
+		return t
 	}
 	if info, err := f.Stat(); err == nil {
 		return info.ModTime()
