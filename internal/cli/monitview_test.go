@@ -101,8 +101,8 @@ func TestMonitView(t *testing.T) {
 func TestMonitViewFits(t *testing.T) {
 	for _, f := range []*monitFrame{busyFrame(), quietFrame()} {
 		f.Name, f.Version = "東京-gateway", "v1\x1b[2J"
-		for width := 1; width < 220; width++ {
-			for _, height := range []int{1, 2, 3, 5, 8, 12, 19, 20, 24, 40} {
+		for width := 1; width < 220; width += 1 + width/20 {
+			for _, height := range []int{1, 2, 3, 5, 8, 12, 15, 16, 19, 20, 24, 40} {
 				lines := monitView{width: width, height: height, interval: time.Second, gone: "gone"}.draw(f)
 				if len(lines) > height {
 					t.Fatalf("%dx%d: %d lines", width, height, len(lines))
