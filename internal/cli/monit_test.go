@@ -213,19 +213,11 @@ func (v *vt) awaitThat(t *testing.T, what string, is func(string) bool) string {
 // lines that can be edited.
 func (v *vt) left(t *testing.T, inside *os.File) {
 	t.Helper()
-	late := time.Now().Add(10 * time.Second)
-	for {
+	v.awaitThat(t, "what was there before", func(string) bool {
 		v.mu.Lock()
-		back := !v.apart && v.cursor
-		v.mu.Unlock()
-		if back {
-			break
-		}
-		if time.Now().After(late) {
-			t.Fatal("the page is still there")
-		}
-		<-v.changed
-	}
+		defer v.mu.Unlock()
+		return !v.apart && v.cursor
+	})
 	modes, err := unix.IoctlGetTermios(int(inside.Fd()), unix.TCGETS)
 	if err != nil || modes.Lflag&unix.ICANON == 0 || modes.Lflag&unix.ECHO == 0 {
 		t.Errorf("lines can't be edited any more: %+v, %v", modes, err)
@@ -254,8 +246,7 @@ func wantEnd(t *testing.T, ended <-chan int, stderr *output, want int) {
 	}
 }
 
-// The page is drawn again and again in the place of what was there, follows the terminal's size,
-// says when the gateway is gone, finds the next, and gives the terminal back.
+// The page is drawn again and again in the place of what was there, says when the gateway is gone, finds the next, and gives the terminal back.
 func TestMonitLive(t *testing.T) {
 	at := stateDir(t)
 	s := serveInstance(t, at, "api", newSteady())
@@ -271,6 +262,23 @@ func TestMonitLive(t *testing.T) {
 	if strings.Count(first, "yett api") != 1 || strings.Count(first, "\n") != 23 {
 		t.Errorf("it is not one page:\n%s", first)
 	}
+	s.stop()
+	v.await(t, "gone since")
+	serveInstance(t, at, "api", newSteady())
+	v.awaitThat(t, "the next gateway", func(s string) bool { return strings.Contains(s, "requests") && !strings.Contains(s, "gone") })
+	fmt.Fprint(outside, "xq")
+	wantEnd(t, ended, stderr, exitOK)
+	v.left(t, inside)
+}
+
+// A terminal that changes its size has the page drawn anew at once.
+func TestMonitFollowsTheSize(t *testing.T) {
+	at := stateDir(t)
+	serveInstance(t, at, "api", newSteady())
+	inside, outside := terminal(t, 24, 80)
+	v := readTerminal(outside)
+	ended, stderr := monitOn(t, inside, at, "--interval", "1h")
+	v.await(t, "q quits")
 	if err := unix.IoctlSetWinsize(int(outside.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 6, Col: 30}); err != nil {
 		t.Fatal(err)
 	}
@@ -285,13 +293,8 @@ func TestMonitLive(t *testing.T) {
 		}
 		return strings.Count(s, "\n") <= 5 && strings.Contains(s, "yett api")
 	})
-	s.stop()
-	v.await(t, "gone since")
-	serveInstance(t, at, "api", newSteady())
-	v.awaitThat(t, "the next gateway", func(s string) bool { return strings.Contains(s, "requests") && !strings.Contains(s, "gone") })
-	fmt.Fprint(outside, "xq")
+	fmt.Fprint(outside, "q")
 	wantEnd(t, ended, stderr, exitOK)
-	v.left(t, inside)
 }
 
 // Whoever ends it, and how: the terminal is given back.

@@ -49,6 +49,8 @@ type line []span
 // cells is how many columns a rune takes.
 func cells(r rune) int {
 	switch {
+	case r < 0x300: // nearly all
+		return 1
 	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
 		return 0
 	case width.LookupRune(r).Kind() == width.EastAsianWide, width.LookupRune(r).Kind() == width.EastAsianFullwidth:

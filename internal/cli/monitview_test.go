@@ -49,6 +49,32 @@ func busyFrame() *monitFrame {
 	return f
 }
 
+// exampleFrame is what the documentation shows.
+func exampleFrame() *monitFrame {
+	f := busyFrame()
+	f.Refused, f.Dropped, f.Limits, f.Routes = nil, 0, nil, nil
+	f.Workers = f.Workers[:2]
+	f.Workers[1] = monitWorker{ID: 2, PID: 4251, State: "ready", CPU: 58.2, Memory: 91_000_000, Started: noon.Add(-2 * time.Hour), Restarts: 1, Connections: 117, Revision: "3f2a91c"}
+	f.Breakers = f.Breakers[:1]
+	for i, name := range []string{"tickets", "login", "health", "users"} {
+		f.Routes = append(f.Routes, monitRoute{name, []float64{702, 310, 120, 102}[i], []float64{0.4, 0, 0, 0.05}[i], number([]float64{2.4, 3.1, 0.04, 1.8}[i])})
+	}
+	f.Limits = []monitLimit{{"login", 287, 23, 0, 41}, {"per_user", 804, 0, 0, 12}}
+	return f
+}
+
+// The documentation shows a page as it is.
+func TestMonitDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.Join(monitView{width: 80, height: 24, interval: time.Second}.draw(exampleFrame()), "\n")
+	if !strings.Contains(string(text), page) {
+		t.Errorf("docs/monitoring.md does not show\n%s", page)
+	}
+}
+
 // quietFrame is a gateway of one process, just started, that does nothing.
 func quietFrame() *monitFrame {
 	return &monitFrame{
@@ -101,8 +127,8 @@ func TestMonitView(t *testing.T) {
 func TestMonitViewFits(t *testing.T) {
 	for _, f := range []*monitFrame{busyFrame(), quietFrame()} {
 		f.Name, f.Version = "東京-gateway", "v1\x1b[2J"
-		for width := 1; width < 220; width++ {
-			for _, height := range []int{1, 2, 3, 5, 8, 12, 19, 20, 24, 40} {
+		for width := 1; width < 220; width += 1 + width/20 {
+			for _, height := range []int{1, 2, 3, 5, 8, 12, 15, 16, 19, 20, 24, 40} {
 				lines := monitView{width: width, height: height, interval: time.Second, gone: "gone"}.draw(f)
 				if len(lines) > height {
 					t.Fatalf("%dx%d: %d lines", width, height, len(lines))

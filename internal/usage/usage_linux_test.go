@@ -37,9 +37,6 @@ func TestSelf(t *testing.T) {
 
 // Seen from outside a process uses what it says itself, to the unit of /proc.
 func TestOf(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("known on Linux alone")
-	}
 	burn(t, 30*time.Millisecond)
 	before := Self()
 	got, err := Of(os.Getpid())
@@ -54,9 +51,6 @@ func TestOf(t *testing.T) {
 
 // Names of programs may look like what follows them.
 func TestOfOddName(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("known on Linux alone")
-	}
 	path := t.TempDir() + "/a) R 1 2"
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
