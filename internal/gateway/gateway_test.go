@@ -676,12 +676,8 @@ func TestNoAllocation(t *testing.T) {
 	}
 	logs := &telemetry.Logs{All: discard, Errors: discard}
 	defer logs.Close()
-<<<<<<< HEAD
 	g.Record(logs)
-=======
-	g.Gateway.recorder = logs
 	g.Count(telemetry.NewCounters(time.Now()))
->>>>>>> g-monit
 	r, _ := g.Snapshot().Match(g.request("GET", "/page"))
 	r.Endpoint = page(func(x *exchange.Exchange) { x.Status = 500 })
 	if n := testing.AllocsPerRun(1000, func() {
