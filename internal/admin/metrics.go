@@ -17,13 +17,20 @@ import (
 
 // Metered is what Metrics reports.
 type Metered interface {
-	// Gathered tells what this gateway has served, all workers together, and how this process
-	// is.
-	Gathered(ctx context.Context) (telemetry.Stats, control.Status)
+	// Gathered tells what this gateway has served, and how it is: each of its workers that
+	// answers before ctx ends, or this process where there are none.
+	Gathered(ctx context.Context) []Worker
 	// Store tells how shared state is.
 	Store() StoreState
 	// Ready tells whether the gateway wants traffic.
 	Ready() bool
+}
+
+// Worker is one process of a gateway.
+type Worker struct {
+	ID     string // "" where there is only one
+	Stats  telemetry.Stats
+	Status control.Status
 }
 
 // Metrics makes the page for Prometheus. Its series are bounded: their labels are names that
@@ -51,13 +58,20 @@ func (m *Metrics) Serve(x *exchange.Exchange) {
 }
 
 func (m *Metrics) text(ctx context.Context) ([]byte, error) {
-	stats, status := m.State.Gathered(ctx)
 	r := prometheus.NewPedanticRegistry()
 	if err := r.Register(picture(func(put func(prometheus.Metric)) {
-		served(put, stats)
-		condition(put, status, m.State.Store(), m.State.Ready())
+		put(gauge("ready", "1 while the gateway wants traffic.").with(oneIf(m.State.Ready())))
+		put(gauge("store_lost", "1 while the shared store can't be reached.", "store").with(oneIf(m.State.Store().Lost), m.State.Store().Name))
 	})); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	for _, w := range m.State.Gathered(ctx) {
+		if err := of(w, r).Register(picture(func(put func(prometheus.Metric)) {
+			served(put, w.Stats)
+			condition(put, w.Status)
+		})); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
 	}
 	families, err := r.Gather()
 	if err != nil {
@@ -70,6 +84,15 @@ func (m *Metrics) text(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return b.Bytes(), nil
+}
+
+// of tells workers apart by a label: each begins anew when it is started again, which who adds
+// them up has to see.
+func of(w Worker, r prometheus.Registerer) prometheus.Registerer {
+	if w.ID == "" {
+		return r
+	}
+	return prometheus.WrapRegistererWith(prometheus.Labels{"worker": w.ID}, r)
 }
 
 // picture is a collector of what is known at one moment.
@@ -167,14 +190,12 @@ func byReason(put func(prometheus.Metric), f family, counts map[string]int64) {
 	}
 }
 
-// state puts how a gateway is.
-func condition(put func(prometheus.Metric), s control.Status, store StoreState, ready bool) {
-	put(gauge("ready", "1 while the gateway wants traffic.").with(oneIf(ready)))
+// condition puts how a process is.
+func condition(put func(prometheus.Metric), s control.Status) {
 	put(gauge("info", "Which version and configuration runs.", "version", "revision").with(1, s.Version, s.Revision.ID))
 	put(gauge("start_time_seconds", "When the process was started, since 1970.").with(seconds(s.Started)))
 	put(gauge("config_since_seconds", "When the configuration that runs was taken, since 1970.").with(seconds(s.Revision.Since)))
 	put(gauge("config_refused", "1 when a change of the configuration was refused since then.").with(oneIf(s.Refused != nil)))
-	put(gauge("store_lost", "1 while the shared store can't be reached.", "store").with(oneIf(store.Lost), store.Name))
 	put(gauge("connections", "Open connections of clients.").with(float64(s.Connections)))
 	put(gauge("memory_bytes", "Resident memory.").with(float64(s.Memory)))
 	put(counter("cpu_seconds_total", "Processor time.").with(s.CPU.Seconds()))

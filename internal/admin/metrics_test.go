@@ -15,14 +15,11 @@ import (
 
 // gatherer is a gateway that has served something.
 type gatherer struct {
-	stats  telemetry.Stats
-	status control.Status
-	store  StoreState
+	workers []Worker
+	store   StoreState
 }
 
-func (m gatherer) Gathered(context.Context) (telemetry.Stats, control.Status) {
-	return m.stats, m.status
-}
+func (m gatherer) Gathered(context.Context) []Worker { return m.workers }
 func (m gatherer) Store() StoreState { return m.store }
 func (gatherer) Ready() bool         { return true }
 
@@ -30,7 +27,7 @@ func TestMetrics(t *testing.T) {
 	counts := make([]uint64, telemetry.Buckets)
 	counts[0], counts[16], counts[17], counts[telemetry.Buckets-1] = 1, 2, 4, 8 // below 10 µs, below 20, above, beyond all
 	x := serve(&Metrics{State: gatherer{
-		stats: telemetry.Stats{
+		workers: []Worker{{Stats: telemetry.Stats{
 			Classes: [6]uint64{1, 2, 3, 4, 5, 6}, Failed: 6, BytesIn: 10, BytesOut: 20, InFlight: 2,
 			Latency:  telemetry.Latencies{Counts: counts, Sum: uint64(3 * time.Second)},
 			Routes:   []telemetry.RouteStats{{Name: `odd "name"\`, Requests: 3, Failed: 1, Tunnels: 1, Sum: uint64(time.Second)}, {Name: telemetry.NoRoute}},
@@ -39,10 +36,10 @@ func TestMetrics(t *testing.T) {
 			Limits:   []telemetry.LimitStats{{Name: "user", Allowed: 1, Refused: 2, Observed: 3}},
 			Breakers: []telemetry.BreakerStats{{Service: "crm", State: "OPEN"}},
 		},
-		status: control.Status{
+		Status: control.Status{
 			Version: "v1", Started: time.Unix(100, 0), Revision: control.Revision{ID: "abc", Since: time.Unix(200, 5e8)},
 			Refused: &control.Refusal{}, Dropped: 4, Usage: control.Usage{CPU: 1500 * time.Millisecond, Memory: 1 << 20, Connections: 9},
-		},
+		}}},
 		store: StoreState{Name: "redis", Lost: true},
 	}}, "GET", "", "", nil)
 	body, _ := x.ResponseBody.Whole()
@@ -90,5 +87,18 @@ func TestMetrics(t *testing.T) {
 	problems, err := promlint.New(bytes.NewReader(body)).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
+	}
+}
+
+// Workers are told apart: what one has served begins anew when it is started again.
+func TestMetricsOfWorkers(t *testing.T) {
+	x := serve(&Metrics{State: gatherer{workers: []Worker{
+		{ID: "1", Stats: telemetry.Stats{Failed: 3}}, {ID: "2", Stats: telemetry.Stats{Failed: 4}},
+	}}}, "GET", "", "", nil)
+	body, _ := x.ResponseBody.Whole()
+	for _, want := range []string{`yett_requests_failed_total{worker="1"} 3`, `yett_requests_failed_total{worker="2"} 4`, `yett_ready 1`} {
+		if !bytes.Contains(body, []byte(want+"\n")) {
+			t.Errorf("no line %s in\n%s", want, body)
+		}
 	}
 }

@@ -81,15 +81,10 @@ type Options struct {
 	Revisions string
 	// Revision, unless empty, is what it begins with instead of the file, where it is kept there.
 	Revision string
-	// Peers asks the other workers of the cluster, nil where there are none. One that does not
-	// answer before ctx ends is left out.
-	Peers func(ctx context.Context) []Peer
-}
-
-// Peer is what another worker of the same cluster tells of itself.
-type Peer struct {
-	Stats  telemetry.Stats
-	Status control.Status
+	// Worker is what this worker of a cluster is called in metrics, Peers asks the others; "" and
+	// nil where there are none. Who does not answer before ctx ends is left out.
+	Worker string
+	Peers  func(ctx context.Context) []admin.Worker
 }
 
 // App is a running gateway.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"yett/internal/admin"
 	"yett/internal/control"
 	"yett/internal/meter"
 	"yett/internal/telemetry"
@@ -60,26 +61,14 @@ func (a *App) Usage() control.Usage {
 	return u
 }
 
-// Gathered implements admin.Metered.
-func (a *App) Gathered(ctx context.Context) (telemetry.Stats, control.Status) {
-	stats, _ := a.Stats(ctx)   // which never fails
-	status, _ := a.Status(ctx) // nor does this
-	return a.withPeers(ctx, stats, status)
-}
-
-// withPeers adds what the other workers of a cluster have served: whoever asks for the page
-// reaches any of them, and counts that come from one and then from another make no sense. One that
-// doesn't answer in time is left out, as if it had been started again.
-func (a *App) withPeers(ctx context.Context, stats telemetry.Stats, status control.Status) (telemetry.Stats, control.Status) {
+// Gathered implements admin.Metered. Whoever asks reaches any of the workers, and counts that come
+// from one and then from another make no sense.
+func (a *App) Gathered(ctx context.Context) []admin.Worker {
+	own := admin.Worker{ID: a.o.Worker}
+	own.Stats, _ = a.Stats(ctx)   // which never fails
+	own.Status, _ = a.Status(ctx) // nor does this
 	if a.o.Peers == nil {
-		return stats, status
+		return []admin.Worker{own}
 	}
-	for _, p := range a.o.Peers(ctx) {
-		stats = stats.Add(p.Stats)
-		status.Connections += p.Status.Connections
-		status.Memory += p.Status.Memory
-		status.CPU += p.Status.CPU
-		status.Dropped += p.Status.Dropped
-	}
-	return stats, status
+	return append(a.o.Peers(ctx), own)
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"yett/internal/admin"
 	"yett/internal/app"
 	"yett/internal/config"
 	"yett/internal/control"
@@ -73,7 +75,11 @@ func (s *single) prepare(o *app.Options) (err error) {
 	if s.worker != "" {
 		o.Store, _ = s.env(supervisor.StoreVariable)
 		o.Revision, _ = s.env(supervisor.RevisionVariable)
+		o.Worker, _, _ = strings.Cut(s.worker, "-")
 		o.Peers = s.peers
+		if s.noDir == nil {
+			o.LogDir = s.dir.Logs()
+		}
 	}
 	if s.noDir == nil {
 		o.Revisions = s.dir.Revisions()
@@ -108,14 +114,20 @@ func (s *single) findDir(o *app.Options) {
 	s.noDir = err
 }
 
-// peers asks the other workers.
-func (s *single) peers(ctx context.Context) (all []app.Peer) {
+// peers asks the other workers, the newest process of each.
+func (s *single) peers(ctx context.Context) (all []admin.Worker) {
 	found, err := supervisor.Find(ctx, s.dir)
 	if err != nil {
 		return nil
 	}
+	newest := make(map[int]supervisor.Found)
 	for _, f := range found {
-		if f.Process.PID == os.Getpid() {
+		if before, ok := newest[f.ID]; !ok || before.Generation < f.Generation {
+			newest[f.ID] = f
+		}
+	}
+	for id, f := range newest {
+		if own, _, _ := strings.Cut(s.worker, "-"); strconv.Itoa(id) == own {
 			continue
 		}
 		c, err := socket.Dial(f.Socket)
@@ -123,7 +135,7 @@ func (s *single) peers(ctx context.Context) (all []app.Peer) {
 			continue
 		}
 		if stats, err := c.Stats(ctx); err == nil {
-			all = append(all, app.Peer{Stats: stats, Status: f.Status})
+			all = append(all, admin.Worker{ID: strconv.Itoa(id), Stats: stats, Status: f.Status})
 		}
 	}
 	return all
