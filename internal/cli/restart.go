@@ -38,7 +38,7 @@ func (p Process) order(cmd *cobra.Command, do func(context.Context, neighbour) e
 			return err
 		}
 		if err := do(cmd.Context(), n); err != nil {
-			return err
+			return explain(err, "nothing was changed")
 		}
 		return p.showStatus(cmd.Context(), []neighbour{n}, *asJSON)
 	}

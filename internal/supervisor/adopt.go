@@ -257,7 +257,9 @@ func (w *worker) watch() {
 	if status, ok := reap(w.handle.PID); ok {
 		w.how, w.code = "it ended with "+ending(status), status.ExitStatus()
 	}
-	_ = os.Remove(w.socket)
+	if w.id > 0 { // that of the store may be its successor's by now
+		_ = os.Remove(w.socket)
+	}
 	close(w.ended)
 }
 
