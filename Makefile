@@ -27,7 +27,7 @@ help: ## list these targets
 
 .PHONY: build
 build: ## build bin/yett (VERSION=v1.2.3 for a release)
-	go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
 
 .PHONY: run
 run: build ## try it: the gateway with three services behind it
