@@ -230,7 +230,7 @@ func TestImageInPod(t *testing.T) {
 	config := tempDir(t)
 	write(t, filepath.Join(config, "yett.yaml"), chartConfig(t))
 	im.Bind = map[string]string{"/etc/yett": config}
-	im.tmpfs("/run:mode=2777,gid=65532")
+	im.tmpfs(chartStatePlace(t) + ":mode=2777,gid=65532")
 	pid := im.start(t)
 	if said, err := im.exec(t, pid, "/usr/bin/yett", "status"); err != nil {
 		t.Errorf("status: %v %s", err, said)
