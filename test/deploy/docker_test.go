@@ -223,20 +223,44 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// A pod of the chart: an emptyDir belongs to root, and everybody may write into it.
+// A pod of the chart: an emptyDir belongs to root, and everybody may write into it. The
+// ConfigMap changes as the kubelet does that, by another link.
 func TestImageInPod(t *testing.T) {
 	needContainers(t)
 	im := makeImage(t)
 	config := tempDir(t)
-	write(t, filepath.Join(config, "yett.yaml"), chartConfig(t))
+	configMap(t, config, "..1", chartConfig(t))
+	if err := os.Symlink("..data/yett.yaml", filepath.Join(config, "yett.yaml")); err != nil {
+		t.Fatal(err)
+	}
 	im.Bind = map[string]string{"/etc/yett": config}
 	im.tmpfs(chartStatePlace(t) + ":mode=2777,gid=65532")
 	pid := im.start(t)
 	if said, err := im.exec(t, pid, "/usr/bin/yett", "status"); err != nil {
 		t.Errorf("status: %v %s", err, said)
 	}
+	configMap(t, config, "..2", chartConfig(t)+"  - {name: more, path: /more, auth: none, endpoint: health}\n")
+	eventually(t, "the new route serves", func() bool {
+		_, err := im.exec(t, pid, "/usr/bin/yett", "health", "--url", "http://127.0.0.1:3000/more")
+		return err == nil
+	})
+	configMap(t, config, "..3", chartConfig(t)+"  - {name: wrong, pth: /more}\n")
+	eventually(t, "status shows the refusal", func() bool {
+		said, _ := im.exec(t, pid, "/usr/bin/yett", "status")
+		return strings.Contains(said, "refused") && strings.Contains(said, "pth")
+	})
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	reap(t, pid)
+}
+
+// configMap makes ..data a link to a folder with that configuration.
+func configMap(t *testing.T, dir, version, text string) {
+	t.Helper()
+	write(t, filepath.Join(dir, version, "yett.yaml"), text)
+	link := filepath.Join(dir, "..data_tmp")
+	if err := errors.Join(os.Symlink(version, link), os.Rename(link, filepath.Join(dir, "..data"))); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -321,6 +321,9 @@ func (s *service) serves(address string) {
 func TestServiceUnderSystemd(t *testing.T) {
 	s := startService(t, "127.0.0.1:0", nil)
 	first := s.notes.main
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", first)); err != nil || len(s.allowed()) > 0 && !strings.Contains(string(text), "Seccomp:\t2") {
+		t.Errorf("its system calls are not restricted: %v", err)
+	}
 	// root, who is not the service's user, sees it.
 	st := status(t, s.state)
 	if len(st.Listeners) != 1 || st.State != "ready" {
