@@ -24,11 +24,11 @@ POISONED := $(patsubst %,./internal/%/...,exchange wire engine gateway manners r
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
 build: ## build bin/yett (VERSION=v1.2.3 for a release)
-	go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
 
 .PHONY: run
 run: build ## try it: the gateway with three services behind it
@@ -45,6 +45,11 @@ check: build ## formatting, vet, staticcheck, the example configurations and who
 .PHONY: test
 test: tools check ## everything that has to pass before a change is good
 	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) ./..." "-short -tags poison -timeout $(TIMEOUT) $(POISONED)"
+
+# Tools that are missing are named by the tests that are skipped for them: debootstrap, helm, pm2.
+.PHONY: deploy-test
+deploy-test: ## try all of deploy/ and the commands of docs/DEPLOYMENT.md
+	YETT_DEPLOY=1 go test -count=1 -v ./test/deploy
 
 # What tests use beside Go. Without curl, the demo's commands are not tried;
 # without gcc, there is no race detector; without redis-server, the tests of the
