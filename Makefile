@@ -72,6 +72,10 @@ tools:
 		echo "not installed: $$missing; the tests do without"; \
 	fi
 
+.PHONY: soak
+soak: ## change and break running gateways in all numbers that are promised: half an hour
+	YETT_SOAK=1 go test -count 1 -v -timeout 60m ./test/soak
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME=10s
 	@go test -list '^Fuzz' ./... \

@@ -152,5 +152,14 @@ func clusterConfig(snap *snapshot.Snapshot, file string) supervisor.Config {
 	for _, l := range snap.Listeners {
 		conf.Listeners = append(conf.Listeners, control.Listener{Name: l.Name, Address: l.Address, TLS: l.TLS != nil})
 	}
+	conf.Unbindable = func(address string, err error) error {
+		for i, l := range snap.Config.Listeners {
+			if l.Address == address {
+				p := snap.Config.Source.Problem(fmt.Sprintf("listeners[%d].address", i), err.Error(), app.AddressHint(err))
+				return errors.New(p.String())
+			}
+		}
+		return err
+	}
 	return conf
 }

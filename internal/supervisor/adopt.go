@@ -252,15 +252,24 @@ func (s *Supervisor) awaitAdopted(ctx context.Context, w *worker) bool {
 
 // watch waits for the end of a worker that was there before.
 func (w *worker) watch() {
+	w.await()
+	_ = os.Remove(w.socket)
+	close(w.ended)
+}
+
+// watchStore leaves the socket alone, which a successor may have.
+func (w *worker) watchStore() {
+	w.await()
+	close(w.ended)
+}
+
+// await waits for the end of a process that was there before, and notes how it was.
+func (w *worker) await() {
 	_ = w.handle.Wait(context.Background())
 	w.how = "it ended"
 	if status, ok := reap(w.handle.PID); ok {
 		w.how, w.code = "it ended with "+ending(status), status.ExitStatus()
 	}
-	if w.id > 0 { // that of the store may be its successor's by now
-		_ = os.Remove(w.socket)
-	}
-	close(w.ended)
 }
 
 // reap takes a child off the list of the kernel: a supervisor that has replaced its program

@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 type fakeConfig struct {
 	Address string
 	// Mode is how a worker behaves: fails, hangs, silent, crashes (once it is ready), stubborn
-	// (doesn't drain).
+	// (doesn't drain), cuts (ends what takes too long).
 	Mode    string
 	Listen2 string
 	Store   bool
@@ -200,6 +200,9 @@ func (g *fakeGateway) serve(c fakeConfig, path string, waiting *handover.Waiting
 	}
 	served.close()
 	_ = own.Close()
+	if c.Mode == "cuts" {
+		return CutOff
+	}
 	runtime.KeepAlive(held)
 	return 0
 }

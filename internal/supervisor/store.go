@@ -64,7 +64,7 @@ func (s *Supervisor) adoptStore(p *instance.Process) {
 		return
 	}
 	w := &worker{handle: h, socket: s.o.Dir.Store(), ready: time.Now(), adopted: true, ended: make(chan struct{})}
-	go w.watch()
+	go w.watchStore()
 	s.store = &keeper{s: s}
 	s.store.follow(w)
 }
