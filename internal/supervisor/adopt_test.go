@@ -2,6 +2,8 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -166,6 +168,23 @@ func TestStaleState(t *testing.T) {
 	}
 	if s.store != nil {
 		t.Error("another process is taken for the store's")
+	}
+}
+
+// A process of the store that no state tells of, because the supervisor was killed before it could write
+// it down, gets a successor.
+func TestStoreThatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{Store: true})
+	l, err := net.Listen("unix", k.dir.Store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := k.mustStart(1)
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.store.process().PID))
+	if err != nil || !strings.HasSuffix(string(line), successor+"\x00") {
+		t.Errorf("%q, %v", line, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"syscall"
@@ -42,7 +43,7 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 		return nil
 	}
 	k := &keeper{s: s}
-	if err := k.start(ctx, s.o.Running); err != nil {
+	if err := k.startFirst(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -50,6 +51,21 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 	s.mu.Unlock()
 	return nil
 }
+
+// startFirst starts the process where this supervisor knows of none. One may be there all the same,
+// because the supervisor before died before it could write it down: it is succeeded, with what it has
+// counted.
+func (k *keeper) startFirst(ctx context.Context) error {
+	var more []string
+	if c, err := net.Dial("unix", k.s.o.Dir.Store()); err == nil {
+		_ = c.Close() // nothing was said
+		more = []string{successor}
+	}
+	return k.start(ctx, k.s.o.Running, more...)
+}
+
+// successor is the flag of a process that takes the place of the one that serves.
+const successor = "--successor"
 
 // adoptStore takes a process over that another supervisor has started.
 func (s *Supervisor) adoptStore(p *instance.Process) {
@@ -125,7 +141,7 @@ func (k *keeper) revive(served time.Duration) {
 			return
 		case <-time.After(pause):
 		}
-		err := k.start(context.Background(), k.s.o.Running)
+		err := k.startFirst(context.Background())
 		if err == nil {
 			k.s.save("")
 			return
@@ -140,7 +156,7 @@ func (k *keeper) succeed(ctx context.Context, program string) error {
 	k.mu.Lock()
 	old := k.now
 	k.mu.Unlock()
-	if err := k.start(ctx, program, "--successor"); err != nil {
+	if err := k.start(ctx, program, successor); err != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.now == nil && old != nil && old.alive() {
