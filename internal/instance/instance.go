@@ -101,6 +101,9 @@ func Make(root, name string) (Dir, error) {
 	if err := checkRoot(root); err != nil {
 		return d, err
 	}
+	if err := checkOurs(d.Path); err != nil {
+		return d, err
+	}
 	for _, path := range []string{d.Path, d.Logs(), d.Revisions()} {
 		if err := makeOwn(path); err != nil {
 			return d, err
@@ -121,6 +124,22 @@ func checkRoot(root string) error {
 	}
 	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		return fmt.Errorf("others may write into %s (mode %#o) and could replace what is in it; take that away with chmod go-w, or name another directory with YETT_STATE", root, info.Mode().Perm())
+	}
+	return nil
+}
+
+// checkOurs refuses a directory that is there for something else, such as one of sources that lies
+// in what YETT_STATE names.
+func checkOurs(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) == 0 || exists(filepath.Join(path, lockName)) {
+		return nil // makeOwn says more
+	}
+	names := made()
+	for _, e := range entries {
+		if _, ours := names[e.Name()]; !ours && !names[""].MatchString(e.Name()) { // else a removal was interrupted
+			return fmt.Errorf("%s is there for something else (it has %q in it); choose another name with --name, or another directory with YETT_STATE", path, e.Name())
+		}
 	}
 	return nil
 }
@@ -195,9 +214,6 @@ func (d Dir) Logs() string { return filepath.Join(d.Path, "logs") }
 
 // Revisions is the directory of the history.
 func (d Dir) Revisions() string { return filepath.Join(d.Path, "revisions") }
-
-// Remove deletes the directory with all that is in it. The caller holds the lock.
-func (d Dir) Remove() error { return os.RemoveAll(d.Path) }
 
 // stateName is the file of SaveState.
 const stateName = "state.json"

@@ -190,11 +190,17 @@ func (s *Supervisor) again(sl *slot) error {
 
 // drain lets a worker finish what runs on it, and kills it when that takes too long.
 func (s *Supervisor) drain(w *worker) {
+	s.seeOff(w)
+	w.signal(syscall.SIGTERM)
+}
+
+// seeOff follows a worker that drains to its end. It tells it nothing: a second signal would have it end
+// at once.
+func (s *Supervisor) seeOff(w *worker) {
 	s.mu.Lock()
 	s.leaving[w] = true
 	limit := s.conf.StopTime + stopMargin
 	s.mu.Unlock()
-	w.signal(syscall.SIGTERM)
 	s.work.Go(func() {
 		killed := false
 		timer := time.NewTimer(limit)

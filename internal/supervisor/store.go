@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"syscall"
@@ -45,7 +46,7 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 		return nil
 	}
 	k := &keeper{s: s}
-	if err := k.start(ctx, s.o.Running); err != nil {
+	if err := k.startFirst(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -53,6 +54,21 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 	s.mu.Unlock()
 	return nil
 }
+
+// startFirst starts the process where this supervisor knows of none. One may be there all the same,
+// because the supervisor before died before it could write it down: it is succeeded, with what it has
+// counted.
+func (k *keeper) startFirst(ctx context.Context) error {
+	var more []string
+	if c, err := net.Dial("unix", k.s.o.Dir.Store()); err == nil {
+		_ = c.Close() // nothing was said
+		more = []string{successor}
+	}
+	return k.start(ctx, k.s.o.Running, more...)
+}
+
+// successor is the flag of a process that takes the place of the one that serves.
+const successor = "--successor"
 
 // adoptStore takes a process over that another supervisor has started.
 func (s *Supervisor) adoptStore(p *instance.Process) {
@@ -128,7 +144,7 @@ func (k *keeper) revive(served time.Duration) {
 			return
 		case <-time.After(pause):
 		}
-		err := k.start(context.Background(), k.s.o.Running)
+		err := k.startFirst(context.Background())
 		if err == nil {
 			k.s.save("")
 			return
@@ -147,9 +163,12 @@ func (k *keeper) succeed(ctx context.Context, program string) error {
 	if old == nil { // it is about to be started again, by the program that runs
 		return nil
 	}
-	err := k.start(ctx, program, "--successor")
+	err := k.start(ctx, program, successor)
 	k.mu.Lock()
 	k.giving = false
+	if err != nil && k.now == nil && old.alive() {
+		k.now = old // it has given nothing
+	}
 	lost := k.now == nil
 	k.mu.Unlock()
 	if lost { // it gave everything to one that did not live
