@@ -197,6 +197,7 @@ func (s *Supervisor) drain(w *worker) {
 // seeOff follows a worker that drains to its end. It tells it nothing: a second signal would have it end
 // at once.
 func (s *Supervisor) seeOff(w *worker) {
+	ofStop := s.ending() // how a stop goes has nothing to do with what was replaced before
 	s.mu.Lock()
 	s.leaving[w] = true
 	limit := s.conf.StopTime + stopMargin
@@ -215,7 +216,7 @@ func (s *Supervisor) seeOff(w *worker) {
 		}
 		s.mu.Lock()
 		switch {
-		case !s.ending(): // how a stop goes has nothing to do with what was replaced before
+		case !ofStop:
 		case killed:
 			s.killed++
 		case w.code == CutOff:
