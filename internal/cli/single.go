@@ -400,7 +400,7 @@ func (s *single) replaceable() error {
 	case s.waiting.Managed():
 		return errors.New("a process manager of Node, such as PM2, follows this process and would start another one beside the new; use pm2 reload, or let it run yett start --foreground and use yett upgrade")
 	case under == strconv.Itoa(os.Getpid()) && !s.waiting.Notifies():
-		return errors.New("systemd follows this process and ends the new one with it; set Type=notify-reload in the unit, so that it hears of the new one")
+		return errors.New("systemd follows this process and ends the new one with it; set Type=notify in the unit, so that it hears of the new one")
 	}
 	return nil
 }
