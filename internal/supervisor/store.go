@@ -2,8 +2,11 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -69,6 +72,34 @@ func (k *keeper) startFirst(ctx context.Context) error {
 
 // successor is the flag of a process that takes the place of the one that serves.
 const successor = "--successor"
+
+// missing is how often in a row the store's socket may not be there: one process may just be
+// taking it from another.
+const missing = 5
+
+// mendStore has another process take the place of the store's when somebody has removed its
+// socket: no new worker could reach it. What was counted is lost. It is called by look alone.
+func (s *Supervisor) mendStore() {
+	s.mu.Lock()
+	k := s.store
+	s.mu.Unlock()
+	_, err := os.Lstat(s.o.Dir.Store())
+	if k == nil || !errors.Is(err, fs.ErrNotExist) {
+		s.storeMissed = 0
+		return
+	}
+	if s.storeMissed++; s.storeMissed < missing {
+		return
+	}
+	s.storeMissed = 0
+	k.mu.Lock()
+	w := k.now
+	k.mu.Unlock()
+	if w != nil {
+		s.log.Warn("somebody has removed the socket of the store's process; another one begins to count anew", "pid", w.pid())
+		w.signal(syscall.SIGTERM)
+	}
+}
 
 // adoptStore takes a process over that another supervisor has started.
 func (s *Supervisor) adoptStore(p *instance.Process) {

@@ -98,6 +98,8 @@ type Supervisor struct {
 	waiting *handover.Waiting
 	watcher *watch.Watcher
 	lost    bool // others can't find this process, and it has said so; look's
+	// storeMissed is how often in a row the store's socket was not there; look's.
+	storeMissed int
 
 	// turn is taken by what changes the workers as a whole: one thing at a time.
 	turn chan struct{}
@@ -365,6 +367,7 @@ func (s *Supervisor) mend() {
 		s.giveWay(held)
 		return
 	}
+	s.mendStore()
 	served := false
 	if err == nil {
 		served, err = s.control.Mend()

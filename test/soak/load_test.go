@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
@@ -94,6 +95,7 @@ type load struct {
 	over atomic.Bool
 	// replaced tells that processes are replaced, which end streams after their time.
 	replaced atomic.Bool
+	again    atomic.Int64 // requests that their client has sent again
 	wg       sync.WaitGroup
 
 	mu     sync.Mutex
@@ -109,13 +111,13 @@ func (g *gateway) startLoad() *load {
 	l := &load{t: g.t, url: g.url, counts: make(map[string]int)}
 	g.t.Cleanup(l.end)
 	for range 6 {
-		l.client("kept connection", 3*time.Millisecond, echo(newClient(g.t, false)))
+		l.client("kept connection", 3*time.Millisecond, l.echo(newClient(g.t, false)))
 	}
 	for range 2 {
-		l.client("new connection", 5*time.Millisecond, echo(newClient(g.t, false, oneRequest)))
+		l.client("new connection", 5*time.Millisecond, l.echo(newClient(g.t, false, oneRequest)))
 	}
 	for range 2 {
-		l.client("upload", 0, upload(newClient(g.t, false)))
+		l.client("upload", 0, l.upload(newClient(g.t, false)))
 	}
 	for range 2 {
 		l.client("events", 0, l.follow(newClient(g.t, false)))
@@ -124,7 +126,7 @@ func (g *gateway) startLoad() *load {
 		l.client("websocket", 0, l.talk)
 	}
 	for range 2 {
-		l.client("h2c", 5*time.Millisecond, echo(newClient(g.t, true)))
+		l.client("h2c", 5*time.Millisecond, l.echo(newClient(g.t, true)))
 	}
 	return l
 }
@@ -178,7 +180,7 @@ func (l *load) failures() []failure {
 func (l *load) done() {
 	l.t.Helper()
 	l.end()
-	l.t.Logf("%s; %d tunnels told to go away, %d streams ended by their time", l.served(), l.away, l.ended)
+	l.t.Logf("%s; %d tunnels told to go away, %d streams ended by their time, %d requests sent again by their client", l.served(), l.away, l.ended, l.again.Load())
 	l.none("all in all")
 }
 
@@ -210,14 +212,24 @@ func (l *load) none(when string) {
 }
 
 // echo sends a body and wants it back.
-func echo(client *http.Client) func(string) error {
+func (l *load) echo(client *http.Client) func(string) error {
 	return func(url string) error {
-		return call(client, url+"/echo", io.MultiReader(strings.NewReader("hi")), "hi")
+		return l.call(client, url+"/echo", strings.NewReader("hi"), "hi")
 	}
 }
 
-func call(client *http.Client, url string, body io.Reader, want string) error {
-	resp, err := client.Post(url, "text/plain", body)
+// call says that it may be sent again: that is what a client has to do whose request meets the end
+// of an idle connection (RFC 9112, 9.3.1), or a GOAWAY. How often it was is counted.
+func (l *load) call(client *http.Client, url string, body io.Reader, want string) error {
+	tries := 0
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tries++ }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Idempotency-Key", "1")
+	resp, err := client.Do(req)
+	l.again.Add(int64(max(0, tries-1)))
 	if err != nil {
 		return err
 	}
@@ -233,12 +245,12 @@ func call(client *http.Client, url string, body io.Reader, want string) error {
 }
 
 // upload sends a body slowly, which can't be sent twice, and compares its sum.
-func upload(client *http.Client) func(string) error {
+func (l *load) upload(client *http.Client) func(string) error {
 	return func(url string) error {
 		body := make([]byte, 64<<10)
 		_, _ = rand.Read(body)
 		sum := sha256.Sum256(body)
-		return call(client, url+"/sum", &slowly{left: body}, hex.EncodeToString(sum[:]))
+		return l.call(client, url+"/sum", &slowly{left: body}, hex.EncodeToString(sum[:]))
 	}
 }
 
