@@ -113,6 +113,9 @@ type App struct {
 	watcher   *watch.Watcher
 	load      guard
 	listeners listeners
+	// changing ends when no changes are taken any more: none keeps a stop waiting for keys.
+	changing    context.Context
+	endChanging context.CancelFunc
 	// closing ends what waits in the background, of which Close waits for the end.
 	closing    chan struct{}
 	background sync.WaitGroup
@@ -174,6 +177,7 @@ func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps u
 // follow, or Close.
 func New(o Options) (*App, error) {
 	a := &App{o: o, started: time.Now(), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), closing: make(chan struct{})}
+	a.changing, a.endChanging = context.WithCancel(context.Background())
 	defaults := config.Defaults() // until it is known what the configuration says
 	var err error
 	if a.logs, err = newLogs(&defaults, o); err != nil {
@@ -292,7 +296,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	c := &change{a: a, ctx: ctx, next: a.gateway.Snapshot()}
+	c := &change{a: a, ctx: ctx, patience: ctx, next: a.gateway.Snapshot()}
 	err := c.bind()
 	if err == nil {
 		err = a.inherit()

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -325,6 +326,53 @@ func TestRevisions(t *testing.T) {
 	}
 	if out, err = p.Reload(t.Context(), control.Proposal{Revision: "nobody"}); err != nil || out.Applied || !strings.Contains(out.Refused, first.ID) {
 		t.Errorf("%v %+v", err, out)
+	}
+}
+
+// A change that waits for the keys of a new issuer keeps no stop waiting.
+func TestStopWhileKeysAreAwaited(t *testing.T) {
+	p := launch(t, plain)
+	p.write(plain + "issuers: {main: {issuer: \"http://a\", audience: [b], keys: [{jwks_url: \"SERVICES/hold\"}]}}\npolicies: {jwt: }\n")
+	taken := make(chan control.Outcome, 1)
+	asked, leave := context.WithCancel(t.Context())
+	go func() {
+		out, err := p.Reload(asked, control.Proposal{})
+		if err != nil {
+			t.Error(err)
+		}
+		taken <- out
+	}()
+	<-p.held
+	leave() // who asked for it does not cut the waiting short
+	select {
+	case out := <-taken:
+		t.Fatalf("it did not wait: %+v", out)
+	case <-time.After(100 * time.Millisecond):
+	}
+	began := time.Now()
+	p.endChanges()
+	if out := <-taken; !out.Applied || time.Since(began) > keysTime/2 {
+		t.Errorf("%v: %+v", time.Since(began), out)
+	}
+}
+
+// What lets more pass is a warning, whoever brought it.
+func TestReloadWarns(t *testing.T) {
+	text := header + "limits: {few: {limit: 2, window: 1h, by: ip}}\npolicies: {ratelimit: {limits: [few]}}\n" +
+		"routes: [{name: health, path: /health, auth: none, endpoint: health}]\n"
+	p := launch(t, text)
+	p.reload(replace(text, "limit: 2", "limit: 1"))
+	if strings.Contains(p.log.String(), `"level":"warn"`) {
+		t.Error("a lower limit is a warning")
+	}
+	p.reload(replace(text, "limit: 2", "limit: 3"))
+	if err := p.FlushLog(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{`"level":"warn"`, `"kind":"limit","name":"few","effect":"allows more than before"`} {
+		if !strings.Contains(p.log.String(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
 	}
 }
 
