@@ -111,6 +111,7 @@ type App struct {
 	breakers  *breaker.Board
 	shared    *shared // nil before Start
 	watcher   *watch.Watcher
+	following sync.Mutex // held from looking what runs until that is followed
 	load      guard
 	listeners listeners
 	// changing ends when no changes are taken any more: none keeps a stop waiting for keys.

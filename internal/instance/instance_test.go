@@ -279,3 +279,18 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 }
+
+// After a reboot the numbers of processes, and the moments of their starts, come again.
+func TestProcessOfAnotherBoot(t *testing.T) {
+	self, err := Self()
+	if err != nil || self.Boot == "" {
+		t.Fatalf("%+v, %v", self, err)
+	}
+	if !self.Alive() {
+		t.Error("this process does not run")
+	}
+	self.Boot = "another"
+	if self.Alive() {
+		t.Error("a process of another boot runs")
+	}
+}
