@@ -86,13 +86,13 @@ routes:
 	if p.Addr(1).String() != address {
 		t.Fatalf("the listener a has moved from %s to %s", address, p.Addr(1))
 	}
+	if n := p.listeners.serving()[1].Connections(); n != 1 {
+		t.Errorf("%d connections to the listener that has stayed", n)
+	}
 	p.want("/app/"+strings.Repeat("a", 100), 200, "") // b has no such limit
 	resp, _ := p.ask(p.client, "http://"+address+"/app/"+strings.Repeat("a", 100))
 	if resp.StatusCode != 414 {
 		t.Error(resp.Status)
-	}
-	if n := p.listeners.serving()[1].Connections(); n != 1 {
-		t.Errorf("%d connections to the listener that has stayed", n)
 	}
 	gone := p.Addr(0).String()
 	answer := make(chan string, 1)
@@ -353,6 +353,35 @@ func TestStopWhileKeysAreAwaited(t *testing.T) {
 	p.endChanges()
 	if out := <-taken; !out.Applied || time.Since(began) > keysTime/2 {
 		t.Errorf("%v: %+v", time.Since(began), out)
+	}
+}
+
+// Values of variables may be secrets, wherever they stand by mistake: a refusal names the variables.
+func TestRefusalHidesValues(t *testing.T) {
+	p := launch(t, plain)
+	p.vars["SECRET"], p.vars["SHORT"] = "s3cr3t-of-\"somebody\"", "x:y"
+	text := "listeners: [{address: \"${SECRET}\"}, {address: \"${SHORT}\"}]\n" + "routes: [{name: health, path: \"/${SECRET}{\", auth: none, endpoint: health}]\n"
+	why := p.refuse(text)
+	s, err := p.Status(t.Context())
+	if err != nil || s.Refused == nil {
+		t.Fatal(err)
+	}
+	if err := p.FlushLog(); err != nil {
+		t.Error(err)
+	}
+	planned, err := p.Plan(t.Context(), control.Proposal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, told := range []string{why, strings.Join(s.Refused.Why, "\n"), p.log.String(), planned.Problems.Error()} {
+		if strings.Contains(told, "s3cr3t") {
+			t.Errorf("it is told: %s", told)
+		}
+	}
+	for _, want := range []string{`"${SECRET}" is not an address`, `"x:y" is not an address`} {
+		if !strings.Contains(why, want) {
+			t.Errorf("%s\nlacks %s", why, want)
+		}
 	}
 }
 

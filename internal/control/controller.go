@@ -163,7 +163,8 @@ func (c *Controller) Plan(ctx context.Context, p Proposal) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer c.unlock()
-	_, out := c.draft(now, p)
+	next, out := c.draft(now, p)
+	next.variables.hideIn(&out)
 	return out, nil
 }
 
@@ -255,6 +256,7 @@ func (c *Controller) take(ctx context.Context, now, next *running, out *Outcome)
 		}
 	}
 	if len(out.Problems) > 0 || out.Refused != "" {
+		next.variables.hideIn(out)
 		c.refuse(out)
 		return
 	}
