@@ -111,8 +111,12 @@ type App struct {
 	breakers  *breaker.Board
 	shared    *shared // nil before Start
 	watcher   *watch.Watcher
+	following sync.Mutex // held from looking what runs until that is followed
 	load      guard
 	listeners listeners
+	// changing ends when no changes are taken any more: none keeps a stop waiting for keys.
+	changing    context.Context
+	endChanging context.CancelFunc
 	// closing ends what waits in the background, of which Close waits for the end.
 	closing    chan struct{}
 	background sync.WaitGroup
@@ -174,6 +178,7 @@ func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps u
 // follow, or Close.
 func New(o Options) (*App, error) {
 	a := &App{o: o, started: time.Now(), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), closing: make(chan struct{})}
+	a.changing, a.endChanging = context.WithCancel(context.Background())
 	defaults := config.Defaults() // until it is known what the configuration says
 	var err error
 	if a.logs, err = newLogs(&defaults, o); err != nil {
@@ -292,7 +297,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	c := &change{a: a, ctx: ctx, next: a.gateway.Snapshot()}
+	c := &change{a: a, ctx: ctx, patience: ctx, next: a.gateway.Snapshot()}
 	err := c.bind()
 	if err == nil {
 		err = a.inherit()

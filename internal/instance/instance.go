@@ -19,8 +19,9 @@ import (
 type Dir struct{ Path string }
 
 // Root returns the directory that holds those of all instances of this user. explicit, such as of
-// a flag, wins, then $YETT_STATE, $RUNTIME_DIRECTORY (systemd's), /run/yett for root,
-// $XDG_RUNTIME_DIR/yett, ~/.local/state/yett.
+// a flag, wins, then $YETT_STATE, $RUNTIME_DIRECTORY (systemd's), /var/lib/yett for root,
+// $XDG_STATE_HOME/yett, ~/.local/state/yett. Where nobody chooses it is on disk: history and logs
+// outlive a logout and a reboot.
 func Root(explicit string, env func(string) (string, bool)) (string, error) {
 	return rootFor(os.Geteuid(), explicit, env)
 }
@@ -38,20 +39,15 @@ func rootFor(uid int, explicit string, env func(string) (string, bool)) (string,
 		return filepath.Abs(first)
 	}
 	if uid == 0 {
-		return "/run/yett", nil
+		return "/var/lib/yett", nil
 	}
-	if run := get("XDG_RUNTIME_DIR"); run != "" && isDir(run) {
-		return filepath.Abs(filepath.Join(run, "yett"))
+	if state := get("XDG_STATE_HOME"); filepath.IsAbs(state) { // others are to be ignored
+		return filepath.Join(state, "yett"), nil
 	}
 	if home := get("HOME"); home != "" {
 		return filepath.Abs(filepath.Join(home, ".local", "state", "yett"))
 	}
 	return "", errors.New("there is no place for the directory of running gateways: set YETT_STATE to one, or HOME")
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // longestName is how long a name may be, in bytes. It is part of the path of sockets, for which

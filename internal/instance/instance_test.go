@@ -15,7 +15,6 @@ import (
 )
 
 func TestRoot(t *testing.T) {
-	run := t.TempDir()
 	for _, c := range []struct {
 		name, explicit string
 		uid            int
@@ -25,9 +24,10 @@ func TestRoot(t *testing.T) {
 		{"explicit wins", "/x", 0, map[string]string{"YETT_STATE": "/y"}, "/x"},
 		{"variable", "", 0, map[string]string{"YETT_STATE": "/y", "RUNTIME_DIRECTORY": "/run/a"}, "/y"},
 		{"systemd", "", 7, map[string]string{"RUNTIME_DIRECTORY": "/run/a:/run/b", "HOME": "/h"}, "/run/a"},
-		{"root", "", 0, map[string]string{"HOME": "/root"}, "/run/yett"},
-		{"user", "", 7, map[string]string{"XDG_RUNTIME_DIR": run, "HOME": "/h"}, run + "/yett"},
-		{"runtime directory that isn't there", "", 7, map[string]string{"XDG_RUNTIME_DIR": "/nowhere/run", "HOME": "/h"}, "/h/.local/state/yett"},
+		{"root", "", 0, map[string]string{"HOME": "/root"}, "/var/lib/yett"},
+		{"user", "", 7, map[string]string{"XDG_RUNTIME_DIR": os.TempDir(), "HOME": "/h"}, "/h/.local/state/yett"},
+		{"user with a directory for state", "", 7, map[string]string{"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/yett"},
+		{"relative directory for state", "", 7, map[string]string{"XDG_STATE_HOME": "s", "HOME": "/h"}, "/h/.local/state/yett"},
 		{"nothing", "", 7, nil, ""},
 	} {
 		got, err := rootFor(c.uid, c.explicit, func(k string) (string, bool) { v, ok := c.env[k]; return v, ok })
@@ -389,5 +389,20 @@ func TestMakeLeavesOtherDirectories(t *testing.T) {
 	}
 	if info, err := os.Stat(sources); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// After a reboot the numbers of processes, and the moments of their starts, come again.
+func TestProcessOfAnotherBoot(t *testing.T) {
+	self, err := Self()
+	if err != nil || self.Boot == "" {
+		t.Fatalf("%+v, %v", self, err)
+	}
+	if !self.Alive() {
+		t.Error("this process does not run")
+	}
+	self.Boot = "another"
+	if self.Alive() {
+		t.Error("a process of another boot runs")
 	}
 }
