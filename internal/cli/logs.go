@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -140,7 +141,7 @@ func (f *logsFlags) filter(now time.Time) (want logread.Filter, err error) {
 // pointInTime reads a time: how long ago, a time of today, a day, or both, here or in UTC.
 func pointInTime(text string, now time.Time) (time.Time, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil && d >= 0 {
+		if d, err := time.ParseDuration(days + "h"); err == nil && d >= 0 && d <= math.MaxInt64/24 {
 			return now.Add(-24 * d), nil
 		}
 	}
