@@ -193,13 +193,17 @@ func (p Process) showLogs(ctx context.Context, f *logsFlags, want logread.Filter
 			return show(line)
 		})
 	}
+	broken := r.Broken()
+	if broken != nil && f.follow {
+		fmt.Fprintln(p.Stderr, "yett:", broken)
+	}
 	if err == nil && f.follow {
-		err = r.Follow(ctx, followEvery, show)
+		err, broken = r.Follow(ctx, followEvery, show), nil
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, syscall.EPIPE) { // whoever reads has enough
 		return nil
 	}
-	return err
+	return errors.Join(err, broken)
 }
 
 // openLogs opens the files of all lines, or those of errors. Where the latter are not there, errors are
