@@ -111,15 +111,26 @@ func matched(running []*server, next []snapshot.Listener) []*server {
 	return out
 }
 
+// AddressHint is what to do when an address can't be bound.
+func AddressHint(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "end the process that has it, or choose another port"
+	}
+	return "want an address of this machine, or :PORT for all of them, and a port that this user may have"
+}
+
 // unbindable says why an address can't be bound, with its place in the configuration, and what to
 // do about it.
 func unbindable(c *config.Config, i int, running []*server, err error) error {
-	if len(running) == 0 || !errors.Is(err, syscall.EADDRINUSE) {
+	if len(running) == 0 {
 		return err
 	}
-	hint := "end the process that has it, or choose another port"
+	hint := AddressHint(err)
 	_, port, _ := net.SplitHostPort(c.Listeners[i].Address)
 	for _, s := range running {
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
 		if _, other, _ := net.SplitHostPort(s.Addr().String()); other == port {
 			hint = fmt.Sprintf("the listener %s has that port until it is gone: remove it first, and add this one with a second change", s.Address)
 		}

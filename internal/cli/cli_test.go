@@ -99,7 +99,12 @@ func TestUsage(t *testing.T) {
 		{"a file with routes", []string{"routes", "gate.yaml"}, []string{"the file is given by -c: yett routes -c gate.yaml\n"}},
 		{"a file to show", []string{"demo", "gate.yaml"}, []string{"the file is given by -c: yett demo -c gate.yaml\n"}},
 		{"a role to mint", []string{"token", "mint", "technician"}, []string{"a role is given by --role\n", "yett token mint --help"}},
-		{"a flag of another type", []string{"health", "--timeout", "soon"}, []string{`"soon"`, "yett health --help"}},
+		{"a verb of another program", []string{"ls"}, []string{`there is no command "ls"; did you mean "status"?`}},
+		{"too few words", []string{"scale"}, []string{"want yett scale N [NAME], got 0 arguments", "yett scale --help"}},
+		{"no number", []string{"scale", "many"}, []string{"many is no number of workers", "yett scale --help"}},
+		{"a number that looks like a flag", []string{"scale", "-1"}, []string{"write -- before the number: yett scale -- -1"}},
+		{"a flag of another program", []string{"start", "--watch"}, []string{"unknown flag: --watch", "reload.watch"}},
+		{"a flag of another type", []string{"health", "--timeout", "soon"}, []string{"--timeout soon: want a duration such as", "yett health --help"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := call(t, nil, test.args...)

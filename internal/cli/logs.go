@@ -84,7 +84,7 @@ started it has them, such as journalctl, docker logs or kubectl logs.`,
 	flags.StringSliceVar(&f.status, "status", nil, "only requests with that status: 404, 5xx, 400-404")
 	flags.StringVar(&f.requestID, "request-id", "", "only the request with that ID")
 	flags.BoolVar(&f.json, "json", false, "lines as they stand in the files")
-	flags.Lookup("lines").DefValue = ""
+	flags.Lookup("lines").DefValue = "0" // the usage says more than the number would
 	f.linesGiven = func() bool { return flags.Changed("lines") }
 	completeNames(cmd, "route", p.Env, f.config, func(c *config.Config) (names []string) {
 		for _, r := range c.Routes {
@@ -92,6 +92,7 @@ started it has them, such as journalctl, docker logs or kubectl logs.`,
 		}
 		return names
 	})
+	cmd.ValidArgsFunction = p.completeInstance
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			f.name = args[0]

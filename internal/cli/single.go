@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +42,7 @@ type single struct {
 	noDir   error // why there is none
 	lock    *instance.Lock
 	server  *socket.Server
+	lost    bool // others can't find this process, and it has said so
 	stops   chan struct{}
 	asks    chan chan<- error // for an upgrade
 	next    *next             // an upgrade that is under way; the loop's
@@ -215,6 +218,31 @@ func (s *single) close() {
 // takeOverEvery is how often a new process looks whether the old one has given the directory up.
 const takeOverEvery = 20 * time.Millisecond
 
+// mendEvery is how often a process looks whether others can still find it.
+const mendEvery = time.Second
+
+// mend makes anew what others find this process by, when somebody has removed it.
+func (s *single) mend() {
+	var locked, served bool
+	var err error
+	switch _, gone := os.Stat(s.dir.Path); {
+	case s.lock != nil:
+		locked, err = s.dir.Mend(s.lock)
+	case s.server != nil && errors.Is(gone, fs.ErrNotExist):
+		_, err = instance.Make(filepath.Dir(s.dir.Path), s.dir.Name())
+	}
+	if s.server != nil && err == nil {
+		served, err = s.server.Mend()
+	}
+	switch {
+	case err != nil && !s.lost:
+		s.Log().Error("files of this gateway were removed and can't be made again; other verbs don't find it", "directory", s.dir.Path, "error", err)
+	case locked || served:
+		s.Log().Warn("somebody has removed files of this gateway from its directory; they are made again", "directory", s.dir.Path)
+	}
+	s.lost = err != nil
+}
+
 // run follows signals and orders until one ends it.
 func (s *single) run(ctx context.Context, signals, orders <-chan os.Signal) error {
 	var again <-chan time.Time
@@ -223,8 +251,12 @@ func (s *single) run(ctx context.Context, signals, orders <-chan os.Signal) erro
 		defer ticker.Stop()
 		again = ticker.C
 	}
+	mend := time.NewTicker(mendEvery)
+	defer mend.Stop()
 	for {
 		select {
+		case <-mend.C:
+			s.mend()
 		case <-ctx.Done():
 			return s.end(signals)
 		case sig := <-signals:
@@ -368,7 +400,7 @@ func (s *single) replaceable() error {
 	case s.waiting.Managed():
 		return errors.New("a process manager of Node, such as PM2, follows this process and would start another one beside the new; use pm2 reload, or let it run yett start --foreground and use yett upgrade")
 	case under == strconv.Itoa(os.Getpid()) && !s.waiting.Notifies():
-		return errors.New("systemd follows this process and ends the new one with it; set Type=notify-reload in the unit, so that it hears of the new one")
+		return errors.New("systemd follows this process and ends the new one with it; set Type=notify in the unit, so that it hears of the new one")
 	}
 	return nil
 }

@@ -154,11 +154,11 @@ func (p Process) start(ctx context.Context, c cluster) error {
 	if err != nil {
 		return err
 	}
-	if by, held := dir.Holder(); held && by.PID != os.Getpid() {
-		return running(&instance.Held{By: by, Name: c.name})
-	}
-	if c.foreground {
+	if c.foreground { // which tells whoever waits for it when another one runs
 		return p.supervise(ctx, c, dir)
+	}
+	if by, held := dir.Holder(); held {
+		return running(&instance.Held{By: by, Name: c.name})
 	}
 	return p.background(ctx, c, dir)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,8 +18,9 @@ import (
 
 func (p Process) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "status [NAME]",
-		Short: "Show which gateways run here, and how",
+		Use:        "status [NAME]",
+		SuggestFor: []string{"list", "ls", "l", "ps", "stat", "info", "show", "describe"},
+		Short:      "Show which gateways run here, and how",
 		Long: `Status shows the gateways of this user on this machine: their processes, what these use,
 and which configuration they run. A cluster whose supervisor is gone is told as such, with
 its workers, which serve on.
@@ -26,7 +28,8 @@ its workers, which serve on.
 The exit code is 0 when all that are shown are ready, else 1.`,
 		Example: `  yett status
   yett status gateway --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON: a list")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -62,7 +65,7 @@ func (p Process) neighbours(args []string) ([]neighbour, error) {
 		all = append(all, n)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no gateway runs here: %s knows of none; yett start or yett run starts one (YETT_STATE names another directory)", root)
+		return nil, errors.New("no gateway runs here; " + among(root, nil))
 	}
 	return all, nil
 }

@@ -281,6 +281,51 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestMend(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "r")
+	d, err := Make(root, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Unlock() }()
+	if mended, err := d.Mend(l); mended || err != nil {
+		t.Errorf("nothing was wrong: %v, %v", mended, err)
+	}
+	for _, gone := range []string{filepath.Join(d.Path, lockName), d.Path, root} {
+		if err := os.RemoveAll(gone); err != nil {
+			t.Fatal(err)
+		}
+		if mended, err := d.Mend(l); !mended || err != nil {
+			t.Errorf("%s: %v, %v", gone, mended, err)
+		}
+		if by, held := d.Holder(); !held || by.PID != os.Getpid() {
+			t.Errorf("%s: %v %v", gone, by, held)
+		}
+		var held *Held
+		if _, err := d.Lock(); !errors.As(err, &held) {
+			t.Errorf("%s: another could take it: %v", gone, err)
+		}
+	}
+
+	// Somebody was faster.
+	if err := os.Remove(filepath.Join(d.Path, lockName)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Unlock() }()
+	var held *Held
+	if _, err := d.Mend(l); !errors.As(err, &held) {
+		t.Errorf("%v", err)
+	}
+}
+
 // What others have put there stays, whatever it is called, and links are not followed.
 func TestRemoveLeavesWhatIsForeign(t *testing.T) {
 	outside := t.TempDir()

@@ -1,11 +1,13 @@
 package instance
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -14,7 +16,10 @@ const lockName = "lock"
 
 // Lock is held by the one process that runs an instance. It ends with that process, whatever it
 // dies of.
-type Lock struct{ file *os.File }
+type Lock struct {
+	mu   sync.Mutex
+	file *os.File
+}
 
 // Held is the error of a lock that another process has.
 type Held struct {
@@ -105,6 +110,12 @@ func (l *Lock) sign() error {
 	if err != nil {
 		return err
 	}
+	// A program that has taken the place of another in the same process finds it written, and
+	// needs no room on a disk that may be full.
+	before := make([]byte, len(text)+1)
+	if n, _ := l.file.ReadAt(before, 0); bytes.Equal(before[:n], text) {
+		return nil
+	}
 	if err := l.file.Truncate(0); err != nil {
 		return fmt.Errorf("write into the lock: %w", err)
 	}
@@ -126,7 +137,11 @@ func same(f *os.File, path string) bool {
 
 // File is what holds the lock. A process that replaces itself by another program keeps it open,
 // and that program takes the lock from there with Inherit.
-func (l *Lock) File() *os.File { return l.file }
+func (l *Lock) File() *os.File {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file
+}
 
 // Inherit returns the lock that the program before has left open in this process.
 func (d Dir) Inherit(f *os.File) (*Lock, error) {
@@ -140,5 +155,30 @@ func (d Dir) Inherit(f *os.File) (*Lock, error) {
 	return l, l.sign()
 }
 
+// Mend takes the instance again when somebody has removed the lock's file, or the directory with
+// all that is in it, and tells whether that was so. Without it another process could take it, and
+// nobody would know of this one. It is a *Held when one has.
+func (d Dir) Mend(l *Lock) (mended bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if same(l.file, filepath.Join(d.Path, lockName)) {
+		return false, nil
+	}
+	if _, err := Make(filepath.Dir(d.Path), d.Name()); err != nil {
+		return false, err
+	}
+	again, err := d.Lock()
+	if err != nil {
+		return false, err
+	}
+	before := l.file
+	l.file = again.file
+	return true, before.Close()
+}
+
 // Unlock gives the instance up.
-func (l *Lock) Unlock() error { return errors.Join(l.file.Truncate(0), l.file.Close()) }
+func (l *Lock) Unlock() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(l.file.Truncate(0), l.file.Close())
+}

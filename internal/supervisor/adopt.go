@@ -263,13 +263,24 @@ func (s *Supervisor) awaitAdopted(ctx context.Context, w *worker) (state string)
 
 // watch waits for the end of a worker that was there before.
 func (w *worker) watch() {
+	w.await()
+	_ = os.Remove(w.socket)
+	close(w.ended)
+}
+
+// watchStore leaves the socket alone, which a successor may have.
+func (w *worker) watchStore() {
+	w.await()
+	close(w.ended)
+}
+
+// await waits for the end of a process that was there before, and notes how it was.
+func (w *worker) await() {
 	_ = w.handle.Wait(context.Background())
 	w.how = "it ended"
 	if status, ok := reap(w.handle.PID); ok {
 		w.how, w.code = "it ended with "+ending(status), status.ExitStatus()
 	}
-	_ = os.Remove(w.socket)
-	close(w.ended)
 }
 
 // reap takes a child off the list of the kernel: a supervisor that has replaced its program

@@ -232,7 +232,7 @@ func TestUpgrade(t *testing.T) {
 	if w := status(t, c).Workers[0]; !strings.Contains(w.Why, "killed") {
 		t.Errorf("%+v", w)
 	}
-	if asked, failed, why := stop(); failed > 1 || asked < 20 { // one may have been on the victim
+	if asked, failed, why := stop(); failed > 4 || asked < 20 { // what each of the four had on the victim
 		t.Errorf("%d of %d failed: %v", failed, asked, why)
 	}
 	if err := c.Stop(t.Context()); err != nil {

@@ -50,7 +50,8 @@ func TestMain(m *testing.M) {
 type fakeConfig struct {
 	Address string
 	// Mode is how a worker behaves: fails, hangs, silent, crashes (once it is ready), stubborn
-	// (doesn't drain), lingers (drains until it is let go, or told a second time).
+	// (doesn't drain), cuts (ends what takes too long), lingers (drains until it is let go, or told a
+	// second time).
 	Mode    string
 	Listen2 string
 	Store   bool
@@ -204,6 +205,9 @@ func (g *fakeGateway) serve(c fakeConfig, path string, waiting *handover.Waiting
 		g.linger()
 	}
 	_ = own.Close()
+	if c.Mode == "cuts" {
+		return CutOff
+	}
 	runtime.KeepAlive(held)
 	return 0
 }

@@ -197,25 +197,29 @@ func (s *Supervisor) drain(w *worker) {
 // seeOff follows a worker that drains to its end. It tells it nothing: a second signal would have it end
 // at once.
 func (s *Supervisor) seeOff(w *worker) {
+	ofStop := s.ending() // how a stop goes has nothing to do with what was replaced before
 	s.mu.Lock()
 	s.leaving[w] = true
 	limit := s.conf.StopTime + stopMargin
 	s.mu.Unlock()
 	s.work.Go(func() {
+		killed := false
 		timer := time.NewTimer(limit)
 		defer timer.Stop()
 		select {
 		case <-w.ended:
 		case <-timer.C:
 			s.log.Error("a worker has not drained in time and is killed", "worker", w.id, "pid", w.pid(), "after", limit.String())
-			s.mu.Lock()
-			s.killed++
-			s.mu.Unlock()
+			killed = true
 			w.kill()
 			<-w.ended
 		}
 		s.mu.Lock()
-		if w.code == CutOff {
+		switch {
+		case !ofStop:
+		case killed:
+			s.killed++
+		case w.code == CutOff:
 			s.cut++
 		}
 		delete(s.leaving, w)
@@ -279,7 +283,7 @@ func (s *Supervisor) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.bindAll(ctx, conf.Listeners); err != nil {
+	if err := s.bindAll(ctx, conf); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -20,6 +20,9 @@ type keeper struct {
 	mu     sync.Mutex
 	now    *worker // the process; nil while there is none
 	ending bool
+	// giving tells that another process is taking its place: the old one ends when it has given
+	// everything away, before the new one says that it is ready.
+	giving bool
 	fails  backoff
 }
 
@@ -77,7 +80,7 @@ func (s *Supervisor) adoptStore(p *instance.Process) {
 		return
 	}
 	w := &worker{handle: h, socket: s.o.Dir.Store(), ready: time.Now(), adopted: true, ended: make(chan struct{})}
-	go w.watch()
+	go w.watchStore()
 	s.store = &keeper{s: s}
 	s.store.follow(w)
 }
@@ -114,7 +117,7 @@ func (k *keeper) follow(w *worker) {
 	k.s.work.Go(func() {
 		<-w.ended
 		k.mu.Lock()
-		lost := k.now == w && !k.ending
+		lost := k.now == w && !k.ending && !k.giving
 		if k.now == w {
 			k.now = nil
 		}
@@ -155,20 +158,27 @@ func (k *keeper) revive(served time.Duration) {
 func (k *keeper) succeed(ctx context.Context, program string) error {
 	k.mu.Lock()
 	old := k.now
+	k.giving = old != nil
 	k.mu.Unlock()
-	if err := k.start(ctx, program, successor); err != nil {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if k.now == nil && old != nil && old.alive() {
-			k.now = old
-		}
-		return err
-	}
-	if old == nil {
+	if old == nil { // it is about to be started again, by the program that runs
 		return nil
 	}
+	err := k.start(ctx, program, successor)
+	k.mu.Lock()
+	k.giving = false
+	if err != nil && k.now == nil && old.alive() {
+		k.now = old // it has given nothing
+	}
+	lost := k.now == nil
+	k.mu.Unlock()
+	if lost { // it gave everything to one that did not live
+		k.s.work.Go(func() { k.revive(0) })
+	}
+	if err != nil {
+		return err
+	}
 	select {
-	case <-old.ended: // it has given everything away
+	case <-old.ended:
 	case <-time.After(stopMargin):
 		old.signal(syscall.SIGTERM)
 	}

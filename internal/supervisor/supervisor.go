@@ -39,6 +39,9 @@ const (
 // Config is what the supervisor has to know of a configuration.
 type Config struct {
 	Listeners []control.Listener // with the addresses as they are written
+	// Unbindable says where an address is written that can't be bound, and what to do, nil for
+	// nothing.
+	Unbindable func(address string, err error) error
 	// Embedded tells that what workers count together is not in a store of its own.
 	Embedded bool
 	// StopTime is how long a worker may drain.
@@ -94,6 +97,7 @@ type Supervisor struct {
 	control *socket.Server
 	waiting *handover.Waiting
 	watcher *watch.Watcher
+	lost    bool // others can't find this process, and it has said so; look's
 
 	// turn is taken by what changes the workers as a whole: one thing at a time.
 	turn chan struct{}
@@ -103,6 +107,7 @@ type Supervisor struct {
 	work              sync.WaitGroup
 
 	mu         sync.Mutex
+	replacing  chan struct{} // closed when this program is about to be replaced
 	conf       Config
 	bound      map[string]net.Listener // by keys
 	slots      []*slot
@@ -112,8 +117,8 @@ type Supervisor struct {
 	store      *keeper
 	current    string // the revision that workers run, empty where nobody knows
 	refused    *control.Refusal
-	killed     int // workers that did not drain in time
-	cut        int // workers that have ended what took longer than it may
+	killed     int // workers that did not drain in time when all was to end
+	cut        int // workers that have ended what took longer than it may, then
 }
 
 var _ control.Cluster = (*Supervisor)(nil)
@@ -145,7 +150,7 @@ func Start(ctx context.Context, o Options, waiting *handover.Waiting) (*Supervis
 	}
 	s := &Supervisor{
 		o: o, log: o.Log, waiting: waiting, started: time.Now(), turn: make(chan struct{}, 1),
-		stopping: make(chan struct{}), stopped: make(chan struct{}),
+		stopping: make(chan struct{}), stopped: make(chan struct{}), replacing: make(chan struct{}),
 		bound: make(map[string]net.Listener), leaving: make(map[*worker]bool), launching: make(map[string]bool),
 	}
 	if err := s.takeLock(); err != nil {
@@ -183,7 +188,7 @@ func (s *Supervisor) begin(ctx context.Context) error {
 		}
 		s.log.Error("the workers go on with what they have: the configuration has mistakes", "error", err)
 	}
-	if err := s.bindAll(ctx, s.conf.Listeners); err != nil {
+	if err := s.bindAll(ctx, s.conf); err != nil {
 		return err
 	}
 	if err == nil { // else nobody knows which addresses are no longer wanted
@@ -244,11 +249,11 @@ func (s *Supervisor) closeSockets() {
 }
 
 // bindAll binds the addresses that are not bound yet, all or none.
-func (s *Supervisor) bindAll(ctx context.Context, listeners []control.Listener) error {
+func (s *Supervisor) bindAll(ctx context.Context, conf Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	added := make(map[string]net.Listener)
-	for key, address := range keys(listeners) {
+	for key, address := range keys(conf.Listeners) {
 		if s.bound[key] != nil {
 			continue
 		}
@@ -257,7 +262,11 @@ func (s *Supervisor) bindAll(ctx context.Context, listeners []control.Listener) 
 			for _, other := range added {
 				_ = other.Close()
 			}
-			return fmt.Errorf("listen on %s: %w", address, err)
+			err = fmt.Errorf("listen on %s: %w", address, err)
+			if conf.Unbindable != nil {
+				err = conf.Unbindable(address, err)
+			}
+			return err
 		}
 		added[key] = ln
 	}
@@ -299,6 +308,9 @@ var errStopping = errors.New("the gateway is stopping")
 
 // take waits for what else changes the workers. The returned function gives the turn to the next.
 func (s *Supervisor) take(ctx context.Context) (done func(), err error) {
+	s.mu.Lock()
+	replacing := s.replacing
+	s.mu.Unlock()
 	select {
 	case s.turn <- struct{}{}:
 		if s.ending() {
@@ -308,6 +320,8 @@ func (s *Supervisor) take(ctx context.Context) (done func(), err error) {
 		return func() { <-s.turn }, nil
 	case <-s.stopping:
 		return nil, errStopping
+	case <-replacing:
+		return nil, errReplacing
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -324,8 +338,9 @@ func (s *Supervisor) ending() bool {
 
 // look looks after the workers until all is to end.
 func (s *Supervisor) look() {
-	tick := time.NewTicker(s.o.Look)
+	tick, mend := time.NewTicker(s.o.Look), time.NewTicker(mendEvery)
 	defer tick.Stop()
+	defer mend.Stop()
 	for {
 		select {
 		case <-s.stopping:
@@ -333,8 +348,51 @@ func (s *Supervisor) look() {
 		case <-tick.C:
 			s.watchMemory()
 			s.findStrays()
+		case <-mend.C:
+			s.mend()
 		}
 	}
+}
+
+// mendEvery is how often a supervisor looks whether others can still find it: sooner than its
+// workers do, so that it is the one to take the directory again.
+const mendEvery = 200 * time.Millisecond
+
+// mend makes anew what others find this process by, when somebody has removed it.
+func (s *Supervisor) mend() {
+	locked, err := s.o.Dir.Mend(s.lock)
+	if held, ok := errors.AsType[*instance.Held](err); ok {
+		s.giveWay(held)
+		return
+	}
+	served := false
+	if err == nil {
+		served, err = s.control.Mend()
+	}
+	if err != nil && !s.lost {
+		s.log.Error("files of this gateway were removed and can't be made again; other verbs don't find it", "directory", s.o.Dir.Path, "error", err)
+	}
+	s.lost = err != nil
+	if locked || served {
+		s.log.Warn("somebody has removed files of this gateway from its directory; they are made again", "directory", s.o.Dir.Path)
+		s.save("")
+	}
+}
+
+// giveWay ends this supervisor, and leaves the workers to another one, which has found the
+// directory without a lock and has taken them over.
+func (s *Supervisor) giveWay(to *instance.Held) {
+	s.stopOnce.Do(func() {
+		s.log.Error("another supervisor has taken the workers over, after the directory was removed; this one ends", "pid", to.By.PID)
+		close(s.stopping)
+		s.waiting.Stopping()
+		go func() {
+			defer close(s.stopped)
+			s.watcher.Close()
+			_ = s.control.Close()
+			s.closeSockets()
+		}()
+	})
 }
 
 // Done is closed when all has ended.

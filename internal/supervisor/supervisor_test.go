@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"yett/internal/control"
+	"yett/internal/control/socket"
 	"yett/internal/instance"
 )
 
@@ -416,4 +418,86 @@ func TestStubbornWorker(t *testing.T) {
 	if err := s.Result(); err == nil {
 		t.Error("it says that all has drained")
 	}
+}
+
+// Somebody who cleans up has removed the directory of a cluster that runs.
+func TestRemovedDirectory(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{})
+	k.mustStart(1)
+	if err := os.RemoveAll(k.dir.Path); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it can be asked again", func() bool {
+		c, err := socket.Dial(k.dir.Control())
+		if err != nil {
+			return false
+		}
+		_, err = c.Status(t.Context())
+		return err == nil
+	})
+	if _, held := k.dir.Holder(); !held {
+		t.Error("another one could take the directory")
+	}
+	var st State
+	eventually(t, "what it knows is written", func() bool { return k.dir.LoadState(&st) == nil })
+}
+
+// What a worker has cut off when another took its place is not what a stop cuts off.
+func TestStopForgetsWhatWasReplaced(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{Mode: "cuts"})
+	s := k.mustStart(1)
+	k.write(fakeConfig{})
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Stop(t.Context())
+	<-s.Done()
+	if err := s.Result(); err != nil {
+		t.Error(err)
+	}
+
+	k = newCluster(t, fakeConfig{Mode: "cuts"})
+	s = k.mustStart(1)
+	_ = s.Stop(t.Context())
+	<-s.Done()
+	if _, ok := errors.AsType[*Unfinished](s.Result()); !ok {
+		t.Errorf("what the stop itself cuts off: %v", s.Result())
+	}
+}
+
+// Who waits for an upgrade gets an answer before the program is replaced.
+func TestOrderDuringReplacement(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{})
+	replaced, end := make(chan struct{}), make(chan struct{})
+	s := k.mustStart(1, func(o *Options) {
+		o.Exec = func(string, []string, []string) error {
+			close(replaced)
+			<-end
+			return errors.New("not in this test")
+		}
+	})
+	done, err := s.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reloaded := make(chan error, 1)
+	upgraded := make(chan error, 1)
+	go func() { upgraded <- s.Upgrade(context.Background()) }()
+	done()
+	if err := <-upgraded; err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := s.Reload(context.Background(), control.Proposal{})
+		reloaded <- err
+	}()
+	if err := <-reloaded; !errors.Is(err, errReplacing) {
+		t.Errorf("%v", err)
+	}
+	<-replaced
+	close(end)
+	eventually(t, "it goes on as it is", func() bool { return s.Restart(t.Context()) == nil })
 }

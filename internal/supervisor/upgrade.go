@@ -43,12 +43,30 @@ func (s *Supervisor) Upgrade(ctx context.Context) error {
 	s.save("")
 	// The turn is never given back: nothing changes any more until the new program has taken over.
 	replacing = true
+	over := s.announceReplacing()
 	time.AfterFunc(answering, func() {
 		err := s.replace()
+		over()
 		s.log.Error("the supervisor could not replace itself and goes on; its workers are new", "error", err)
 		done()
 	})
 	return nil
+}
+
+// errReplacing is what a verb gets that waits when this program is about to be replaced.
+var errReplacing = errors.New("the gateway is being upgraded; try again when it has been")
+
+// announceReplacing has all who wait for their turn get their answer, while there is somebody to
+// give it. The returned function takes that back.
+func (s *Supervisor) announceReplacing() (over func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.replacing)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.replacing = make(chan struct{})
+	}
 }
 
 // answering is how long who has asked for the upgrade has to get the answer.

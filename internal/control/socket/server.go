@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,13 +25,13 @@ type Server struct {
 	http *http.Server
 	path string
 	file os.FileInfo // the socket's, nil where it isn't known
-	done chan struct{}
+	done sync.WaitGroup
 }
 
 // Serve serves i until Close. An i that is a Cluster has its verbs too, and one that is a Passer
 // gives its sockets away.
 func Serve(l net.Listener, i control.Instance) *Server {
-	s := &Server{path: l.Addr().String(), done: make(chan struct{})}
+	s := &Server{path: l.Addr().String()}
 	if own, ok := l.(*listener); ok {
 		s.path = own.path
 	}
@@ -41,11 +42,24 @@ func Serve(l net.Listener, i control.Instance) *Server {
 			return context.WithValue(ctx, peerKey{}, checkPeer(c))
 		},
 	}
-	go func() {
-		defer close(s.done)
-		_ = s.http.Serve(l) // until Close
-	}()
+	s.done.Go(func() { _ = s.http.Serve(l) }) // until Close
 	return s
+}
+
+// Mend makes the socket's file again when somebody has removed it, and tells whether that was so:
+// nobody could find this process any more. One that another process has put there stays. It is
+// not for use at the same time as Close.
+func (s *Server) Mend() (mended bool, err error) {
+	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	l, err := Listen(s.path)
+	if err != nil {
+		return false, err
+	}
+	s.file, _ = os.Lstat(s.path)
+	s.done.Go(func() { _ = s.http.Serve(l) })
+	return true, nil
 }
 
 // Close ends it, and removes the file when it is still its own. Calls that are being answered
@@ -57,7 +71,7 @@ func (s *Server) Close() error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
-	<-s.done
+	s.done.Wait()
 	if now, statErr := os.Lstat(s.path); statErr == nil && s.file != nil && os.SameFile(now, s.file) {
 		if removeErr := os.Remove(s.path); !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)

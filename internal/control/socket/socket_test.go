@@ -361,3 +361,35 @@ func TestNobodyAccepts(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMend(t *testing.T) {
+	p := path(t)
+	l, err := Listen(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Serve(l, fake{})
+	defer s.Close()
+	if mended, err := s.Mend(); mended || err != nil {
+		t.Errorf("nothing was wrong: %v, %v", mended, err)
+	}
+	if err := os.Remove(p); err != nil {
+		t.Fatal(err)
+	}
+	if mended, err := s.Mend(); !mended || err != nil {
+		t.Fatalf("%v, %v", mended, err)
+	}
+	c, err := Dial(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := c.Status(t.Context()); err != nil || st.PID != 7 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(p); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it left its file: %v", err)
+	}
+}
