@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -141,7 +142,7 @@ func (f *logsFlags) filter(now time.Time) (want logread.Filter, err error) {
 // pointInTime reads a time: how long ago, a time of today, a day, or both, here or in UTC.
 func pointInTime(text string, now time.Time) (time.Time, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil && d >= 0 {
+		if d, err := time.ParseDuration(days + "h"); err == nil && d >= 0 && d <= math.MaxInt64/24 {
 			return now.Add(-24 * d), nil
 		}
 	}
@@ -193,13 +194,17 @@ func (p Process) showLogs(ctx context.Context, f *logsFlags, want logread.Filter
 			return show(line)
 		})
 	}
+	broken := r.Broken()
+	if broken != nil && f.follow {
+		fmt.Fprintln(p.Stderr, "yett:", broken)
+	}
 	if err == nil && f.follow {
-		err = r.Follow(ctx, followEvery, show)
+		err, broken = r.Follow(ctx, followEvery, show), nil
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, syscall.EPIPE) { // whoever reads has enough
 		return nil
 	}
-	return err
+	return errors.Join(err, broken)
 }
 
 // openLogs opens the files of all lines, or those of errors. Where the latter are not there, errors are

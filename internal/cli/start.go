@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"yett/internal/config"
 	"yett/internal/instance"
@@ -192,6 +194,7 @@ func (p Process) background(ctx context.Context, c cluster, dir instance.Dir) er
 		Env:         append(os.Environ(), "YETT_READY=3", "YETT_STATE="+filepath.Dir(dir.Path)),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
+	closeOnExec()
 	err = cmd.Start()
 	_ = theirs.Close()
 	if err != nil {
@@ -205,6 +208,15 @@ func (p Process) background(ctx context.Context, c cluster, dir instance.Dir) er
 		return err
 	}
 	return p.showStatus(ctx, []neighbour{n}, c.asJSON)
+}
+
+// closeOnExec keeps files that whoever has started this process has left open in it from what goes on in
+// the background: a pipe whose other end waits for its end, or a lock. What this process opens itself
+// is never passed on by chance.
+func closeOnExec() {
+	const first = 3
+	// Where the kernel doesn't know it (before 5.11), they stay open.
+	_ = unix.CloseRange(first, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 }
 
 // awaitSupervisor waits until the supervisor has said that all serves, or why not. It has its own

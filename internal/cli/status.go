@@ -79,6 +79,7 @@ type statusPage struct {
 	Remedy string `json:"remedy,omitempty"`
 
 	percent map[int]float64 // of a processor, by the number of the process
+	silent  bool            // somebody has the socket, and doesn't answer
 }
 
 // showStatus prints instances. The error is the exit code, when all was said.
@@ -125,7 +126,7 @@ func look(ctx context.Context, n neighbour) *statusPage {
 			s.Remedy = failing(st)
 			return s
 		}
-		n.why = err
+		n.why, s.silent = err, true
 	}
 	found, err := supervisor.Find(ctx, n.dir)
 	switch {
@@ -136,7 +137,16 @@ func look(ctx context.Context, n neighbour) *statusPage {
 	default:
 		s.orphans(found)
 	}
+	if by, held := n.dir.Holder(); held {
+		s.PID, s.Remedy = by.PID, n.hangs(by.PID)
+	}
 	return s
+}
+
+// hangs says what to do about a process that runs an instance, but doesn't answer.
+func (n neighbour) hangs(pid int) string {
+	return fmt.Sprintf("process %d runs it, but can't be asked: %v; kill -CONT %d has it go on when it was stopped, kill -KILL %d ends it, and yett start --name %s takes its workers over then",
+		pid, n.why, pid, pid, n.dir.Name())
 }
 
 // failing says what to do about workers that were given up.
@@ -176,6 +186,9 @@ func measure(ctx context.Context, all []neighbour, every []*statusPage) {
 		return
 	}
 	for i, n := range all {
+		if every[i].silent {
+			continue // to wait again would tell nothing
+		}
 		later := look(ctx, n)
 		took := time.Since(since)
 		before := cpuTimes(every[i])
