@@ -257,7 +257,7 @@ func (s *Supervisor) bindAll(ctx context.Context, listeners []control.Listener) 
 			for _, other := range added {
 				_ = other.Close()
 			}
-			return fmt.Errorf("listen on %s: %w", address, err)
+			return err // which has the address
 		}
 		added[key] = ln
 	}
