@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,8 @@ import (
 
 	"yett/internal/catalog"
 	"yett/internal/config"
+	"yett/internal/control"
+	"yett/internal/problem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -414,4 +418,31 @@ func cancelled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// TestExplainMissing has two kinds of files that aren't there: one that is read, one that is to be written.
+func TestExplainMissing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "logs")
+	_, err := os.OpenFile(filepath.Join(folder, "app.log"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if got := explain(fmt.Errorf("open the access log: %w", err), "").Error(); !strings.HasSuffix(got, "; make its folder: mkdir -p "+folder) {
+		t.Error(got)
+	}
+	_, err = os.ReadFile(filepath.Join(folder, "yett.yaml"))
+	if got := explain(fmt.Errorf("read the configuration: %w", err), "").Error(); !strings.Contains(got, "name the file with --config") {
+		t.Error(got)
+	}
+}
+
+func TestOutcomeJSON(t *testing.T) {
+	var out strings.Builder
+	refused := control.Outcome{Problems: problem.List{{File: "a.yaml", Line: 1, Column: 2, What: "wrong"}}}
+	_ = Process{Stdout: &out, Stderr: io.Discard}.showOutcome(refused, true)
+	for _, want := range []string{`"changes": []`, `"kept": {}`, `"line": 1`, `"what": "wrong"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in %s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "0001-01-01") {
+		t.Errorf("a time that there is not: %s", out.String())
+	}
 }

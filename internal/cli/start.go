@@ -150,6 +150,7 @@ func (p Process) start(ctx context.Context, c cluster) error {
 	if err != nil {
 		return err
 	}
+	before := p.knows(c.name)
 	dir, err := instance.Make(root, c.name)
 	if err != nil {
 		return err
@@ -160,7 +161,23 @@ func (p Process) start(ctx context.Context, c cluster) error {
 	if by, held := dir.Holder(); held {
 		return running(&instance.Held{By: by, Name: c.name})
 	}
-	return p.background(ctx, c, dir)
+	err = p.background(ctx, c, dir)
+	if said := (supervisorSaid{}); errors.As(err, &said) && !before {
+		leaveNothing(dir) // or status would tell of a gateway that never was
+	}
+	return err
+}
+
+// supervisorSaid is why nothing was started.
+type supervisorSaid struct{ error }
+
+// leaveNothing removes the directory of an instance that did not start, unless somebody else has
+// started it meanwhile.
+func leaveNothing(dir instance.Dir) {
+	if lock, err := dir.Lock(); err == nil {
+		_ = dir.Remove()
+		_ = lock.Unlock()
+	}
 }
 
 // running says what to do instead of a second start.
@@ -238,7 +255,7 @@ func awaitSupervisor(ctx context.Context, cmd *exec.Cmd, ready *os.File, log str
 	}
 	if !said.Ready {
 		_ = cmd.Wait() // it is about to end
-		return errors.New(said.Failed)
+		return supervisorSaid{errors.New(said.Failed)}
 	}
 	return cmd.Process.Release()
 }

@@ -44,7 +44,7 @@ func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) err
 	}
 	s, err := supervisor.Start(ctx, o, waiting)
 	if err != nil {
-		err = running(explain(err, "nothing was started"))
+		err = running(p.whyNotStarted(err, c))
 		waiting.Failed(err.Error())
 		return err
 	}
@@ -53,6 +53,20 @@ func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) err
 	}
 	p.followSignals(ctx, s, signals)
 	return unfinished(s.Result(), p)
+}
+
+// whyNotStarted is what an operator can use of an error of starting a cluster.
+func (p Process) whyNotStarted(err error, c cluster) error {
+	if refused, ok := errors.AsType[refusal](err); ok {
+		refused.consequence = "nothing was started"
+		return refused
+	}
+	asked := make(recorder)
+	conf, _ := config.Load(c.file, asked.env(p.Env))
+	if conf == nil {
+		return explain(err, "nothing was started")
+	}
+	return explainBusy(err, conf.Listeners, asked["PORT"])
 }
 
 // unfinished gives the exit code of a run that has cut something off.

@@ -175,6 +175,9 @@ func List(root string) ([]string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("look for instances: %w; be the user that they run as, or root", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look for instances: %w", err)
 	}

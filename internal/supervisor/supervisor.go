@@ -264,7 +264,6 @@ func (s *Supervisor) bindAll(ctx context.Context, conf Config) error {
 			for _, other := range added {
 				_ = other.Close()
 			}
-			err = fmt.Errorf("listen on %s: %w", address, err)
 			if conf.Unbindable != nil {
 				err = conf.Unbindable(address, err)
 			}
