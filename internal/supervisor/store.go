@@ -50,6 +50,13 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 	}
 	k := &keeper{s: s}
 	if err := k.startFirst(ctx); err != nil {
+	var more []string
+	if c, err := net.DialTimeout("unix", s.o.Dir.Store(), answerTime); err == nil {
+		// One serves whose number was not written down, as on a full disk. What it has counted stays.
+		_ = c.Close()
+		more = append(more, "--successor")
+	}
+	if err := k.start(ctx, s.o.Running, more...); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -363,7 +363,9 @@ const mendEvery = 200 * time.Millisecond
 func (s *Supervisor) mend() {
 	locked, err := s.o.Dir.Mend(s.lock)
 	if held, ok := errors.AsType[*instance.Held](err); ok {
-		s.giveWay(held)
+		if s.control.Replaced() { // else it has not begun yet, and may never
+			s.giveWay(held)
+		}
 		return
 	}
 	s.mendStore()

@@ -46,6 +46,13 @@ func Serve(l net.Listener, i control.Instance) *Server {
 	return s
 }
 
+// Replaced tells whether another process has its socket where this one was. It is not for use at
+// the same time as Mend or Close.
+func (s *Server) Replaced() bool {
+	now, err := os.Lstat(s.path)
+	return err == nil && (s.file == nil || !os.SameFile(now, s.file))
+}
+
 // Mend makes the socket's file again when somebody has removed it, and tells whether that was so:
 // nobody could find this process any more. One that another process has put there stays. It is
 // not for use at the same time as Close.

@@ -386,10 +386,16 @@ func TestMend(t *testing.T) {
 	if st, err := c.Status(t.Context()); err != nil || st.PID != 7 {
 		t.Errorf("%+v, %v", st, err)
 	}
+	if s.Replaced() {
+		t.Error("it is its own")
+	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(p); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it left its file: %v", err)
+	}
+	if err := os.WriteFile(p, nil, 0o600); err != nil || !s.Replaced() {
+		t.Errorf("it is another's: %v", err)
 	}
 }
