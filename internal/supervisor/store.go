@@ -22,23 +22,23 @@ type keeper struct {
 	fails  backoff
 }
 
-// storePath is the socket for workers, empty where they have a store of their own.
+// storePath is the socket for workers, empty where its process can't be started.
 func (s *Supervisor) storePath() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.store == nil || !s.conf.Embedded && len(s.conf.Listeners) > 0 {
+	if s.store == nil {
 		return ""
 	}
 	return s.o.Dir.Store()
 }
 
-// startStore starts that process where the configuration needs it and none is there. One that is
-// no longer needed is left until the workers that use it are gone: it ends with the cluster.
+// startStore starts that process where none is there. With a store in Redis too, which knows
+// nothing of what the workers of one node have in common.
 func (s *Supervisor) startStore(ctx context.Context) error {
 	s.mu.Lock()
-	wanted, there := s.conf.Embedded && len(s.o.Store) > 0, s.store != nil
+	there := s.store != nil
 	s.mu.Unlock()
-	if !wanted || there {
+	if there {
 		return nil
 	}
 	k := &keeper{s: s}

@@ -39,8 +39,6 @@ const (
 // Config is what the supervisor has to know of a configuration.
 type Config struct {
 	Listeners []control.Listener // with the addresses as they are written
-	// Embedded tells that what workers count together is not in a store of its own.
-	Embedded bool
 	// StopTime is how long a worker may drain.
 	StopTime time.Duration
 	// Follow are the files that are taken anew when they change. Those that each worker can
