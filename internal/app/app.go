@@ -71,8 +71,8 @@ type Options struct {
 	// Supervised tells that somebody else follows the configuration file and .env, and tells
 	// this process of changes, so that all workers take them or none.
 	Supervised bool
-	// Store is the socket of the state that the workers of a cluster share, "" for none. A
-	// configuration with a store of its own doesn't use it.
+	// Store is the socket of the state that the workers of a cluster share, "" for none. With a
+	// configuration that names a store they share there only what that does not have of all nodes.
 	Store string
 	// Predecessor, unless nil, is where the process before this one tells what it keeps in
 	// memory, see Bequeath. The App closes it.
@@ -110,6 +110,7 @@ type App struct {
 	meter     *meter.Meter
 	breakers  *breaker.Board
 	shared    *shared // nil before Start
+	beside    beside
 	watcher   *watch.Watcher
 	following sync.Mutex // held from looking what runs until that is followed
 	load      guard
@@ -195,6 +196,9 @@ func New(o Options) (*App, error) {
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
+	if s, _ := snapshot.Store(conf); s != nil && o.Store != "" { // what is wrong with it, compiling says
+		a.beside.breakers = breaker.NewBoard(node(), a.log)
+	}
 	a.docs = newHub(o, a.log)
 	a.sweeper = sweep.New()
 	a.gateway = gateway.New(nil, a.tally, a.log)
@@ -238,7 +242,7 @@ func (a *App) Parse(t *config.Text) (*config.Config, error) { return parse(a.o, 
 // Compile implements control.Gateway.
 func (a *App) Compile(conf *config.Config, previous *snapshot.Snapshot) (*snapshot.Snapshot, error) {
 	return compile(conf, previous, a.o, upstream.Deps{
-		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
+		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Workers: a.beside.breakers, Log: a.log,
 	}, a.pages(conf), a.meter, a.log)
 }
 

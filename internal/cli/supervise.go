@@ -156,10 +156,7 @@ func (p Process) checkCluster(c cluster) (supervisor.Config, error) {
 
 func clusterConfig(snap *snapshot.Snapshot, file string) supervisor.Config {
 	down := snap.Config.Shutdown
-	conf := supervisor.Config{
-		Embedded: snap.Store == nil,
-		StopTime: time.Duration(down.Delay + max(down.Grace, down.Tunnels)),
-	}
+	conf := supervisor.Config{StopTime: time.Duration(down.Delay + max(down.Grace, down.Tunnels))}
 	if snap.Config.Reload.Watch == "all" {
 		conf.Follow = []string{file, config.DotenvBeside(file)}
 	}

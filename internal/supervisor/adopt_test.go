@@ -19,7 +19,7 @@ import (
 // sockets, and does with them all that the first could.
 func TestKilledSupervisor(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t, fakeConfig{Address: freeAddress(t), Store: true})
+	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	first := k.fork(3)
 	before := pids(t, k.dial())
 	stop := load(k.conf.Address)
@@ -166,7 +166,7 @@ func TestStaleState(t *testing.T) {
 	if n := len(pids(t, s)); n != defaultWorkers {
 		t.Errorf("%d workers", n)
 	}
-	if s.store != nil {
+	if s.store.adopted() {
 		t.Error("another process is taken for the store's")
 	}
 }
@@ -191,7 +191,7 @@ func TestStoreThatNobodyKnows(t *testing.T) {
 // The supervisor replaces its program: its number, the sockets and the workers' children stay.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t, fakeConfig{Address: freeAddress(t), Store: true})
+	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	cmd := k.fork(2)
 	c := k.dial()
 	if err := c.Scale(t.Context(), 3); err != nil {

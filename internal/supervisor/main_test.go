@@ -54,7 +54,6 @@ type fakeConfig struct {
 	// second time).
 	Mode    string
 	Listen2 string
-	Store   bool
 	Text    string
 	// Allocate is how much memory it takes, in MB.
 	Allocate int
@@ -104,7 +103,7 @@ func (g *fakeGateway) Plan(context.Context, control.Proposal) (out control.Outco
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c.Address != g.runs.Address || c.Listen2 != g.runs.Listen2 || c.Store != g.runs.Store {
+	if c.Address != g.runs.Address || c.Listen2 != g.runs.Listen2 {
 		out.Plan = plan.Plan{NeedsProcess: []string{"listeners"}}
 	}
 	return out, nil
@@ -298,7 +297,7 @@ func testOptions(dir instance.Dir, file string, workers int) Options {
 			if err != nil {
 				return Config{}, errors.New("the file is broken")
 			}
-			conf := Config{Embedded: c.Store, StopTime: 2 * time.Second}
+			conf := Config{StopTime: 2 * time.Second}
 			for _, a := range []string{c.Address, c.Listen2} {
 				if a != "" {
 					conf.Listeners = append(conf.Listeners, control.Listener{Address: a})

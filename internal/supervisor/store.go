@@ -29,34 +29,27 @@ type keeper struct {
 	fails  backoff
 }
 
-// storePath is the socket for workers, empty where they have a store of their own.
+// storePath is the socket for workers, empty where its process can't be started.
 func (s *Supervisor) storePath() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.store == nil || !s.conf.Embedded && len(s.conf.Listeners) > 0 {
+	if s.store == nil {
 		return ""
 	}
 	return s.o.Dir.Store()
 }
 
-// startStore starts that process where the configuration needs it and none is there. One that is
-// no longer needed is left until the workers that use it are gone: it ends with the cluster.
+// startStore starts that process where none is there. With a store in Redis too, which knows
+// nothing of what the workers of one node have in common.
 func (s *Supervisor) startStore(ctx context.Context) error {
 	s.mu.Lock()
-	wanted, there := s.conf.Embedded && len(s.o.Store) > 0, s.store != nil
+	there := s.store != nil
 	s.mu.Unlock()
-	if !wanted || there {
+	if there {
 		return nil
 	}
 	k := &keeper{s: s}
 	if err := k.startFirst(ctx); err != nil {
-	var more []string
-	if c, err := net.DialTimeout("unix", s.o.Dir.Store(), answerTime); err == nil {
-		// One serves whose number was not written down, as on a full disk. What it has counted stays.
-		_ = c.Close()
-		more = append(more, "--successor")
-	}
-	if err := k.start(ctx, s.o.Running, more...); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -66,11 +59,11 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 }
 
 // startFirst starts the process where this supervisor knows of none. One may be there all the same,
-// because the supervisor before died before it could write it down: it is succeeded, with what it has
-// counted.
+// because the supervisor before died before it could write it down, or its disk was full: it is succeeded,
+// with what it has counted.
 func (k *keeper) startFirst(ctx context.Context) error {
 	var more []string
-	if c, err := net.Dial("unix", k.s.o.Dir.Store()); err == nil {
+	if c, err := net.DialTimeout("unix", k.s.o.Dir.Store(), answerTime); err == nil {
 		_ = c.Close() // nothing was said
 		more = []string{successor}
 	}
