@@ -337,7 +337,7 @@ func TestMonitFault(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer page.close()
-		l := &live{page: page}
+		l := &monitPage{page: page}
 		_ = l.draw() // without a frame
 	}()
 }
