@@ -457,7 +457,7 @@ type real struct {
 
 // Status implements control.Instance.
 func (r real) Status(context.Context) (control.Status, error) {
-	return control.Status{Name: "real", State: control.Ready, PID: os.Getpid(), Started: time.Now().Add(-time.Minute), Usage: r.a.Usage(), Dropped: r.a.LogLinesDropped()}, nil
+	return control.Status{Name: "real", State: control.Ready, PID: os.Getpid(), Started: time.Now().Add(-time.Minute), Usage: r.a.Usage()}, nil
 }
 
 // Stats implements control.Instance.
