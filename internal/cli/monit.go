@@ -155,8 +155,8 @@ func (p Process) printFrame(f *monitFrame, failed error, asJSON bool, to screen)
 // should be none (https://no-color.org).
 func (p Process) colours(s screen) bool { return s.redraws() && p.getenv("NO_COLOR") == "" }
 
-// live is the page while it is shown.
-type live struct {
+// monitPage is the page while it is shown.
+type monitPage struct {
 	page  *livePage
 	view  monitView
 	frame *monitFrame // the last
@@ -175,7 +175,7 @@ func (p Process) watchLive(ctx context.Context, m *monitor, interval time.Durati
 		return err
 	}
 	defer page.close()
-	l := &live{page: page, view: monitView{colours: p.colours(to), interval: interval}, frame: first}
+	l := &monitPage{page: page, view: monitView{colours: p.colours(to), interval: interval}, frame: first}
 	if err := l.draw(); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (p Process) watchLive(ctx context.Context, m *monitor, interval time.Durati
 	return l.run(ctx, seen, resized)
 }
 
-func (l *live) run(ctx context.Context, seen <-chan sight, resized <-chan os.Signal) error {
+func (l *monitPage) run(ctx context.Context, seen <-chan sight, resized <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -220,7 +220,7 @@ func (l *live) run(ctx context.Context, seen <-chan sight, resized <-chan os.Sig
 // signals of.
 func endsPage(key byte) bool { return key == 'q' || key == 'Q' || key == 3 || key == 4 }
 
-func (l *live) take(s sight) {
+func (l *monitPage) take(s sight) {
 	if s.err == nil {
 		l.frame, l.since, l.why = s.frame, time.Time{}, ""
 		return
@@ -231,7 +231,7 @@ func (l *live) take(s sight) {
 	l.why = s.err.Error()
 }
 
-func (l *live) draw() error {
+func (l *monitPage) draw() error {
 	v := l.view
 	v.width, v.height = l.page.size()
 	if !l.since.IsZero() {

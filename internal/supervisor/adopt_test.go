@@ -175,7 +175,7 @@ func TestStaleState(t *testing.T) {
 // it down, gets a successor.
 func TestStoreThatNobodyKnows(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t, fakeConfig{Store: true})
+	k := newCluster(t, fakeConfig{})
 	l, err := net.Listen("unix", k.dir.Store())
 	if err != nil {
 		t.Fatal(err)
