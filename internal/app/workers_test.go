@@ -388,6 +388,9 @@ func TestWorkerWantsItsStore(t *testing.T) {
 			continue
 		}
 		start(t, a)
+		if err := a.FlushLog(); err != nil {
+			t.Fatal(err)
+		}
 		if !strings.Contains(log.String(), "started without the store") {
 			t.Error(log.String())
 		}
