@@ -57,6 +57,16 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// wait waits until it has some text: the log is written by somebody else.
+func (o *output) wait(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(o.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not in the log:\n%s", text, o)
+		}
+	}
+}
+
 func newApp(t *testing.T, required bool, port int, password string) (*App, *output) {
 	t.Helper()
 	log := new(output)
