@@ -10,7 +10,7 @@ import (
 
 // The chart's measures, in its own units.
 const (
-	chartWidth, chartLeft, chartRight = 860.0, 70.0, 20.0
+	chartWidth, chartLeft, chartRight = 860.0, 70.0, 30.0
 	rateTop, rateHeight               = 50.0, 130.0
 	timeTop, timeHeight               = 220.0, 180.0
 	chartHeight                       = 440.0
@@ -48,8 +48,8 @@ type mark struct {
 	X, Y  float64
 	Text  string
 	Color string
-	Grid  bool // with a line over the whole width
-	End   bool // text ends at X
+	Grid  bool   // with a line over the whole width
+	At    string // what of the text is at X: start, middle or end
 }
 
 func newChart(r result, moments []moment) chart {
@@ -65,7 +65,7 @@ func newChart(r result, moments []moment) chart {
 	c.latencies(moments, x)
 	for i := range 6 {
 		at := last * float64(i) / 5
-		c.Marks = append(c.Marks, mark{X: x(at) - 8, Y: timeTop + timeHeight + 20, Text: fmt.Sprintf("%.0f s", at)})
+		c.Marks = append(c.Marks, mark{X: x(at), Y: timeTop + timeHeight + 20, Text: fmt.Sprintf("%.0f s", at), At: "middle"})
 	}
 	return c
 }
@@ -79,7 +79,7 @@ func (c *chart) rates(moments []moment, x func(float64) float64) {
 	top = roundUp(top)
 	y := func(v float64) float64 { return rateTop + rateHeight*(1-v/top) }
 	for _, v := range []float64{0, top / 2, top} {
-		c.Marks = append(c.Marks, mark{X: chartLeft - 8, Y: y(v), Text: fmt.Sprintf("%g/s", v), Grid: true, End: true})
+		c.Marks = append(c.Marks, mark{X: chartLeft - 8, Y: y(v), Text: fmt.Sprintf("%g/s", v), Grid: true, At: "end"})
 	}
 	c.draw("#2563eb", moments, x, func(m moment) float64 { return y(m.rate) })
 	c.Labels = append(c.Labels, mark{X: chartLeft, Y: rateTop - 8, Text: "requests", Color: "#2563eb"})
@@ -98,7 +98,7 @@ func (c *chart) latencies(moments []moment, x func(float64) float64) {
 		return timeTop + timeHeight*(1-(math.Log10(max(v, 0.01))-from)/(to-from))
 	}
 	for e := from; e <= to; e++ {
-		c.Marks = append(c.Marks, mark{X: chartLeft - 8, Y: y(math.Pow(10, e)), Text: fmt.Sprintf("%g ms", math.Pow(10, e)), Grid: true, End: true})
+		c.Marks = append(c.Marks, mark{X: chartLeft - 8, Y: y(math.Pow(10, e)), Text: fmt.Sprintf("%g ms", math.Pow(10, e)), Grid: true, At: "end"})
 	}
 	for i, l := range []struct {
 		name, color string
@@ -146,7 +146,7 @@ func chartTemplate() *template.Template {
 <text x="{{.Left}}" y="22" font-size="16" fill="#111827">{{.Title}}</text>
 <text x="{{.Right}}" y="22" text-anchor="end">{{.Found}}</text>
 {{range .Marks}}{{if .Grid}}<path d="M{{$.Left}} {{.Y}}H{{$.Right}}" stroke="#e5e7eb"/>
-{{end}}<text x="{{.X}}" y="{{.Y}}"{{if .End}} dy="4" text-anchor="end"{{end}}>{{.Text}}</text>
+{{end}}<text x="{{.X}}" y="{{.Y}}" dy="4" text-anchor="{{.At}}">{{.Text}}</text>
 {{end}}{{range .Lines}}<path d="{{.Points}}" fill="none" stroke="{{.Color}}" stroke-width="1.5"/>
 {{end}}{{range .Labels}}<text x="{{.X}}" y="{{.Y}}" fill="{{.Color}}">{{.Text}}</text>
 {{end}}</svg>

@@ -81,7 +81,7 @@ func TestOptions(t *testing.T) {
 			if lasts.Round(10*time.Millisecond) != each.lasts().Round(10*time.Millisecond) || math.Abs(visits-each.visits()) > 1 {
 				t.Errorf("k6 sends %.1f visits in %v, want %.1f in %v", visits, lasts, each.visits(), each.lasts())
 			}
-			if float64(s.PreAllocatedVUs) < min(each.peak(), 300) {
+			if float64(s.PreAllocatedVUs) < min(3*each.peak(), 600) {
 				t.Errorf("%d users for %g visits a second", s.PreAllocatedVUs, each.peak())
 			}
 		})
@@ -343,7 +343,7 @@ func TestFails(t *testing.T) {
 			var out, says strings.Builder
 			rate := "20"
 			if c.name == "stuck" {
-				rate = "100" // more in flight within two seconds than there are users
+				rate = "400" // more within two seconds than there are users
 			}
 			err := mainWith(t.Context(), []string{"-url", server.URL, "-reports", t.TempDir(), "-duration", "2s", "-rate", rate, "quick"}, &out, &says)
 			if !errors.Is(err, errFailed) || !strings.Contains(out.String(), "FAILED     "+c.fails+":") {

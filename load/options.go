@@ -50,8 +50,10 @@ func (t test) options() options {
 
 // scenario is when visits begin, whether or not those before have ended.
 func (t test) scenario() scenario {
-	users := min(max(int(math.Ceil(t.peak())), 20), 300) // k6's, of which each has one visit at a time
-	s := scenario{Exec: t.script, TimeUnit: "1m", PreAllocatedVUs: users, MaxVUs: 3 * users, GracefulStop: "10s"}
+	// k6's users have one visit at a time each: enough for all that comes while nothing is answered for three seconds,
+	// because k6 loses visits while it makes more of them.
+	users := min(max(int(math.Ceil(3*t.peak())), 20), 600)
+	s := scenario{Exec: t.script, TimeUnit: "1m", PreAllocatedVUs: users, MaxVUs: 2 * users, GracefulStop: "10s"}
 	if p := t.phases[0]; len(t.phases) == 1 && p.from == p.to {
 		s.Executor, s.Rate, s.Duration = "constant-arrival-rate", perMinute(p.from), milliseconds(p.lasts)
 	} else {

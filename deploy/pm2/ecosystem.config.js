@@ -6,8 +6,9 @@
 //   pm2 sendSignal SIGUSR2 yett                      the program on disk takes over, drops nothing
 //   pm2 stop yett                                    drains
 //
-// `pm2 restart` and `pm2 reload` stop the gateway and start it again: for a moment nobody
-// answers. yett reload, restart, scale, status, logs and monit work beside PM2 as they do without.
+// End it by `pm2 stop`: after `yett stop`, PM2 starts it again. `pm2 restart` and `pm2 reload`
+// stop the gateway and start it again: for a moment nobody answers. yett reload, restart, scale,
+// status, logs and monit work beside PM2 as they do without.
 module.exports = {
   apps: [
     {
@@ -22,7 +23,7 @@ module.exports = {
       kill_timeout: 60000, // longer than shutdown.delay, grace and tunnels together
       max_restarts: 10,
       exp_backoff_restart_delay: 100,
-      stop_exit_codes: [0, 3],
+      treekill: false, // the supervisor stops its workers, one process sees to the order
       env: { NODE_ENV: 'development' },
       env_production: { NODE_ENV: 'production' },
     },

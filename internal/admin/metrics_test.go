@@ -20,8 +20,8 @@ type gatherer struct {
 }
 
 func (m gatherer) Gathered(context.Context) []Worker { return m.workers }
-func (m gatherer) Store() StoreState { return m.store }
-func (gatherer) Ready() bool         { return true }
+func (m gatherer) Store() StoreState                 { return m.store }
+func (gatherer) Ready() bool                         { return true }
 
 func TestMetrics(t *testing.T) {
 	counts := make([]uint64, telemetry.Buckets)
@@ -36,10 +36,10 @@ func TestMetrics(t *testing.T) {
 			Limits:   []telemetry.LimitStats{{Name: "user", Allowed: 1, Refused: 2, Observed: 3}},
 			Breakers: []telemetry.BreakerStats{{Service: "crm", State: "OPEN"}},
 		},
-		Status: control.Status{
-			Version: "v1", Started: time.Unix(100, 0), Revision: control.Revision{ID: "abc", Since: time.Unix(200, 5e8)},
-			Refused: &control.Refusal{}, Dropped: 4, Usage: control.Usage{CPU: 1500 * time.Millisecond, Memory: 1 << 20, Connections: 9},
-		}}},
+			Status: control.Status{
+				Version: "v1", Started: time.Unix(100, 0), Revision: control.Revision{ID: "abc", Since: time.Unix(200, 5e8)},
+				Refused: &control.Refusal{}, Dropped: 4, Usage: control.Usage{CPU: 1500 * time.Millisecond, Memory: 1 << 20, Connections: 9},
+			}}},
 		store: StoreState{Name: "redis", Lost: true},
 	}}, "GET", "", "", nil)
 	body, _ := x.ResponseBody.Whole()

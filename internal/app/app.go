@@ -71,8 +71,8 @@ type Options struct {
 	// Supervised tells that somebody else follows the configuration file and .env, and tells
 	// this process of changes, so that all workers take them or none.
 	Supervised bool
-	// Store is the socket of the state that the workers of a cluster share, "" for none. A
-	// configuration with a store of its own doesn't use it.
+	// Store is the socket of the state that the workers of a cluster share, "" for none. With a
+	// configuration that names a store they share there only what that does not have of all nodes.
 	Store string
 	// Predecessor, unless nil, is where the process before this one tells what it keeps in
 	// memory, see Bequeath. The App closes it.
@@ -110,9 +110,14 @@ type App struct {
 	meter     *meter.Meter
 	breakers  *breaker.Board
 	shared    *shared // nil before Start
+	beside    beside
 	watcher   *watch.Watcher
+	following sync.Mutex // held from looking what runs until that is followed
 	load      guard
 	listeners listeners
+	// changing ends when no changes are taken any more: none keeps a stop waiting for keys.
+	changing    context.Context
+	endChanging context.CancelFunc
 	// closing ends what waits in the background, of which Close waits for the end.
 	closing    chan struct{}
 	background sync.WaitGroup
@@ -174,6 +179,7 @@ func compile(conf *config.Config, previous *snapshot.Snapshot, o Options, deps u
 // follow, or Close.
 func New(o Options) (*App, error) {
 	a := &App{o: o, started: time.Now(), tally: telemetry.NewTally(catalog.Reasons()), revoked: revocation.New(), closing: make(chan struct{})}
+	a.changing, a.endChanging = context.WithCancel(context.Background())
 	defaults := config.Defaults() // until it is known what the configuration says
 	var err error
 	if a.logs, err = newLogs(&defaults, o); err != nil {
@@ -190,6 +196,9 @@ func New(o Options) (*App, error) {
 	a.here = memory.New(memory.Options{Keys: conf.Store.Memory.Keys})
 	a.meter = meter.New(meter.Options{Here: a.here, Log: a.log})
 	a.breakers = breaker.NewBoard(node(), a.log)
+	if s, _ := snapshot.Store(conf); s != nil && o.Store != "" { // what is wrong with it, compiling says
+		a.beside.breakers = breaker.NewBoard(node(), a.log)
+	}
 	a.docs = newHub(o, a.log)
 	a.sweeper = sweep.New()
 	a.gateway = gateway.New(nil, a.tally, a.log)
@@ -233,7 +242,7 @@ func (a *App) Parse(t *config.Text) (*config.Config, error) { return parse(a.o, 
 // Compile implements control.Gateway.
 func (a *App) Compile(conf *config.Config, previous *snapshot.Snapshot) (*snapshot.Snapshot, error) {
 	return compile(conf, previous, a.o, upstream.Deps{
-		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Log: a.log,
+		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Workers: a.beside.breakers, Log: a.log,
 	}, a.pages(conf), a.meter, a.log)
 }
 
@@ -292,7 +301,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	c := &change{a: a, ctx: ctx, next: a.gateway.Snapshot()}
+	c := &change{a: a, ctx: ctx, patience: ctx, next: a.gateway.Snapshot()}
 	err := c.bind()
 	if err == nil {
 		err = a.inherit()

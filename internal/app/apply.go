@@ -13,9 +13,12 @@ import (
 // change puts a snapshot in the place of the one that runs. What may fail comes before
 // Commit.
 type change struct {
-	a    *App
-	ctx  context.Context
-	next *snapshot.Snapshot
+	a   *App
+	ctx context.Context
+	// patience ends the wait for keys before its time. One who has asked for a change and does not
+	// wait for it is no reason: callers would be refused.
+	patience context.Context
+	next     *snapshot.Snapshot
 
 	servers []*server // in the order of the configuration
 	added   []*server // of them, bound but not started
@@ -27,7 +30,7 @@ type change struct {
 
 // Prepare implements control.Gateway.
 func (a *App) Prepare(ctx context.Context, next *snapshot.Snapshot) (control.Change, error) {
-	c := &change{a: a, ctx: ctx, next: next}
+	c := &change{a: a, ctx: ctx, patience: a.changing, next: next}
 	err := c.bind()
 	if err == nil {
 		err = c.open()
@@ -106,7 +109,7 @@ func (c *change) Commit() {
 
 // awaitKeys waits for the keys of new issuers, while everybody is served as before.
 func (c *change) awaitKeys() {
-	ctx, cancel := context.WithTimeout(c.ctx, keysTime)
+	ctx, cancel := context.WithTimeout(c.patience, keysTime)
 	defer cancel()
 	c.next.Tokens().Wait(ctx)
 }
@@ -177,6 +180,7 @@ func (a *App) endChanges() {
 	if a.stopping.Swap(true) {
 		return
 	}
+	a.endChanging()
 	a.control.Close()
 	if a.watcher != nil {
 		a.watcher.Close()

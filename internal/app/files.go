@@ -15,6 +15,8 @@ import (
 // configuration file is what runs.
 func (a *App) follow(begins bool) {
 	if a.watcher != nil && !a.stopping.Load() {
+		a.following.Lock()
+		defer a.following.Unlock()
 		a.watcher.Follow(a.followed(begins))
 	}
 }

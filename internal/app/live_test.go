@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -85,13 +86,13 @@ routes:
 	if p.Addr(1).String() != address {
 		t.Fatalf("the listener a has moved from %s to %s", address, p.Addr(1))
 	}
+	if n := p.listeners.serving()[1].Connections(); n != 1 {
+		t.Errorf("%d connections to the listener that has stayed", n)
+	}
 	p.want("/app/"+strings.Repeat("a", 100), 200, "") // b has no such limit
 	resp, _ := p.ask(p.client, "http://"+address+"/app/"+strings.Repeat("a", 100))
 	if resp.StatusCode != 414 {
 		t.Error(resp.Status)
-	}
-	if n := p.listeners.serving()[1].Connections(); n != 1 {
-		t.Errorf("%d connections to the listener that has stayed", n)
 	}
 	gone := p.Addr(0).String()
 	answer := make(chan string, 1)
@@ -325,6 +326,82 @@ func TestRevisions(t *testing.T) {
 	}
 	if out, err = p.Reload(t.Context(), control.Proposal{Revision: "nobody"}); err != nil || out.Applied || !strings.Contains(out.Refused, first.ID) {
 		t.Errorf("%v %+v", err, out)
+	}
+}
+
+// A change that waits for the keys of a new issuer keeps no stop waiting.
+func TestStopWhileKeysAreAwaited(t *testing.T) {
+	p := launch(t, plain)
+	p.write(plain + "issuers: {main: {issuer: \"http://a\", audience: [b], keys: [{jwks_url: \"SERVICES/hold\"}]}}\npolicies: {jwt: }\n")
+	taken := make(chan control.Outcome, 1)
+	asked, leave := context.WithCancel(t.Context())
+	go func() {
+		out, err := p.Reload(asked, control.Proposal{})
+		if err != nil {
+			t.Error(err)
+		}
+		taken <- out
+	}()
+	<-p.held
+	leave() // who asked for it does not cut the waiting short
+	select {
+	case out := <-taken:
+		t.Fatalf("it did not wait: %+v", out)
+	case <-time.After(100 * time.Millisecond):
+	}
+	began := time.Now()
+	p.endChanges()
+	if out := <-taken; !out.Applied || time.Since(began) > keysTime/2 {
+		t.Errorf("%v: %+v", time.Since(began), out)
+	}
+}
+
+// Values of variables may be secrets, wherever they stand by mistake: a refusal names the variables.
+func TestRefusalHidesValues(t *testing.T) {
+	p := launch(t, plain)
+	p.vars["SECRET"], p.vars["SHORT"] = "s3cr3t-of-\"somebody\"", "x:y"
+	text := "listeners: [{address: \"${SECRET}\"}, {address: \"${SHORT}\"}]\n" + "routes: [{name: health, path: \"/${SECRET}{\", auth: none, endpoint: health}]\n"
+	why := p.refuse(text)
+	s, err := p.Status(t.Context())
+	if err != nil || s.Refused == nil {
+		t.Fatal(err)
+	}
+	if err := p.FlushLog(); err != nil {
+		t.Error(err)
+	}
+	planned, err := p.Plan(t.Context(), control.Proposal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, told := range []string{why, strings.Join(s.Refused.Why, "\n"), p.log.String(), planned.Problems.Error()} {
+		if strings.Contains(told, "s3cr3t") {
+			t.Errorf("it is told: %s", told)
+		}
+	}
+	for _, want := range []string{`"${SECRET}" is not an address`, `"x:y" is not an address`} {
+		if !strings.Contains(why, want) {
+			t.Errorf("%s\nlacks %s", why, want)
+		}
+	}
+}
+
+// What lets more pass is a warning, whoever brought it.
+func TestReloadWarns(t *testing.T) {
+	text := header + "limits: {few: {limit: 2, window: 1h, by: ip}}\npolicies: {ratelimit: {limits: [few]}}\n" +
+		"routes: [{name: health, path: /health, auth: none, endpoint: health}]\n"
+	p := launch(t, text)
+	p.reload(replace(text, "limit: 2", "limit: 1"))
+	if strings.Contains(p.log.String(), `"level":"warn"`) {
+		t.Error("a lower limit is a warning")
+	}
+	p.reload(replace(text, "limit: 2", "limit: 3"))
+	if err := p.FlushLog(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{`"level":"warn"`, `"kind":"limit","name":"few","effect":"allows more than before"`} {
+		if !strings.Contains(p.log.String(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
 	}
 }
 

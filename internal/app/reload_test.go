@@ -49,6 +49,7 @@ type traffic struct {
 	p                *platform
 	stop             chan struct{}
 	wg               sync.WaitGroup
+	after            []func() // when all have ended
 	requests, failed atomic.Int64
 	first            atomic.Pointer[string] // failure
 }
@@ -105,7 +106,7 @@ func (l *traffic) ask(keepAlive bool, size int, paths ...string) {
 		}
 		return nil
 	})
-	l.wg.Go(func() { <-l.stop; transport.CloseIdleConnections() })
+	l.after = append(l.after, transport.CloseIdleConnections)
 }
 
 func (p *platform) traffic() *traffic {
@@ -119,6 +120,9 @@ func (p *platform) traffic() *traffic {
 func (l *traffic) end() {
 	close(l.stop)
 	l.wg.Wait()
+	for _, f := range l.after {
+		f()
+	}
 }
 
 // resources is what a process holds.

@@ -168,6 +168,7 @@ func (a *App) Close() error {
 	a.docs.Close()
 	a.breakers.Close()
 	a.meter.Close()
+	a.beside.close()
 	a.shared.close()
 	a.here.Close()
 	if s := a.gateway.Snapshot(); s != nil {

@@ -15,6 +15,7 @@ import (
 	"yett/internal/store/local"
 	"yett/internal/store/memory"
 	"yett/internal/store/redis"
+	"yett/internal/upstream/breaker"
 )
 
 // firstSync is how long the start waits for the list of revoked tokens: before
@@ -120,7 +121,42 @@ func (a *App) openStore(ctx context.Context) error {
 		a.meter.Share(s, err)
 		a.breakers.Share(s)
 	}
+	a.openBeside(ctx)
 	return nil
+}
+
+// beside is what the workers of this node share where nodes share a store of their own: what that
+// would make common to all nodes, or does not have.
+type beside struct {
+	breakers *breaker.Board // nil where nothing is shared beside the store
+	store    store.Store    // nil before Start, and where it can never be
+}
+
+// openBeside opens the store of this node's workers where it is beside another one. Nothing
+// requires it: without, each worker goes on by itself, and finds it later.
+func (a *App) openBeside(ctx context.Context) {
+	b := &a.beside
+	if b.breakers == nil {
+		return
+	}
+	s, unfit, err := a.openLocal(ctx)
+	if s == nil {
+		a.log.Warn("this worker goes on by itself: its breakers and what runs at once are its own", "error", unfit(err).Error())
+		return
+	}
+	b.store = s
+	a.meter.ShareBeside(s, err)
+	b.breakers.Share(s)
+}
+
+// close ends what breakers follow, and the store, which the meter uses no more.
+func (b *beside) close() {
+	if b.breakers != nil {
+		b.breakers.Close()
+	}
+	if b.store != nil {
+		b.store.Close()
+	}
 }
 
 // sharedStore opens the store that is shared with other nodes, or with other workers of this

@@ -36,6 +36,7 @@ shutdown: {grace: 2s}
 log: {access: {output: off}}
 services:
   app: {targets: ["${APP}"], retries: {most: 0}, breaker: {consecutive_failures: 5, open_for: 1m}}
+  both: {targets: ["${APP}"], retries: {most: 0}, breaker: {consecutive_failures: 5, open_for: 1m, shared: true}}
 issuers:
   psa: {issuer: psa-platform, audience: psa-api, keys: [{secret: "${JWT_SECRET}"}]}
 limits:
@@ -48,6 +49,7 @@ routes:
   - {name: outage, path: /outage, auth: none, service: app, policies: {ratelimit: {limits: [forty]}}}
   - {name: slow, path: /slow, auth: none, service: app, policies: {ratelimit: {limits: [one]}}}
   - {name: own, path: /own, auth: required, service: app, policies: {jwt: {}}}
+  - {name: both, path: /both, auth: none, service: both}
   - {name: rest, path: /**, auth: none, service: app}
 `
 
@@ -386,6 +388,9 @@ func TestWorkerWantsItsStore(t *testing.T) {
 			continue
 		}
 		start(t, a)
+		if err := a.FlushLog(); err != nil {
+			t.Fatal(err)
+		}
 		if !strings.Contains(log.String(), "started without the store") {
 			t.Error(log.String())
 		}

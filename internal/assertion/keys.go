@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
-	"os"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -73,7 +72,7 @@ func public(key any) ed25519.PublicKey {
 
 // blocks reads the PEM blocks of a file, at least one.
 func blocks(problems *problem.List, path, file, hint string) ([]*pem.Block, bool) {
-	text, err := os.ReadFile(file)
+	text, err := config.ReadKeyFile(file)
 	if err != nil {
 		problems.Addf(path, hint, "reading the key: %v", err)
 		return nil, false

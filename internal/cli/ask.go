@@ -40,26 +40,53 @@ func (p Process) neighbour(name string) (neighbour, error) {
 	if err != nil {
 		return neighbour{}, err
 	}
-	if name == "" {
+	given := name != ""
+	if !given {
 		name = p.nameHere()
 	}
 	if name == "" {
 		return only(root, known)
 	}
 	if instance.CheckName(name) != nil || !slices.Contains(known, name) {
-		return neighbour{}, fmt.Errorf("no gateway has run here as %s; %s", printable(quote(name)), among(root, known))
+		return neighbour{}, p.unknown(name, given, root, known)
 	}
 	return meet(root, name)
+}
+
+// unknown says that no gateway has that name, which was given or is that of the configuration here.
+func (p Process) unknown(name string, given bool, root string, known []string) error {
+	shown := printable(quote(name))
+	switch info, err := os.Stat(name); {
+	case !given:
+		shown += ", the name in " + printable(p.fileHere())
+	case err == nil && info.Mode().IsRegular():
+		shown += ", which is a file: a gateway goes by its name, see yett status"
+	}
+	return fmt.Errorf("no gateway has run here as %s; %s", shown, among(root, known))
+}
+
+// knows tells whether an instance has that name.
+func (p Process) knows(name string) bool {
+	root, err := instance.Root("", p.Env)
+	if err != nil {
+		return false
+	}
+	known, _ := instance.List(root)
+	return slices.Contains(known, name)
+}
+
+// fileHere is the configuration file that verbs mean without a flag.
+func (p Process) fileHere() string {
+	if file := p.getenv("YETT_CONFIG"); file != "" {
+		return file
+	}
+	return "yett.yaml"
 }
 
 // nameHere is the name of the configuration that is named by YETT_CONFIG or lies here, also of one with
 // mistakes in it; empty where there is none, or none that can be read.
 func (p Process) nameHere() string {
-	file := p.getenv("YETT_CONFIG")
-	if file == "" {
-		file = "yett.yaml"
-	}
-	c, _ := config.Load(file, p.Env)
+	c, _ := config.Load(p.fileHere(), p.Env)
 	if c == nil {
 		return ""
 	}
@@ -80,13 +107,17 @@ func only(root string, known []string) (neighbour, error) {
 	if len(running) == 0 {
 		return neighbour{}, errors.New("no gateway runs here; " + among(root, known))
 	}
-	return neighbour{}, errors.New("several gateways run here; " + among(root, known))
+	names := make([]string, len(running))
+	for i, n := range running {
+		names[i] = n.dir.Name()
+	}
+	return neighbour{}, errors.New("several gateways run here; " + among(root, names))
 }
 
 // among says which names there are.
 func among(root string, known []string) string {
 	if len(known) == 0 {
-		return fmt.Sprintf("%s knows of none (YETT_STATE names another directory)", root)
+		return fmt.Sprintf("start one with yett start or yett run (looked in %s; YETT_STATE names another directory)", printable(root))
 	}
 	return "name one of " + strings.Join(known, ", ")
 }

@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"yett/internal/app"
 	"yett/internal/config"
@@ -151,7 +154,25 @@ func misusedFlag(cmd *cobra.Command, err error) error {
 			err = wrong
 		}
 	}
-	return misuse(cmd, err)
+	return misuse(cmd, ofFlag(err))
+}
+
+// ofFlag says of a value that a flag can't have what it can have, and which word of another program is
+// another one here.
+func ofFlag(err error) error {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		flag, value := wrong.GetFlag(), printable(quote(wrong.GetValue()))
+		switch flag.Value.Type() {
+		case "duration":
+			return fmt.Errorf("--%s %s: want a duration such as 500ms, 30s or 1h30m", flag.Name, value)
+		case "int":
+			return fmt.Errorf("--%s %s: want a whole number", flag.Name, value)
+		}
+	}
+	if wrong, ok := errors.AsType[*pflag.NotExistError](err); ok && wrong.GetSpecifiedName() == "watch" {
+		return fmt.Errorf("%w; which files are followed is reload.watch in the configuration", err)
+	}
+	return err
 }
 
 // knownVerb is the check of a command that has others below it: a word that is
@@ -166,6 +187,11 @@ func knownVerb(root *cobra.Command, args []string) error {
 			verbs = append(verbs, cmd.Name())
 		}
 	}
+	for _, cmd := range root.Commands() {
+		if slices.Contains(cmd.SuggestFor, args[0]) {
+			return fmt.Errorf("there is no command %q; did you mean %q?", args[0], cmd.Name())
+		}
+	}
 	return fmt.Errorf("there is no command %q; %s", args[0], problem.DidYouMean(args[0], verbs))
 }
 
@@ -176,10 +202,14 @@ func strictArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		check = cobra.NoArgs
 	}
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return misuse(cmd, err)
+		err := check(cmd, args)
+		if err == nil {
+			return nil
 		}
-		return nil
+		if strings.HasPrefix(err.Error(), "accepts ") { // cobra's own, which names no argument
+			err = fmt.Errorf("want %s, got %s", cmd.CommandPath()+strings.TrimPrefix(cmd.Use, cmd.Name()), count(len(args), "argument"))
+		}
+		return misuse(cmd, err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,8 @@ import (
 
 	"yett/internal/catalog"
 	"yett/internal/config"
+	"yett/internal/control"
+	"yett/internal/problem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -99,7 +103,12 @@ func TestUsage(t *testing.T) {
 		{"a file with routes", []string{"routes", "gate.yaml"}, []string{"the file is given by -c: yett routes -c gate.yaml\n"}},
 		{"a file to show", []string{"demo", "gate.yaml"}, []string{"the file is given by -c: yett demo -c gate.yaml\n"}},
 		{"a role to mint", []string{"token", "mint", "technician"}, []string{"a role is given by --role\n", "yett token mint --help"}},
-		{"a flag of another type", []string{"health", "--timeout", "soon"}, []string{`"soon"`, "yett health --help"}},
+		{"a verb of another program", []string{"ls"}, []string{`there is no command "ls"; did you mean "status"?`}},
+		{"too few words", []string{"scale"}, []string{"want yett scale N [NAME], got 0 arguments", "yett scale --help"}},
+		{"no number", []string{"scale", "many"}, []string{"many is no number of workers", "yett scale --help"}},
+		{"a number that looks like a flag", []string{"scale", "-1"}, []string{"write -- before the number: yett scale -- -1"}},
+		{"a flag of another program", []string{"start", "--watch"}, []string{"unknown flag: --watch", "reload.watch"}},
+		{"a flag of another type", []string{"health", "--timeout", "soon"}, []string{"--timeout soon: want a duration such as", "yett health --help"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := call(t, nil, test.args...)
@@ -409,4 +418,31 @@ func cancelled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// TestExplainMissing has two kinds of files that aren't there: one that is read, one that is to be written.
+func TestExplainMissing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "logs")
+	_, err := os.OpenFile(filepath.Join(folder, "app.log"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if got := explain(fmt.Errorf("open the access log: %w", err), "").Error(); !strings.HasSuffix(got, "; make its folder: mkdir -p "+folder) {
+		t.Error(got)
+	}
+	_, err = os.ReadFile(filepath.Join(folder, "yett.yaml"))
+	if got := explain(fmt.Errorf("read the configuration: %w", err), "").Error(); !strings.Contains(got, "name the file with --config") {
+		t.Error(got)
+	}
+}
+
+func TestOutcomeJSON(t *testing.T) {
+	var out strings.Builder
+	refused := control.Outcome{Problems: problem.List{{File: "a.yaml", Line: 1, Column: 2, What: "wrong"}}}
+	_ = Process{Stdout: &out, Stderr: io.Discard}.showOutcome(refused, true)
+	for _, want := range []string{`"changes": []`, `"kept": {}`, `"line": 1`, `"what": "wrong"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in %s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "0001-01-01") {
+		t.Errorf("a time that there is not: %s", out.String())
+	}
 }

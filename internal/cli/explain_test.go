@@ -200,7 +200,7 @@ func TestExplainMisused(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"GET"}, exitUsage, "accepts 2 arg(s), received 1"},
+		{[]string{"GET"}, exitUsage, "want yett explain METHOD URL, got 1 argument"},
 		{[]string{"GET", "/", "--ip", "here"}, exitUsage, `--ip: "here" is not an IP address`},
 		{[]string{"GET", "/", "--expect", "passes"}, exitUsage, `did you mean "pass"?`},
 		{[]string{"GET", "/", "--as", "a", "--token", "b"}, exitUsage, "--token and --as both say who calls"},

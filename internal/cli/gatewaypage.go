@@ -76,7 +76,7 @@ func findPage(c *config.Config, endpoint, method, why, instead string) (gatewayP
 func pinned(c *config.Config, l *config.TLS) (*tls.Config, error) {
 	var own []*x509.Certificate
 	for _, pair := range l.Certificates {
-		cert, err := tls.LoadX509KeyPair(c.Source.Resolve(pair.Cert), c.Source.Resolve(pair.Key))
+		cert, err := pair.Load(c.Source.Resolve)
 		if err != nil {
 			return nil, fmt.Errorf("load the listener's certificate, by which the gateway is known: %w; or name the address with --url", err)
 		}

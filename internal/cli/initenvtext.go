@@ -32,6 +32,10 @@ listeners:
 
 shutdown:
   grace: 10s # as the old one; requests that run when SIGTERM comes may finish
+  #tunnels: 5m # for WebSockets and event streams; as long as grace when it isn't written
+
+# Edits are taken by yett reload. watch: all takes them, and those of .env, by itself.
+#reload: {watch: all}
 
 log:
 {{- if .Level}}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -83,7 +84,7 @@ started it has them, such as journalctl, docker logs or kubectl logs.`,
 	flags.StringSliceVar(&f.status, "status", nil, "only requests with that status: 404, 5xx, 400-404")
 	flags.StringVar(&f.requestID, "request-id", "", "only the request with that ID")
 	flags.BoolVar(&f.json, "json", false, "lines as they stand in the files")
-	flags.Lookup("lines").DefValue = ""
+	flags.Lookup("lines").DefValue = "0" // the usage says more than the number would
 	f.linesGiven = func() bool { return flags.Changed("lines") }
 	completeNames(cmd, "route", p.Env, f.config, func(c *config.Config) (names []string) {
 		for _, r := range c.Routes {
@@ -91,6 +92,7 @@ started it has them, such as journalctl, docker logs or kubectl logs.`,
 		}
 		return names
 	})
+	cmd.ValidArgsFunction = p.completeInstance
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			f.name = args[0]
@@ -140,7 +142,7 @@ func (f *logsFlags) filter(now time.Time) (want logread.Filter, err error) {
 // pointInTime reads a time: how long ago, a time of today, a day, or both, here or in UTC.
 func pointInTime(text string, now time.Time) (time.Time, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil && d >= 0 {
+		if d, err := time.ParseDuration(days + "h"); err == nil && d >= 0 && d <= math.MaxInt64/24 {
 			return now.Add(-24 * d), nil
 		}
 	}
@@ -192,13 +194,17 @@ func (p Process) showLogs(ctx context.Context, f *logsFlags, want logread.Filter
 			return show(line)
 		})
 	}
+	broken := r.Broken()
+	if broken != nil && f.follow {
+		fmt.Fprintln(p.Stderr, "yett:", broken)
+	}
 	if err == nil && f.follow {
-		err = r.Follow(ctx, followEvery, show)
+		err, broken = r.Follow(ctx, followEvery, show), nil
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, syscall.EPIPE) { // whoever reads has enough
 		return nil
 	}
-	return err
+	return errors.Join(err, broken)
 }
 
 // openLogs opens the files of all lines, or those of errors. Where the latter are not there, errors are

@@ -217,7 +217,7 @@ func TestPointInTime(t *testing.T) {
 			t.Errorf("%s: %s %v", text, got.Format(time.RFC3339), err)
 		}
 	}
-	for _, text := range []string{"", "10", "-10m", "25:00", "yesterday", "d", "2026-13-01"} {
+	for _, text := range []string{"", "10", "-10m", "25:00", "yesterday", "d", "2026-13-01", "200000d"} {
 		if got, err := pointInTime(text, now); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"yett/internal/control/socket"
+	"yett/internal/config"
 	"yett/internal/instance"
 )
 
@@ -31,12 +31,14 @@ type monitFlags struct {
 
 func (p Process) monitCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "monit [NAME]",
-		Short: "Watch a running gateway",
+		Use:        "monit [NAME]",
+		SuggestFor: []string{"monitor", "dash", "top"},
+		Short:      "Watch a running gateway",
 		Long: `Monit shows what a running gateway does: its processes, requests a second, how long they
 take, with which status, its limits, its breakers that are not closed, and its busiest routes.
-It asks the gateway on this machine that has this name, over its control socket; the name may
-be left out where only one runs. The gateway has to be this user's, or this user root.
+It asks the gateway on this machine that has this name, over its control socket. Without
+a name that is the one of the configuration here (YETT_CONFIG, else yett.yaml), else the only
+one. The gateway has to be this user's, or this user root.
 
 On a terminal the page is drawn anew every interval, until q or Ctrl-C. Elsewhere, and with
 --once, it is printed once. The first interval passes before there is something to see:
@@ -58,17 +60,17 @@ rates need two looks. When the gateway ends, monit says so, and waits for it.`,
 	cmd.Flags().BoolVar(&f.json, "json", false, "print a JSON object, on one line, for each interval")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if f.interval < leastInterval || f.interval > mostInterval {
-			return misuse(cmd, fmt.Errorf("--interval is %v; it can be from %v to %v", f.interval, leastInterval, mostInterval))
+			return misuse(cmd, fmt.Errorf("--interval is %v; it can be from %v to %v", f.interval, leastInterval, config.Duration(mostInterval)))
 		}
 		name := strings.Join(args, "")
 		if len(args) == 1 && name == "" {
 			return misuse(cmd, errors.New("the name of the gateway is empty"))
 		}
-		from, err := p.findRunning(name)
+		n, err := p.answering(cmd.Context(), name)
 		if err != nil {
 			return err
 		}
-		return p.monit(cmd.Context(), newMonitor(from), f)
+		return p.monit(cmd.Context(), newMonitor(n.ask), f)
 	}
 	cmd.ValidArgsFunction = p.completeInstance
 	return cmd
@@ -82,52 +84,6 @@ func (p Process) completeInstance(_ *cobra.Command, args []string, _ string) ([]
 	}
 	names, _ := instance.List(root) // none where they can't be read
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// findRunning returns the gateway of that name, or the only one that runs.
-func (p Process) findRunning(name string) (*socket.Client, error) {
-	root, err := instance.Root("", p.Env)
-	if err != nil {
-		return nil, err
-	}
-	if name != "" {
-		d, err := instance.At(root, name)
-		if err != nil {
-			return nil, err
-		}
-		return dialInstance(d)
-	}
-	names, err := instance.List(root)
-	if err != nil {
-		return nil, err
-	}
-	var found *socket.Client
-	var running []string
-	for _, n := range names {
-		c, err := dialInstance(instance.Dir{Path: root + "/" + n})
-		if errors.Is(err, socket.ErrNobody) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, running = c, append(running, n)
-	}
-	switch len(running) {
-	case 0:
-		return nil, fmt.Errorf("no gateway runs here (looked in %s); start one with yett start", printable(root))
-	case 1:
-		return found, nil
-	}
-	return nil, fmt.Errorf("several gateways run here: %s; name the one", strings.Join(running, ", "))
-}
-
-func dialInstance(d instance.Dir) (*socket.Client, error) {
-	c, err := socket.Dial(d.Control())
-	if errors.Is(err, socket.ErrNobody) {
-		return nil, fmt.Errorf("no gateway %q runs here: %w; start it with yett start --name %s", d.Name(), err, d.Name())
-	}
-	return c, err
 }
 
 // monit shows what the monitor sees, in the way that fits where it goes.
@@ -199,8 +155,8 @@ func (p Process) printFrame(f *monitFrame, failed error, asJSON bool, to screen)
 // should be none (https://no-color.org).
 func (p Process) colours(s screen) bool { return s.redraws() && p.getenv("NO_COLOR") == "" }
 
-// live is the page while it is shown.
-type live struct {
+// monitPage is the page while it is shown.
+type monitPage struct {
 	page  *livePage
 	view  monitView
 	frame *monitFrame // the last
@@ -219,7 +175,7 @@ func (p Process) watchLive(ctx context.Context, m *monitor, interval time.Durati
 		return err
 	}
 	defer page.close()
-	l := &live{page: page, view: monitView{colours: p.colours(to), interval: interval}, frame: first}
+	l := &monitPage{page: page, view: monitView{colours: p.colours(to), interval: interval}, frame: first}
 	if err := l.draw(); err != nil {
 		return err
 	}
@@ -237,7 +193,7 @@ func (p Process) watchLive(ctx context.Context, m *monitor, interval time.Durati
 	return l.run(ctx, seen, resized)
 }
 
-func (l *live) run(ctx context.Context, seen <-chan sight, resized <-chan os.Signal) error {
+func (l *monitPage) run(ctx context.Context, seen <-chan sight, resized <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -264,7 +220,7 @@ func (l *live) run(ctx context.Context, seen <-chan sight, resized <-chan os.Sig
 // signals of.
 func endsPage(key byte) bool { return key == 'q' || key == 'Q' || key == 3 || key == 4 }
 
-func (l *live) take(s sight) {
+func (l *monitPage) take(s sight) {
 	if s.err == nil {
 		l.frame, l.since, l.why = s.frame, time.Time{}, ""
 		return
@@ -275,7 +231,7 @@ func (l *live) take(s sight) {
 	l.why = s.err.Error()
 }
 
-func (l *live) draw() error {
+func (l *monitPage) draw() error {
 	v := l.view
 	v.width, v.height = l.page.size()
 	if !l.since.IsZero() {

@@ -59,7 +59,7 @@ pass what was refused before is marked as WARNING.`,
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.wantsCode, "exit-code", false, "exit with 2 when something would change")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		file, name, err := fileAndName(args)
+		file, name, err := p.fileAndName(args)
 		if err != nil {
 			return misuse(cmd, err)
 		}
@@ -93,12 +93,14 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // fileAndName tells which of the words is which. A single one is a file when there is a file of that
-// name, or it looks like one.
-func fileAndName(args []string) (file, name string, err error) {
-	switch len(args) {
-	case 0:
+// name, or it looks like one. Two that stand the other way round are turned, where names tell that.
+func (p Process) fileAndName(args []string) (file, name string, err error) {
+	switch {
+	case len(args) == 0:
 		return "", "", nil
-	case 2:
+	case len(args) == 2 && p.knows(args[0]) && !p.knows(args[1]):
+		return args[1], args[0], nil
+	case len(args) == 2:
 		return args[0], args[1], nil
 	}
 	_, err = os.Stat(args[0])
@@ -136,12 +138,9 @@ func (p Process) planAgainst(file, old string) (control.Outcome, error) {
 
 // planRunning asks a gateway.
 func (p Process) planRunning(ctx context.Context, file, name string) (control.Outcome, error) {
-	n, err := p.neighbour(name)
-	if err == nil {
-		err = n.why
-	}
+	n, err := p.answering(ctx, name)
 	if err != nil {
-		return control.Outcome{}, fmt.Errorf("%w; yett plan FILE --against OLD compares two files without one", err)
+		return control.Outcome{}, fmt.Errorf("%w; yett plan FILE --against OLD compares two files without a gateway", err)
 	}
 	var want control.Proposal
 	if file != "" {

@@ -200,7 +200,7 @@ refused: the store can't change while it runs; use yett upgrade; nothing was cha
 		{[]string{other, "--against", own}, result{0, difference, ""}},
 		{[]string{other, "--against", own, "--exit-code"}, result{2, difference, ""}},
 		{[]string{other, "--against", other, "--exit-code"}, result{0, "nothing changes (kept: 1 listener, 2 routes, 1 service)\n", ""}},
-		{[]string{own, "nobody"}, result{1, "", "yett: no gateway has run here as nobody; name one of gate; yett plan FILE --against OLD compares two files without one\n"}},
+		{[]string{own, "nobody"}, result{1, "", "yett: no gateway has run here as nobody; name one of gate; yett plan FILE --against OLD compares two files without a gateway\n"}},
 	} {
 		if got := call(t, e, append([]string{"plan"}, test.args...)...); got != test.want {
 			t.Errorf("%q: got\n%d\n%s%s\nwant\n%d\n%s%s", test.args, got.code, got.stdout, got.stderr, test.want.code, test.want.stdout, test.want.stderr)
@@ -254,8 +254,13 @@ func TestNeighbour(t *testing.T) {
 	if got := call(t, elsewhere, "plan"); got.code != 1 || !strings.Contains(got.stderr, "several gateways run here; name one of gate, other") {
 		t.Errorf("several: %+v", got)
 	}
-	if got := call(t, elsewhere, "plan", "other"); got.code != 0 {
-		t.Errorf("a named one: %+v", got)
+	for _, words := range [][]string{{"plan", "other"}, {"plan", other, "other"}, {"plan", "other", other}} {
+		if got := call(t, elsewhere, words...); got.code != 0 {
+			t.Errorf("%q: %+v", words, got)
+		}
+	}
+	if got := call(t, elsewhere, "reload", other); got.code != 1 || !strings.Contains(got.stderr, other+", which is a file: a gateway goes by its name") {
+		t.Errorf("a file for a name: %+v", got)
 	}
 	empty := env{"YETT_STATE": t.TempDir(), "YETT_CONFIG": elsewhere["YETT_CONFIG"]}
 	if got := call(t, empty, "rollback"); got.code != 1 || !strings.Contains(got.stderr, "nothing was changed: no gateway runs here") {
@@ -345,7 +350,17 @@ func TestRollback(t *testing.T) {
 	if is, _ := os.ReadFile(own); string(is) != second {
 		t.Errorf("the file is\n%s", is)
 	}
-	if got := call(t, e, "rollback", "0000"); got.code != 1 || !strings.Contains(got.stderr, "there is no such revision") {
+	// The words may stand in either order, and one that is a name is no revision.
+	if got := call(t, e, "rollback", "gate"); got.code != 0 || h.text != second {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, e, "rollback", "gate", history.ID([]byte(first))[:5]); got.code != 0 || h.text != first {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, e, "revisions", "show", "gate", history.ID([]byte(first))); got.code != 0 || got.stdout != first {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, e, "rollback", "0000"); got.code != 1 || strings.Contains(got.stderr, "refused") || !strings.Contains(got.stderr, "there is no such revision") {
 		t.Errorf("%+v", got)
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(own), ".yett*"))

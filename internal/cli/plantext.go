@@ -46,6 +46,12 @@ func (p Process) showOutcome(o control.Outcome, asJSON bool) error {
 	if asJSON {
 		e := json.NewEncoder(&text)
 		e.SetIndent("", "  ")
+		if o.Plan.Changes == nil { // a list all the same, for whoever goes through it
+			o.Plan.Changes = []plan.Change{}
+		}
+		if o.Plan.Kept == nil {
+			o.Plan.Kept = map[string]int{}
+		}
 		err = e.Encode(o)
 	} else {
 		err = outcomeText(&text, o)

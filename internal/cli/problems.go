@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"strings"
 
 	"yett/internal/problem"
 )
@@ -26,10 +28,15 @@ func explain(err error, consequence string) error {
 	if list, ok := errors.AsType[problem.List](err); ok {
 		return refusal{problems: list, consequence: consequence}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; name the file with --config or YETT_CONFIG, or see how one works: yett demo", err)
+	missing, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	// Of what is to be written, it is the folder that isn't there.
+	if folder := filepath.Dir(missing.Path); strings.HasPrefix(err.Error(), "open the ") && !isThere(folder) {
+		return fmt.Errorf("%w; make its folder: mkdir -p %s", err, printable(quote(folder)))
+	}
+	return fmt.Errorf("%w; name the file with --config or YETT_CONFIG, or see how one works: yett demo", err)
 }
 
 // count returns a number with its noun.

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"yett/internal/control"
@@ -21,11 +19,12 @@ What only a new process can take, such as another store, brings new workers in a
 one at a time; one process refuses it and says what to do.`,
 		Example: `  yett reload
   yett reload gateway --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		n, err := p.answering(strings.Join(args, ""))
+		n, err := p.answering(cmd.Context(), firstOf(args))
 		if err != nil {
 			return err
 		}

@@ -2,12 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"yett/internal/control"
 )
@@ -24,7 +25,8 @@ were given up after crashes are tried again.
 The program stays the one that runs; yett upgrade takes the one on disk.`,
 		Example: `  yett restart
   yett restart gateway`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	return p.order(cmd, func(ctx context.Context, n neighbour) error { return n.ask.Restart(ctx) })
 }
@@ -33,12 +35,12 @@ The program stays the one that runs; yett upgrade takes the one on disk.`,
 func (p Process) order(cmd *cobra.Command, do func(context.Context, neighbour) error) *cobra.Command {
 	asJSON := cmd.Flags().Bool("json", false, "print JSON: a list, as yett status does")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		n, err := p.answering(strings.Join(args, ""))
+		n, err := p.answering(cmd.Context(), firstOf(args))
 		if err != nil {
 			return err
 		}
 		if err := do(cmd.Context(), n); err != nil {
-			return err
+			return explain(err, "nothing was changed")
 		}
 		return p.showStatus(cmd.Context(), []neighbour{n}, *asJSON)
 	}
@@ -46,15 +48,12 @@ func (p Process) order(cmd *cobra.Command, do func(context.Context, neighbour) e
 }
 
 // answering finds an instance that can be asked.
-func (p Process) answering(name string) (neighbour, error) {
+func (p Process) answering(ctx context.Context, name string) (neighbour, error) {
 	n, err := p.neighbour(name)
-	if err != nil {
-		return n, err
+	if err == nil && n.ask == nil {
+		err = errors.New(look(ctx, n).Remedy)
 	}
-	if n.ask == nil {
-		return n, fmt.Errorf("%w; yett status %s says more", n.why, n.dir.Name())
-	}
-	return n, nil
+	return n, err
 }
 
 func (p Process) scaleCommand() *cobra.Command {
@@ -63,15 +62,27 @@ func (p Process) scaleCommand() *cobra.Command {
 		Short: "Change how many workers there are",
 		Long: `Scale starts workers, or has the last ones drain, until there are N. +N and -N are that many
 more or fewer than now. It returns when those that were added are ready, or those that
-were too many have ended.`,
+were too many have ended. N and NAME may stand in either order.`,
 		Example: `  yett scale 4
   yett scale +1 gateway
   yett scale -- -1`,
 		Args: cobra.RangeArgs(1, 2),
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON: a list, as yett status does")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if wrong, ok := errors.AsType[*pflag.NotExistError](err); ok && isNumber(wrong.GetSpecifiedShortnames()) {
+			err = fmt.Errorf("for fewer workers write -- before the number: yett scale -- -%s", wrong.GetSpecifiedShortnames())
+		}
+		return misusedFlag(cmd, err)
+	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		n, err := p.answering(strings.Join(args[1:], ""))
+		if len(args) == 2 && !isNumber(args[0]) { // NAME N, as others have it
+			args[0], args[1] = args[1], args[0]
+		}
+		if !isNumber(args[0]) {
+			return misuse(cmd, fmt.Errorf("%s is no number of workers: want one such as 4, +1 or -1", printable(quote(args[0]))))
+		}
+		n, err := p.answering(cmd.Context(), firstOf(args[1:]))
 		if err != nil {
 			return err
 		}
@@ -87,11 +98,16 @@ were too many have ended.`,
 	return cmd
 }
 
-// wanted is how many workers there shall be.
+func isNumber(text string) bool {
+	_, err := strconv.Atoi(text)
+	return err == nil
+}
+
+// wanted is how many workers there shall be, of a text that is a number.
 func wanted(ctx context.Context, n neighbour, text string) (int, error) {
 	number, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, fmt.Errorf("%s is no number of workers: want one such as 4, +1 or -1", printable(quote(text)))
+		return 0, err
 	}
 	if text[0] != '+' && text[0] != '-' {
 		return number, nil
@@ -120,7 +136,8 @@ In a cluster the workers are replaced one at a time, then the supervisor replace
 and keeps its number.`,
 		Example: `  yett upgrade
   yett upgrade gateway`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	return p.order(cmd, upgradeAndWait)
 }

@@ -16,8 +16,9 @@ import (
 
 func (p Process) revisionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "revisions [NAME]",
-		Short: "List the configurations that a gateway has run",
+		Use:        "revisions [NAME]",
+		SuggestFor: []string{"history"},
+		Short:      "List the configurations that a gateway has run",
 		Long: `Revisions lists what a gateway has run, the newest first, as far as it is kept
 (reload.keep), also when it doesn't run now. * marks what runs. Cause says what brought it:
 start, reload, signal, watch or rollback; replaced is a file that never ran and that a
@@ -27,7 +28,8 @@ What is kept is the text of the file, without values of its ${VARIABLES}.`,
 		Example: `  yett revisions
   yett revisions show 3fa9c1d2 | diff - yett.yaml
   yett rollback 3fa9c1d2`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -68,6 +70,9 @@ beginning that no other has it.`,
   yett revisions show 3fa9 | diff - yett.yaml`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 && p.knows(args[0]) && !p.knows(args[1]) {
+				args[0], args[1] = args[1], args[0]
+			}
 			n, err := p.neighbour(firstOf(args[1:]))
 			if err != nil {
 				return err

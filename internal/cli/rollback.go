@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,8 +28,11 @@ all processes or in none, with nothing dropped.
 
 The text is also written to the gateway's configuration file, as the next start would
 bring the other one back. What stood there goes to the history, where it isn't in it
-already. Values of ${VARIABLES} are not kept: those of now count. With --running-only, and where the file can't be written (such as a ConfigMap),
-only what runs is changed, which is said.
+already. Values of ${VARIABLES} are not kept: those of now count. With --running-only, and
+where the file can't be written (such as a ConfigMap), only what runs is changed, which is
+said.
+
+A single word that is the name of a gateway, and no revision of the one here, is NAME.
 
 A revision that is refused, such as one that needs a certificate which is gone, changes
 nothing, and the exit code is 1.`,
@@ -40,17 +44,8 @@ nothing, and the exit code is 1.`,
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	runningOnly := cmd.Flags().Bool("running-only", false, "leave the configuration file as it is")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		rev, name := "-", ""
-		if len(args) > 0 {
-			rev = args[0]
-		}
-		if len(args) > 1 {
-			name = args[1]
-		}
-		n, err := p.neighbour(name)
-		if err == nil {
-			err = n.why
-		}
+		rev, name := p.revisionAndName(args)
+		n, err := p.answering(cmd.Context(), name)
 		if err != nil {
 			return fmt.Errorf("nothing was changed: %w", err)
 		}
@@ -66,6 +61,27 @@ nothing, and the exit code is 1.`,
 		return nil
 	}
 	return cmd
+}
+
+// revisionAndName tells which of the words is which. Names are known; a word that is none is a revision,
+// and - is the one before. Of a word that is both, the revision is meant.
+func (p Process) revisionAndName(args []string) (rev, name string) {
+	switch {
+	case len(args) == 0:
+		return "-", ""
+	case len(args) == 2 && p.knows(args[0]) && !p.knows(args[1]):
+		return args[1], args[0]
+	case len(args) == 2:
+		return args[0], args[1]
+	case !p.knows(args[0]):
+		return args[0], ""
+	}
+	if here, err := p.neighbour(""); err == nil {
+		if _, _, err := here.revisions().Text(args[0]); err == nil {
+			return args[0], ""
+		}
+	}
+	return "-", args[0]
 }
 
 // rollback is one going back.
@@ -87,7 +103,11 @@ func (b *rollback) run(ctx context.Context, rev string) (o control.Outcome, err 
 		}
 	}
 	if _, b.text, b.unkept = b.n.revision(rev); errors.Is(b.unkept, history.ErrUnknown) {
-		// The gateway may have it in its memory all the same.
+		// The gateway may have it in its memory all the same. Where it has not, it isn't asked: it would
+		// report a slip of the pen as a configuration that it has refused.
+		if err := b.remembered(ctx, rev); err != nil {
+			return o, fmt.Errorf("nothing was changed: %w", err)
+		}
 		b.unkept = errors.New("its text is not among the files of " + b.n.dir.Revisions())
 	} else if b.unkept != nil {
 		return o, fmt.Errorf("nothing was changed: %w", b.unkept)
@@ -96,6 +116,20 @@ func (b *rollback) run(ctx context.Context, rev string) (o control.Outcome, err 
 		return o, fmt.Errorf("nothing was changed: %w", err)
 	}
 	return b.n.ask.Reload(ctx, control.Proposal{Revision: rev, Cause: "rollback"})
+}
+
+// remembered is an error where the gateway has no revision that begins so.
+func (b *rollback) remembered(ctx context.Context, rev string) error {
+	list, _, err := b.n.list(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if strings.HasPrefix(r.ID, rev) {
+			return nil
+		}
+	}
+	return b.unkept
 }
 
 // previous is what ran before that which runs now. The same text with other values of its variables is
@@ -125,7 +159,7 @@ func (b *rollback) previous(ctx context.Context) (string, error) {
 	if same > 0 {
 		return "", errors.New("the earlier revisions have the same text, and only values of variables were others: correct them where they are set")
 	}
-	return "", errors.New("there is no earlier revision to go back to")
+	return "", fmt.Errorf("there is no earlier revision to go back to; see which ones are kept: yett revisions %s", b.n.dir.Name())
 }
 
 // write brings the text into the configuration file.

@@ -3,10 +3,15 @@ package cli
 import (
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"yett/internal/config"
+	"yett/internal/handover"
 )
 
 func TestRunStartsAndDrains(t *testing.T) {
@@ -20,6 +25,36 @@ func TestRunStartsAndDrains(t *testing.T) {
 	listening, draining := strings.Index(stderr.String(), `"msg":"listening"`), strings.Index(stderr.String(), `"msg":"draining"`)
 	if listening < 0 || draining < listening {
 		t.Errorf("the log says\n%s", stderr.String())
+	}
+}
+
+// A pipe can be read only once, whoever needs it.
+func TestRunFromPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = os.WriteFile(pipe, []byte(small), 0) }()
+	root, err := os.MkdirTemp("", "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(root)
+	var stdout, stderr output
+	done := make(chan int, 1)
+	go func() {
+		done <- Main(cancelled(t), Process{
+			Args: []string{"run", "-c", pipe}, Stdout: &stdout, Stderr: &stderr, Env: config.MapEnv(env{"YETT_STATE": root}),
+			Started: handover.Program{Path: "/nowhere", Args: []string{"yett"}},
+		})
+	}()
+	select {
+	case code := <-done:
+		if code != exitOK || !strings.Contains(stderr.String(), `"msg":"listening"`) {
+			t.Errorf("exit code %d, %s", code, stderr.String())
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the pipe")
 	}
 }
 

@@ -53,6 +53,9 @@ type single struct {
 // prepare takes what other processes have given to this one, and completes the options.
 func (s *single) prepare(o *app.Options) (err error) {
 	s.stops, s.asks = make(chan struct{}, 1), make(chan chan<- error)
+	if err := readPipe(o); err != nil {
+		return err
+	}
 	if s.program.Path == "" {
 		s.sockets, s.waiting = &handover.Sockets{}, &handover.Waiting{}
 		s.noDir = errors.New("it is not a process of its own")
@@ -90,17 +93,38 @@ func (s *single) prepare(o *app.Options) (err error) {
 	return nil
 }
 
+// readPipe reads a configuration that can be read only once, as from /dev/stdin.
+func readPipe(o *app.Options) error {
+	info, err := os.Stat(o.File)
+	if o.Source != nil || err != nil || info.IsDir() || info.Mode().IsRegular() {
+		return nil // who reads it says what is wrong
+	}
+	t, err := config.ReadText(o.File, o.Env)
+	if err != nil {
+		return err
+	}
+	o.Source, o.Env = t.Data, t.Env
+	return nil
+}
+
 // failed tells why this process does not serve, and returns that.
 func (s *single) failed(err error) error {
 	s.waiting.Failed(err.Error())
 	return err
 }
 
+func (s *single) configuration(o *app.Options) (*config.Config, error) {
+	if o.Source != nil {
+		return config.Parse(o.File, o.Source, o.Env)
+	}
+	return config.Load(o.File, o.Env)
+}
+
 // findDir makes the directory by which others find this process.
 func (s *single) findDir(o *app.Options) {
 	name := s.name
 	if name == "" {
-		c, err := config.Load(o.File, o.Env)
+		c, err := s.configuration(o)
 		if err != nil {
 			s.noDir = err // New will say so
 			return
@@ -306,14 +330,9 @@ func (s *single) reload(ctx context.Context) {
 		return
 	}
 	for _, c := range out.Plan.Changes {
-		args := []any{"kind", c.Kind}
-		if c.Name != "" {
-			args = append(args, "name", c.Name)
+		if !c.Weaker { // those have been told
+			s.Log().Info(c.What, c.Attrs()...)
 		}
-		if c.Effect != "" {
-			args = append(args, "effect", c.Effect)
-		}
-		s.Log().Info(c.What, args...)
 	}
 }
 
@@ -400,7 +419,7 @@ func (s *single) replaceable() error {
 	case s.waiting.Managed():
 		return errors.New("a process manager of Node, such as PM2, follows this process and would start another one beside the new; use pm2 reload, or let it run yett start --foreground and use yett upgrade")
 	case under == strconv.Itoa(os.Getpid()) && !s.waiting.Notifies():
-		return errors.New("systemd follows this process and ends the new one with it; set Type=notify-reload in the unit, so that it hears of the new one")
+		return errors.New("systemd follows this process and ends the new one with it; set Type=notify in the unit, so that it hears of the new one")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"yett/internal/config"
 	"yett/internal/instance"
@@ -148,6 +150,7 @@ func (p Process) start(ctx context.Context, c cluster) error {
 	if err != nil {
 		return err
 	}
+	before := p.knows(c.name)
 	dir, err := instance.Make(root, c.name)
 	if err != nil {
 		return err
@@ -158,7 +161,23 @@ func (p Process) start(ctx context.Context, c cluster) error {
 	if by, held := dir.Holder(); held {
 		return running(&instance.Held{By: by, Name: c.name})
 	}
-	return p.background(ctx, c, dir)
+	err = p.background(ctx, c, dir)
+	if said := (supervisorSaid{}); errors.As(err, &said) && !before {
+		leaveNothing(dir) // or status would tell of a gateway that never was
+	}
+	return err
+}
+
+// supervisorSaid is why nothing was started.
+type supervisorSaid struct{ error }
+
+// leaveNothing removes the directory of an instance that did not start, unless somebody else has
+// started it meanwhile.
+func leaveNothing(dir instance.Dir) {
+	if lock, err := dir.Lock(); err == nil {
+		_ = dir.Remove()
+		_ = lock.Unlock()
+	}
 }
 
 // running says what to do instead of a second start.
@@ -192,6 +211,7 @@ func (p Process) background(ctx context.Context, c cluster, dir instance.Dir) er
 		Env:         append(os.Environ(), "YETT_READY=3", "YETT_STATE="+filepath.Dir(dir.Path)),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
+	closeOnExec()
 	err = cmd.Start()
 	_ = theirs.Close()
 	if err != nil {
@@ -205,6 +225,15 @@ func (p Process) background(ctx context.Context, c cluster, dir instance.Dir) er
 		return err
 	}
 	return p.showStatus(ctx, []neighbour{n}, c.asJSON)
+}
+
+// closeOnExec keeps files that whoever has started this process has left open in it from what goes on in
+// the background: a pipe whose other end waits for its end, or a lock. What this process opens itself
+// is never passed on by chance.
+func closeOnExec() {
+	const first = 3
+	// Where the kernel doesn't know it (before 5.11), they stay open.
+	_ = unix.CloseRange(first, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 }
 
 // awaitSupervisor waits until the supervisor has said that all serves, or why not. It has its own
@@ -226,7 +255,7 @@ func awaitSupervisor(ctx context.Context, cmd *exec.Cmd, ready *os.File, log str
 	}
 	if !said.Ready {
 		_ = cmd.Wait() // it is about to end
-		return errors.New(said.Failed)
+		return supervisorSaid{errors.New(said.Failed)}
 	}
 	return cmd.Process.Release()
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,8 +18,9 @@ import (
 
 func (p Process) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "status [NAME]",
-		Short: "Show which gateways run here, and how",
+		Use:        "status [NAME]",
+		SuggestFor: []string{"list", "ls", "l", "ps", "stat", "info", "show", "describe"},
+		Short:      "Show which gateways run here, and how",
 		Long: `Status shows the gateways of this user on this machine: their processes, what these use,
 and which configuration they run. A cluster whose supervisor is gone is told as such, with
 its workers, which serve on.
@@ -26,7 +28,8 @@ its workers, which serve on.
 The exit code is 0 when all that are shown are ready, else 1.`,
 		Example: `  yett status
   yett status gateway --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON: a list")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -62,7 +65,7 @@ func (p Process) neighbours(args []string) ([]neighbour, error) {
 		all = append(all, n)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no gateway runs here: %s knows of none; yett start or yett run starts one (YETT_STATE names another directory)", root)
+		return nil, errors.New("no gateway runs here; " + among(root, nil))
 	}
 	return all, nil
 }
@@ -76,6 +79,7 @@ type statusPage struct {
 	Remedy string `json:"remedy,omitempty"`
 
 	percent map[int]float64 // of a processor, by the number of the process
+	silent  bool            // somebody has the socket, and doesn't answer
 }
 
 // showStatus prints instances. The error is the exit code, when all was said.
@@ -122,7 +126,7 @@ func look(ctx context.Context, n neighbour) *statusPage {
 			s.Remedy = failing(st)
 			return s
 		}
-		n.why = err
+		n.why, s.silent = err, true
 	}
 	found, err := supervisor.Find(ctx, n.dir)
 	switch {
@@ -133,7 +137,16 @@ func look(ctx context.Context, n neighbour) *statusPage {
 	default:
 		s.orphans(found)
 	}
+	if by, held := n.dir.Holder(); held {
+		s.PID, s.Remedy = by.PID, n.hangs(by.PID)
+	}
 	return s
+}
+
+// hangs says what to do about a process that runs an instance, but doesn't answer.
+func (n neighbour) hangs(pid int) string {
+	return fmt.Sprintf("process %d runs it, but can't be asked: %v; kill -CONT %d has it go on when it was stopped, kill -KILL %d ends it, and yett start --name %s takes its workers over then",
+		pid, n.why, pid, pid, n.dir.Name())
 }
 
 // failing says what to do about workers that were given up.
@@ -173,6 +186,9 @@ func measure(ctx context.Context, all []neighbour, every []*statusPage) {
 		return
 	}
 	for i, n := range all {
+		if every[i].silent {
+			continue // to wait again would tell nothing
+		}
 		later := look(ctx, n)
 		took := time.Since(since)
 		before := cpuTimes(every[i])

@@ -25,8 +25,9 @@ type stopped struct {
 
 func (p Process) stopCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "stop [NAME]",
-		Short: "Drain a gateway and end it",
+		Use:        "stop [NAME]",
+		SuggestFor: []string{"kill"},
+		Short:      "Drain a gateway and end it",
 		Long: `Stop has all processes of a gateway drain at once, and waits for their end. Those without a
 supervisor are drained too. Interrupting the wait doesn't stop the draining.
 
@@ -34,7 +35,8 @@ Exit codes: 0 all has finished, 1 it failed, 3 it has ended, but some requests o
 took longer than they may (shutdown.grace, shutdown.tunnels), and were ended.`,
 		Example: `  yett stop
   yett stop gateway`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -111,14 +113,16 @@ func (s stopped) ended(d instance.Dir) stopped {
 
 func (p Process) deleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "delete [NAME]",
-		Short: "End a gateway, and remove what it has left on this machine",
+		Use:        "delete [NAME]",
+		SuggestFor: []string{"del", "remove", "rm"},
+		Short:      "End a gateway, and remove what it has left on this machine",
 		Long: `Delete stops a gateway, and removes its directory: the history of its configurations and the
 logs of its processes. The configuration file and other logs stay. It asks first, unless
 --yes is given.`,
 		Example: `  yett delete gateway
   yett delete gateway --yes`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeInstance,
 	}
 	yes := cmd.Flags().BoolP("yes", "y", false, "don't ask")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")

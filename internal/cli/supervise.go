@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,7 +24,10 @@ import (
 // supervise runs the cluster in this process until it is stopped.
 func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) error {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	notify := func() {
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	}
+	notify()
 	defer signal.Stop(signals)
 	environ := os.Environ() // before Waiters takes what is for this process
 	waiting, err := handover.Waiters()
@@ -31,9 +35,16 @@ func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) err
 		return err
 	}
 	defer waiting.Close()
-	s, err := supervisor.Start(ctx, p.clusterOptions(c, dir, environ), waiting)
+	o := p.clusterOptions(c, dir, environ)
+	o.Exec = func(program string, args, env []string) error {
+		// The program that comes is deaf at first, and must not die of what it doesn't hear.
+		signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+		defer notify()
+		return syscall.Exec(program, args, env)
+	}
+	s, err := supervisor.Start(ctx, o, waiting)
 	if err != nil {
-		err = running(explain(err, "nothing was started"))
+		err = running(p.whyNotStarted(err, c))
 		waiting.Failed(err.Error())
 		return err
 	}
@@ -42,6 +53,20 @@ func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) err
 	}
 	p.followSignals(ctx, s, signals)
 	return unfinished(s.Result(), p)
+}
+
+// whyNotStarted is what an operator can use of an error of starting a cluster.
+func (p Process) whyNotStarted(err error, c cluster) error {
+	if refused, ok := errors.AsType[refusal](err); ok {
+		refused.consequence = "nothing was started"
+		return refused
+	}
+	asked := make(recorder)
+	conf, _ := config.Load(c.file, asked.env(p.Env))
+	if conf == nil {
+		return explain(err, "nothing was started")
+	}
+	return explainBusy(err, conf.Listeners, asked["PORT"])
 }
 
 // unfinished gives the exit code of a run that has cut something off.
@@ -108,9 +133,10 @@ func (p Process) clusterOptions(c cluster, dir instance.Dir, environ []string) s
 		Dir: dir, Name: c.name, Version: p.version().short(), File: c.file, Env: c.env,
 		Workers: workers, MaxMemory: memory, Check: func() (supervisor.Config, error) { return p.checkCluster(c) },
 		Program: p.Started.Path, Running: runningProgram,
-		Worker:  []string{"run", "-c", c.file, "--name", c.name, "--state", filepath.Dir(dir.Path)},
-		Store:   []string{"store-server", "--socket", dir.Store()},
-		Own:     p.Args,
+		Worker: []string{"run", "-c", c.file, "--name", c.name, "--state", filepath.Dir(dir.Path)},
+		Store:  []string{"store-server", "--socket", dir.Store()},
+		// With the name, which the file may not tell by then.
+		Own:     append(slices.Clone(p.Args), "--name", c.name),
 		Environ: environ, Detached: c.detached, Log: p.clusterLog(), StartTime: c.readyTimeout,
 	}
 }
@@ -123,17 +149,14 @@ func (p Process) checkCluster(c cluster) (supervisor.Config, error) {
 	o := p.options(c.file)
 	snap, err := app.Check(o)
 	if err != nil {
-		return supervisor.Config{}, explain(err, "nothing was changed")
+		return supervisor.Config{}, err
 	}
 	return clusterConfig(snap, c.file), nil
 }
 
 func clusterConfig(snap *snapshot.Snapshot, file string) supervisor.Config {
 	down := snap.Config.Shutdown
-	conf := supervisor.Config{
-		Embedded: snap.Store == nil,
-		StopTime: time.Duration(down.Delay + max(down.Grace, down.Tunnels)),
-	}
+	conf := supervisor.Config{StopTime: time.Duration(down.Delay + max(down.Grace, down.Tunnels))}
 	if snap.Config.Reload.Watch == "all" {
 		conf.Follow = []string{file, config.DotenvBeside(file)}
 	}

@@ -83,7 +83,7 @@ type Outcome struct {
 type Revision struct {
 	// ID is a short hash of what was written.
 	ID    string    `json:"id"`
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since,omitzero"` // of one that runs, or ran
 	Cause string    `json:"cause"`
 	File  string    `json:"file,omitempty"`
 	// Current tells that it runs.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -164,7 +163,8 @@ func (c *Controller) Plan(ctx context.Context, p Proposal) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer c.unlock()
-	_, out := c.draft(now, p)
+	next, out := c.draft(now, p)
+	next.variables.hideIn(&out)
 	return out, nil
 }
 
@@ -242,18 +242,9 @@ func (c *Controller) plan(out *Outcome, now, next *running) {
 			out.Plan.Changes = append(out.Plan.Changes, plan.Change{Kind: "file", Name: file, What: plan.Changed, Effect: "is used from now on"})
 		}
 	}
-	if len(out.Plan.NeedsProcess) == 0 && !sameStore(now.snap.Config.Store, next.snap.Config.Store) {
-		out.Plan.NeedsProcess = []string{"store"}
-	}
 	if len(out.Plan.NeedsProcess) > 0 {
 		out.Refused = needsProcess(next.snap.Config, out.Plan.NeedsProcess)
 	}
-}
-
-// sameStore tells whether a store is the same, whatever is to happen at a start without it.
-func sameStore(a, b config.Store) bool {
-	a.Required, b.Required = false, false
-	return reflect.DeepEqual(a, b)
 }
 
 // take makes a draft run, unless it is refused already.
@@ -265,6 +256,7 @@ func (c *Controller) take(ctx context.Context, now, next *running, out *Outcome)
 		}
 	}
 	if len(out.Problems) > 0 || out.Refused != "" {
+		next.variables.hideIn(out)
 		c.refuse(out)
 		return
 	}
@@ -275,6 +267,11 @@ func (c *Controller) take(ctx context.Context, now, next *running, out *Outcome)
 	c.mu.Unlock()
 	if len(out.Plan.Changes) > 0 || out.Revision.ID != now.revision.ID {
 		c.o.Log.Info("the configuration was changed", "revision", out.Revision.ID, "cause", cause, "changes", len(out.Plan.Changes))
+	}
+	for _, change := range out.Plan.Changes {
+		if change.Weaker {
+			c.o.Log.Warn("something may pass that was refused before", change.Attrs()...)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"hash"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"yett/internal/config"
@@ -36,6 +38,50 @@ func (v variables) over(env config.Env) config.Env {
 		}
 		return value, ok
 	}
+}
+
+const (
+	// shortValue is how long a variable's value may be that is told: ports, levels and the like are
+	// no secrets, and stand in other words by chance.
+	shortValue = 7
+	// clipped is after how many characters a problem leaves out the rest of a value.
+	clipped = 60
+)
+
+// hideIn puts the names of variables in the place of their values: why a configuration is refused
+// stands in the log and on the page of health, and any value may be a secret.
+func (v variables) hideIn(out *Outcome) {
+	var pairs []string
+	names := slices.SortedFunc(maps.Keys(v), func(a, b string) int { return len(v.value(b)) - len(v.value(a)) }) // one may be within another
+	for _, name := range names {
+		value := v.value(name)
+		if len(value) <= shortValue {
+			continue
+		}
+		quoted := strconv.Quote(value)
+		pairs = append(pairs, value, "${"+name+"}", quoted[1:len(quoted)-1], "${"+name+"}")
+		if r := []rune(value); len(r) > clipped {
+			pairs = append(pairs, string(r[:clipped-1]), "${"+name+"}")
+		}
+	}
+	if pairs == nil {
+		return
+	}
+	hide := strings.NewReplacer(pairs...)
+	out.Problems = slices.Clone(out.Problems)
+	for i := range out.Problems {
+		p := &out.Problems[i]
+		p.What, p.Hint = hide.Replace(p.What), hide.Replace(p.Hint)
+	}
+	out.Refused = hide.Replace(out.Refused)
+}
+
+// value is empty for a variable that is not set.
+func (v variables) value(name string) string {
+	if v[name] == nil {
+		return ""
+	}
+	return *v[name]
 }
 
 // identifier makes IDs of revisions.

@@ -41,6 +41,7 @@ type Server struct {
 	room     room
 	open     atomic.Int64 // connections
 	ln       net.Listener
+	started  bool
 	stop     context.CancelFunc // by Unbind: nobody waits for room any more
 	over     <-chan struct{}
 	wg       sync.WaitGroup // the accept loop
@@ -92,7 +93,10 @@ func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 func (s *Server) Connections() int { return int(s.open.Load()) }
 
 // Start begins to accept.
-func (s *Server) Start() { s.wg.Go(s.accept) }
+func (s *Server) Start() {
+	s.started = true
+	s.wg.Go(s.accept)
+}
 
 // Wane has every answer be the last one of its connection. It goes on accepting.
 func (s *Server) Wane() {
@@ -108,11 +112,12 @@ func (s *Server) all() []Protocol {
 }
 
 // Unbind stops accepting and frees the address. Connections that the kernel has
-// accepted already are taken before: closing the socket would reset them.
+// accepted already are taken before: closing the socket would reset them. Those of a
+// Server that was never started stay, as they are another process's, or nobody's.
 func (s *Server) Unbind() error {
 	s.stop()
 	late, ok := s.ln.(interface{ SetDeadline(at time.Time) error })
-	if ok && late.SetDeadline(time.Unix(1, 0)) == nil { // ends Accept, and leaves the queue
+	if ok && s.started && late.SetDeadline(time.Unix(1, 0)) == nil { // ends Accept, and leaves the queue
 		s.wg.Wait()
 		s.takeWaiting()
 	}

@@ -375,6 +375,24 @@ func TestUnbindTakesWhatWaits(t *testing.T) {
 	}
 }
 
+// A Server that never started leaves the queue of its socket alone: it may be another process's,
+// and nobody would wait for what it serves.
+func TestUnbindWithoutStart(t *testing.T) {
+	p := newProtocol("a")
+	s := &Server{Address: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	s.Set(Settings{HTTP1: p})
+	if err := s.Bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s)
+	if err := s.Unbind(); err != nil {
+		t.Error(err)
+	}
+	if got := word(c); got == "a" {
+		t.Error("what waited was served")
+	}
+}
+
 // Drain waits for handshakes, whose connections no protocol knows yet.
 func TestDrainAwaitsHandshakes(t *testing.T) {
 	p := newProtocol("http1")

@@ -86,6 +86,8 @@ func (p Program) Start(s *Sockets, w *Waiting) (*Successor, error) {
 
 // pair returns two sockets that are connected.
 func pair() (ours, theirs *os.File, err error) {
+	syscall.ForkLock.RLock() // a process that is started meanwhile must not get them
+	defer syscall.ForkLock.RUnlock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("making sockets for the new process: %w", err)

@@ -19,8 +19,9 @@ import (
 type Dir struct{ Path string }
 
 // Root returns the directory that holds those of all instances of this user. explicit, such as of
-// a flag, wins, then $YETT_STATE, $RUNTIME_DIRECTORY (systemd's), /run/yett for root,
-// $XDG_RUNTIME_DIR/yett, ~/.local/state/yett.
+// a flag, wins, then $YETT_STATE, $RUNTIME_DIRECTORY (systemd's), /var/lib/yett for root,
+// $XDG_STATE_HOME/yett, ~/.local/state/yett. Where nobody chooses it is on disk: history and logs
+// outlive a logout and a reboot.
 func Root(explicit string, env func(string) (string, bool)) (string, error) {
 	return rootFor(os.Geteuid(), explicit, env)
 }
@@ -38,20 +39,15 @@ func rootFor(uid int, explicit string, env func(string) (string, bool)) (string,
 		return filepath.Abs(first)
 	}
 	if uid == 0 {
-		return "/run/yett", nil
+		return "/var/lib/yett", nil
 	}
-	if run := get("XDG_RUNTIME_DIR"); run != "" && isDir(run) {
-		return filepath.Abs(filepath.Join(run, "yett"))
+	if state := get("XDG_STATE_HOME"); filepath.IsAbs(state) { // others are to be ignored
+		return filepath.Join(state, "yett"), nil
 	}
 	if home := get("HOME"); home != "" {
 		return filepath.Abs(filepath.Join(home, ".local", "state", "yett"))
 	}
 	return "", errors.New("there is no place for the directory of running gateways: set YETT_STATE to one, or HOME")
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // longestName is how long a name may be, in bytes. It is part of the path of sockets, for which
@@ -101,6 +97,9 @@ func Make(root, name string) (Dir, error) {
 	if err := checkRoot(root); err != nil {
 		return d, err
 	}
+	if err := checkOurs(d.Path); err != nil {
+		return d, err
+	}
 	for _, path := range []string{d.Path, d.Logs(), d.Revisions()} {
 		if err := makeOwn(path); err != nil {
 			return d, err
@@ -121,6 +120,22 @@ func checkRoot(root string) error {
 	}
 	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		return fmt.Errorf("others may write into %s (mode %#o) and could replace what is in it; take that away with chmod go-w, or name another directory with YETT_STATE", root, info.Mode().Perm())
+	}
+	return nil
+}
+
+// checkOurs refuses a directory that is there for something else, such as one of sources that lies
+// in what YETT_STATE names.
+func checkOurs(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) == 0 || exists(filepath.Join(path, lockName)) {
+		return nil // makeOwn says more
+	}
+	names := made()
+	for _, e := range entries {
+		if _, ours := names[e.Name()]; !ours && !names[""].MatchString(e.Name()) { // else a removal was interrupted
+			return fmt.Errorf("%s is there for something else (it has %q in it); choose another name with --name, or another directory with YETT_STATE", path, e.Name())
+		}
 	}
 	return nil
 }
@@ -160,6 +175,9 @@ func List(root string) ([]string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("look for instances: %w; be the user that they run as, or root", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look for instances: %w", err)
 	}
@@ -195,9 +213,6 @@ func (d Dir) Logs() string { return filepath.Join(d.Path, "logs") }
 
 // Revisions is the directory of the history.
 func (d Dir) Revisions() string { return filepath.Join(d.Path, "revisions") }
-
-// Remove deletes the directory with all that is in it. The caller holds the lock.
-func (d Dir) Remove() error { return os.RemoveAll(d.Path) }
 
 // stateName is the file of SaveState.
 const stateName = "state.json"

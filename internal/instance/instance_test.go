@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,7 +15,6 @@ import (
 )
 
 func TestRoot(t *testing.T) {
-	run := t.TempDir()
 	for _, c := range []struct {
 		name, explicit string
 		uid            int
@@ -24,9 +24,10 @@ func TestRoot(t *testing.T) {
 		{"explicit wins", "/x", 0, map[string]string{"YETT_STATE": "/y"}, "/x"},
 		{"variable", "", 0, map[string]string{"YETT_STATE": "/y", "RUNTIME_DIRECTORY": "/run/a"}, "/y"},
 		{"systemd", "", 7, map[string]string{"RUNTIME_DIRECTORY": "/run/a:/run/b", "HOME": "/h"}, "/run/a"},
-		{"root", "", 0, map[string]string{"HOME": "/root"}, "/run/yett"},
-		{"user", "", 7, map[string]string{"XDG_RUNTIME_DIR": run, "HOME": "/h"}, run + "/yett"},
-		{"runtime directory that isn't there", "", 7, map[string]string{"XDG_RUNTIME_DIR": "/nowhere/run", "HOME": "/h"}, "/h/.local/state/yett"},
+		{"root", "", 0, map[string]string{"HOME": "/root"}, "/var/lib/yett"},
+		{"user", "", 7, map[string]string{"XDG_RUNTIME_DIR": os.TempDir(), "HOME": "/h"}, "/h/.local/state/yett"},
+		{"user with a directory for state", "", 7, map[string]string{"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/yett"},
+		{"relative directory for state", "", 7, map[string]string{"XDG_STATE_HOME": "s", "HOME": "/h"}, "/h/.local/state/yett"},
 		{"nothing", "", 7, nil, ""},
 	} {
 		got, err := rootFor(c.uid, c.explicit, func(k string) (string, bool) { v, ok := c.env[k]; return v, ok })
@@ -322,5 +323,86 @@ func TestMend(t *testing.T) {
 	var held *Held
 	if _, err := d.Mend(l); !errors.As(err, &held) {
 		t.Errorf("%v", err)
+	}
+}
+
+// What others have put there stays, whatever it is called, and links are not followed.
+func TestRemoveLeavesWhatIsForeign(t *testing.T) {
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "yett.log"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func(d Dir) error{
+		"thesis.txt":      func(d Dir) error { return os.WriteFile(filepath.Join(d.Path, "thesis.txt"), nil, 0o600) },
+		"logs/notes":      func(d Dir) error { return os.WriteFile(filepath.Join(d.Logs(), "notes"), nil, 0o600) },
+		"state.json":      func(d Dir) error { return os.Mkdir(filepath.Join(d.Path, stateName), 0o700) },
+		"logs":            func(d Dir) error { return errors.Join(os.Remove(d.Logs()), os.Symlink(outside, d.Logs())) },
+		"revisions/a.yml": func(d Dir) error { return os.WriteFile(filepath.Join(d.Revisions(), "a.yml"), nil, 0o600) },
+	} {
+		d, err := Make(t.TempDir(), "a")
+		if err == nil {
+			_, err = d.Lock()
+		}
+		if err := errors.Join(err, put(d)); err != nil {
+			t.Fatal(err)
+		}
+		err = d.Remove()
+		if f, ok := errors.AsType[*Foreign](err); !ok || !slices.Equal(f.Names, []string{name}) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !exists(filepath.Join(d.Path, name)) {
+			t.Errorf("%s is removed", name)
+		}
+	}
+	if !exists(filepath.Join(outside, "yett.log")) {
+		t.Error("a link was followed")
+	}
+}
+
+func TestRemoveLeavesNothingOfOurs(t *testing.T) {
+	d, err := Make(t.TempDir(), "a")
+	if err == nil {
+		_, err = d.Lock()
+	}
+	for _, path := range []string{
+		d.Control() + "~", d.Worker("12-345"), d.Store(), d.Path + "/.state.json-123", d.Logs() + "/yett.log", d.Logs() + "/worker-1.log",
+		d.Logs() + "/yett-2026-01-02T03-04-05.000.log.gz.tmp", d.Revisions() + "/.lock", d.Revisions() + "/00000001-20912b0fbe43.yaml",
+	} {
+		err = errors.Join(err, os.WriteFile(path, nil, 0o600))
+	}
+	if err := errors.Join(err, d.SaveState(1), d.Remove()); err != nil {
+		t.Error(err)
+	}
+	if exists(d.Path) {
+		t.Error("it is still there")
+	}
+}
+
+func TestMakeLeavesOtherDirectories(t *testing.T) {
+	root := t.TempDir()
+	sources := filepath.Join(root, "a")
+	if err := errors.Join(os.Mkdir(sources, 0o755), os.WriteFile(filepath.Join(sources, "main.go"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(root, "a"); err == nil || !strings.Contains(err.Error(), "main.go") {
+		t.Error(err)
+	}
+	if info, err := os.Stat(sources); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// After a reboot the numbers of processes, and the moments of their starts, come again.
+func TestProcessOfAnotherBoot(t *testing.T) {
+	self, err := Self()
+	if err != nil || self.Boot == "" {
+		t.Fatalf("%+v, %v", self, err)
+	}
+	if !self.Alive() {
+		t.Error("this process does not run")
+	}
+	self.Boot = "another"
+	if self.Alive() {
+		t.Error("a process of another boot runs")
 	}
 }

@@ -21,7 +21,13 @@ type Process struct {
 var ErrGone = errors.New("the process has ended")
 
 // Self is this process.
-func Self() (Process, error) { return Find(os.Getpid()) }
+func Self() (Process, error) {
+	p, err := Find(os.Getpid())
+	if errors.Is(err, ErrGone) {
+		return p, errors.New("this process is not in /proc; mount that")
+	}
+	return p, err
+}
 
 // Find returns the process that has a number now. The error is ErrGone where none has.
 func Find(pid int) (Process, error) {

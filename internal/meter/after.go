@@ -37,14 +37,14 @@ func (m *Meter) enter(w Waiter, c *Call, now *time.Time) bool {
 	return true
 }
 
-// enterFlight takes a place: one of all nodes', where the store counts those, or one of this
-// node's share.
+// enterFlight takes a place: one of those that a store counts, of all nodes or of this one's
+// workers, or one of the share of this process.
 func (m *Meter) enterFlight(cl *Claim) {
 	cl.Verdict = Fits
-	together := m.flying != nil && !m.guard.lost()
+	together := m.flying != nil && !m.flyingGuard().lost()
 	switch {
 	case m.Peek && together:
-		cl.Left = cl.Rule.Limit
+		cl.Left = m.together(cl.Rule.Limit)
 		return
 	case m.Peek:
 		cl.Left = m.flightShare(cl)
@@ -57,7 +57,7 @@ func (m *Meter) enterFlight(cl *Claim) {
 	}
 }
 
-// flightShare is how many may run on this node where each counts by itself.
+// flightShare is how many may run here where each process counts by itself.
 func (m *Meter) flightShare(cl *Claim) int64 {
 	if m.shared == nil {
 		return cl.Rule.Limit
@@ -68,12 +68,12 @@ func (m *Meter) flightShare(cl *Claim) int64 {
 // enterTogether asks the store for a place, and tells whether it has answered. This node counts
 // it too, to know what runs when it has to go on alone.
 func (m *Meter) enterTogether(cl *Claim) bool {
-	ok, left, err := m.flying.Enter(context.Background(), cl.Name, cl.Key, cl.Rule.Limit)
+	ok, left, err := m.flying.Enter(context.Background(), cl.Name, cl.Key, m.together(cl.Rule.Limit))
 	if err != nil {
-		m.guard.failed(err, nil)
+		m.flyingGuard().failed(err, nil)
 		return false
 	}
-	m.guard.worked()
+	m.flyingGuard().worked()
 	if cl.held, cl.away, cl.Left = ok, ok, left; ok {
 		m.flights.enter(m.id(cl), math.MaxInt64)
 	}

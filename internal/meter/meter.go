@@ -39,8 +39,11 @@ type Meter struct {
 
 	// shared is nil where nobody shares anything.
 	shared store.Store
-	// flying is shared, where that counts what runs.
-	flying  store.Flights
+	// flying is shared, where that counts what runs, or else beside.
+	flying store.Flights
+	// beside is what the workers of this node share where shared does not count what runs; nil
+	// otherwise.
+	beside  *beside
 	guard   guard
 	nodes   *nodes
 	debts   *debts
@@ -102,6 +105,9 @@ func (m *Meter) Watch(names []string) { m.top.keep(names) }
 // Close ends what the Meter has running. It leaves the stores alone.
 func (m *Meter) Close() {
 	m.guard.close(m.stop)
+	if m.beside != nil {
+		m.beside.guard.close(m.stop)
+	}
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()

@@ -26,6 +26,8 @@ const (
 type nodes struct {
 	own   string
 	count atomic.Int64
+	// gone, unless nil, is told when the store is lost.
+	gone  func(error)
 	until time.Time // of the last beat, without a monotonic reading; used by who beats alone
 
 	mu    sync.Mutex // guards what follows
@@ -112,10 +114,13 @@ func (n *nodes) Synced() {
 }
 
 // Lost implements store.Follower.
-func (n *nodes) Lost(error) {
+func (n *nodes) Lost(err error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.lost = true
+	n.mu.Unlock()
+	if n.gone != nil {
+		n.gone(err)
+	}
 }
 
 func (n *nodes) recount(now time.Time) {

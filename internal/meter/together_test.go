@@ -83,3 +83,51 @@ func TestFlightsTogether(t *testing.T) {
 		peek.End(c)
 	})
 }
+
+// Where the store of all nodes does not count what runs, but another one does for the workers of
+// this node, they have its part together, whatever becomes of the first; without the other store
+// each has the part of one process.
+func TestFlightsBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, s := newFrail(t), &flying{frail: newFrail(t)}
+		m, _ := newMeter(t, all)
+		m.ShareBeside(s, nil)
+		m.nodes.count.Store(4)
+		m.beside.workers.count.Store(2)
+		enter := func(limit int64, want Verdict, left int64) *Call {
+			t.Helper()
+			c := m.Call()
+			c.Claims = append(c.Claims, Claim{Name: "uploads", Key: "a", Kind: Flight, Rule: store.Rule{Limit: limit}, Cost: 1})
+			m.Take(client{t}, c, time.Now())
+			if got := &c.Claims[0]; got.Verdict != want || got.Left != left {
+				t.Errorf("of %d it is %v with %d left, want %v with %d", limit, got.Verdict, got.Left, want, left)
+			}
+			return c
+		}
+		s.runs = 3 // of the other worker
+		first := enter(10, Fits, 1)
+		all.fail(errors.New("gone"))
+		m.guard.lose(errors.New("gone"), nil)
+		second := enter(10, Fits, 0)
+		m.End(enter(11, Exceeded, 0))
+		s.fail(errors.New("gone"))
+		m.End(enter(10, Exceeded, 0)) // with its share, which is 2
+		if !m.beside.guard.lost() {
+			t.Error("the store of the workers is not lost")
+		}
+		m.End(second)
+		m.End(enter(10, Fits, 0))
+		all.fails.Store(nil)
+		s.fails.Store(nil)
+		time.Sleep(2 * lastProbe)
+		if m.guard.lost() || m.beside.guard.lost() || m.State().Losses != 1 {
+			t.Errorf("the stores are not back, or the loss of one is taken for the other's: %+v", m.State())
+		}
+		m.End(enter(10, Fits, 1-s.runs+3))
+		m.End(first)
+		s.runs = 0
+		m.End(enter(1, Fits, 0)) // at least one
+		m.beside.workers.count.Store(9)
+		m.End(enter(10, Fits, 9)) // and no more than all
+	})
+}

@@ -14,11 +14,12 @@ import (
 // "routes[2].service"; File, Line and Column are where that was written, and
 // are filled in by whoever knows the file.
 type Problem struct {
-	File         string
-	Line, Column int
-	Path         string
-	What         string
-	Hint         string
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Path   string `json:"path,omitempty"`
+	What   string `json:"what"`
+	Hint   string `json:"hint,omitempty"`
 }
 
 // String returns "file:line:column: what, hint", as editors and terminals

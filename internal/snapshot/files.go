@@ -3,7 +3,6 @@ package snapshot
 import (
 	"crypto/sha256"
 	"io"
-	"os"
 
 	"yett/internal/config"
 )
@@ -17,15 +16,12 @@ const mostHashed = 16 << 20
 
 // SumOf returns the sum of a file.
 func SumOf(path string) Sum {
-	f, err := os.Open(path)
+	f, err := config.OpenRegular(path)
 	if err != nil {
 		return Sum{}
 	}
 	defer f.Close()
 	h := sha256.New()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return Sum{}
-	}
 	if _, err := io.Copy(h, io.LimitReader(f, mostHashed)); err != nil {
 		return Sum{}
 	}

@@ -73,7 +73,7 @@ func (b *builder) listenerTLS(at string, l config.Listener) *tls.Config {
 		}
 	}
 	for i, pair := range l.TLS.Certificates {
-		cert, err := tls.LoadX509KeyPair(b.c.Source.Resolve(pair.Cert), b.c.Source.Resolve(pair.Key))
+		cert, err := pair.Load(b.c.Source.Resolve)
 		if err != nil {
 			b.fail(fmt.Sprintf("%s.certificates[%d]", at, i), "both have to be PEM files that belong together", "loading the certificate: %v", err)
 			continue

@@ -3,7 +3,6 @@ package snapshot
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"os"
 	"reflect"
 	"slices"
 
@@ -93,7 +92,7 @@ func (b *builder) authorities(at, file string) *x509.CertPool {
 	if file == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(b.c.Source.Resolve(file))
+	pem, err := config.ReadKeyFile(b.c.Source.Resolve(file))
 	if err != nil {
 		b.fail(at, "name a PEM file", "reading certificate authorities: %v", err)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -163,13 +164,16 @@ func (s *Supervisor) adopt(ctx context.Context) (adopted int, err error) {
 	return adopted, nil
 }
 
-// fetchSockets gets the listening sockets from a worker, unless they came another way.
+// fetchSockets gets the listening sockets from a worker, the newest first, unless they came another
+// way. One that drains has given them up.
 func (s *Supervisor) fetchSockets(ctx context.Context, found []Found) error {
-	if len(found) == 0 || len(s.sockets.Unused()) > 0 {
+	serve := slices.DeleteFunc(slices.Clone(found), func(f Found) bool { return f.Status.State == control.Draining })
+	if len(serve) == 0 || len(s.sockets.Unused()) > 0 {
 		return nil
 	}
+	slices.SortFunc(serve, func(a, b Found) int { return b.Generation - a.Generation })
 	var errs []error
-	for _, f := range found {
+	for _, f := range serve {
 		c, err := socket.Dial(f.Socket)
 		if err == nil {
 			var passed socket.Passed
@@ -197,8 +201,8 @@ func (s *Supervisor) adoptWorker(ctx context.Context, f Found, restarts int) boo
 		adopted: true, ended: make(chan struct{}),
 	}
 	go w.watch()
-	if f.Status.State == control.Draining || !s.awaitAdopted(ctx, w) {
-		s.leave(w)
+	if state := s.awaitAdopted(ctx, w); state != control.Ready {
+		s.leave(w, state)
 		return false
 	}
 	s.mu.Lock()
@@ -206,11 +210,13 @@ func (s *Supervisor) adoptWorker(ctx context.Context, f Found, restarts int) boo
 	for _, sl := range s.slots {
 		if sl.id == f.ID {
 			older := w
-			if sl.worker.generation < w.generation {
+			if sl.worker == nil || sl.worker.generation < w.generation {
 				older = sl.worker
 				s.put(sl, w)
 			}
-			go s.leave(older)
+			if older != nil { // else it has just ended
+				go s.leave(older, control.Ready)
+			}
 			return older != w
 		}
 	}
@@ -222,29 +228,34 @@ func (s *Supervisor) adoptWorker(ctx context.Context, f Found, restarts int) boo
 	return true
 }
 
-// leave has a worker drain that has no place, and follows it to its end.
-func (s *Supervisor) leave(w *worker) {
+// leave has a worker drain that has no place, unless it does already, and follows it to its end.
+func (s *Supervisor) leave(w *worker, state string) {
 	s.log.Info("a worker without a place drains", "worker", w.id, "pid", w.pid())
+	if state == control.Draining {
+		s.seeOff(w)
+		return
+	}
 	s.drain(w)
 }
 
-// awaitAdopted waits until a worker that was starting when its supervisor died is ready.
-func (s *Supervisor) awaitAdopted(ctx context.Context, w *worker) bool {
+// awaitAdopted waits until a worker that was starting when its supervisor died is ready, and returns
+// its state, empty when it can't be told.
+func (s *Supervisor) awaitAdopted(ctx context.Context, w *worker) (state string) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.StartTime)
 	defer cancel()
 	for {
 		f := ask(ctx, w.socket)
 		if f == nil {
-			return false
+			return ""
 		}
 		if f.Status.State != control.Starting {
-			return f.Status.State == control.Ready
+			return f.Status.State
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return ""
 		case <-w.ended:
-			return false
+			return ""
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -308,7 +319,7 @@ func (s *Supervisor) findStrays() {
 		if h, err := f.Process.Open(); err == nil {
 			w := &worker{id: f.ID, generation: f.Generation, handle: h, socket: path, adopted: true, ended: make(chan struct{})}
 			go w.watch()
-			s.leave(w)
+			s.leave(w, f.Status.State)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package supervisor
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +19,7 @@ import (
 // sockets, and does with them all that the first could.
 func TestKilledSupervisor(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t, fakeConfig{Address: freeAddress(t), Store: true})
+	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	first := k.fork(3)
 	before := pids(t, k.dial())
 	stop := load(k.conf.Address)
@@ -55,6 +58,72 @@ func TestKilledSupervisor(t *testing.T) {
 	}
 	if asked, failed, why := stop(); failed > 0 || asked < 20 {
 		t.Errorf("%d of %d failed: %v", failed, asked, why)
+	}
+}
+
+// The supervisor is killed in the middle of a restart. The old workers go on draining, undisturbed, and the
+// sockets come from one that serves.
+func TestKilledDuringRestart(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{Address: freeAddress(t), Mode: "lingers"})
+	first := k.fork(2)
+	draining := pids(t, k.dial())
+	go func() { _ = k.dial().Restart(context.Background()) }()
+	eventually(t, "the old ones drain, the new ones serve", func() bool {
+		found, err := Find(t.Context(), k.dir)
+		n := 0
+		for _, f := range found {
+			if f.Status.State == control.Draining {
+				n++
+			}
+		}
+		return err == nil && len(found) == 4 && n == 2
+	})
+	_ = first.Process.Kill()
+	_ = first.Wait()
+	s := k.mustStart(0)
+	now := pids(t, s)
+	if len(now) != 2 || slices.Contains(now, draining[0]) || slices.Contains(now, draining[1]) {
+		t.Errorf("%v serve, %v drain", now, draining)
+	}
+	if err := os.WriteFile(k.file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "those that drain have ended", func() bool { return len(status(t, s).Workers) == 2 })
+	if _, err := os.Stat(k.file + ".cut"); err == nil {
+		t.Error("a worker that drained was told a second time, and has cut off what it served")
+	}
+}
+
+// Workers without a supervisor that drain already are waited for, not cut off.
+func TestStopOrphansThatDrain(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{Address: freeAddress(t), Mode: "lingers"})
+	first := k.fork(1)
+	victim := pids(t, k.dial())[0]
+	_ = first.Process.Kill()
+	_ = first.Wait()
+	if err := syscall.Kill(victim, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it drains", func() bool {
+		found, _ := Find(t.Context(), k.dir)
+		return len(found) == 1 && found[0].Status.State == control.Draining
+	})
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := StopOrphans(context.Background(), k.dir)
+		stopped <- err
+	}()
+	eventually(t, "it is waited for", func() bool { _, held := k.dir.Holder(); return held })
+	if err := os.WriteFile(k.file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(k.file + ".cut"); err == nil {
+		t.Error("it was told a second time, and has cut off what it served")
 	}
 }
 
@@ -97,15 +166,32 @@ func TestStaleState(t *testing.T) {
 	if n := len(pids(t, s)); n != defaultWorkers {
 		t.Errorf("%d workers", n)
 	}
-	if s.store != nil {
+	if s.store.adopted() {
 		t.Error("another process is taken for the store's")
+	}
+}
+
+// A process of the store that no state tells of, because the supervisor was killed before it could write
+// it down, gets a successor.
+func TestStoreThatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t, fakeConfig{})
+	l, err := net.Listen("unix", k.dir.Store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := k.mustStart(1)
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.store.process().PID))
+	if err != nil || !strings.HasSuffix(string(line), successor+"\x00") {
+		t.Errorf("%q, %v", line, err)
 	}
 }
 
 // The supervisor replaces its program: its number, the sockets and the workers' children stay.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t, fakeConfig{Address: freeAddress(t), Store: true})
+	k := newCluster(t, fakeConfig{Address: freeAddress(t)})
 	cmd := k.fork(2)
 	c := k.dial()
 	if err := c.Scale(t.Context(), 3); err != nil {
@@ -146,7 +232,7 @@ func TestUpgrade(t *testing.T) {
 	if w := status(t, c).Workers[0]; !strings.Contains(w.Why, "killed") {
 		t.Errorf("%+v", w)
 	}
-	if asked, failed, why := stop(); failed > 1 || asked < 20 { // one may have been on the victim
+	if asked, failed, why := stop(); failed > 4 || asked < 20 { // what each of the four had on the victim
 		t.Errorf("%d of %d failed: %v", failed, asked, why)
 	}
 	if err := c.Stop(t.Context()); err != nil {

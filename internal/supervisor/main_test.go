@@ -50,10 +50,10 @@ func TestMain(m *testing.M) {
 type fakeConfig struct {
 	Address string
 	// Mode is how a worker behaves: fails, hangs, silent, crashes (once it is ready), stubborn
-	// (doesn't drain), cuts (ends what takes too long).
+	// (doesn't drain), cuts (ends what takes too long), lingers (drains until it is let go, or told a
+	// second time).
 	Mode    string
 	Listen2 string
-	Store   bool
 	Text    string
 	// Allocate is how much memory it takes, in MB.
 	Allocate int
@@ -80,14 +80,15 @@ type fakeGateway struct {
 	id      int
 	stop    chan os.Signal
 
-	mu   sync.Mutex
-	runs fakeConfig
+	mu    sync.Mutex
+	runs  fakeConfig
+	state string
 }
 
 func (g *fakeGateway) Status(context.Context) (control.Status, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return control.Status{PID: os.Getpid(), State: control.Ready, Version: os.Getenv("FAKE_VERSION"), Revision: control.Revision{ID: g.runs.Text}}, nil
+	return control.Status{PID: os.Getpid(), State: g.state, Version: os.Getenv("FAKE_VERSION"), Revision: control.Revision{ID: g.runs.Text}}, nil
 }
 
 func (g *fakeGateway) Sockets() (p socket.Passed, err error) {
@@ -102,7 +103,7 @@ func (g *fakeGateway) Plan(context.Context, control.Proposal) (out control.Outco
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c.Address != g.runs.Address || c.Listen2 != g.runs.Listen2 || c.Store != g.runs.Store {
+	if c.Address != g.runs.Address || c.Listen2 != g.runs.Listen2 {
 		out.Plan = plan.Plan{NeedsProcess: []string{"listeners"}}
 	}
 	return out, nil
@@ -149,7 +150,7 @@ func fakeWorker() int {
 	name := os.Args[len(os.Args)-1]
 	path := instance.Dir{Path: filepath.Join(filepath.Dir(file), "a")}.Worker(name)
 	id, _, _ := strings.Cut(name, "-")
-	g := &fakeGateway{file: file, sockets: sockets, runs: c, stop: signals}
+	g := &fakeGateway{file: file, sockets: sockets, runs: c, stop: signals, state: control.Ready}
 	g.id, _ = strconv.Atoi(id)
 	switch c.Mode {
 	case "fails":
@@ -199,12 +200,33 @@ func (g *fakeGateway) serve(c fakeConfig, path string, waiting *handover.Waiting
 		time.Sleep(time.Minute)
 	}
 	served.close()
+	if c.Mode == "lingers" {
+		g.linger()
+	}
 	_ = own.Close()
 	if c.Mode == "cuts" {
 		return CutOff
 	}
 	runtime.KeepAlive(held)
 	return 0
+}
+
+// linger drains until a file is there, or leaves a mark when it is told a second time.
+func (g *fakeGateway) linger() {
+	g.mu.Lock()
+	g.state = control.Draining
+	g.mu.Unlock()
+	for {
+		select {
+		case <-g.stop:
+			_ = os.WriteFile(g.file+".cut", nil, 0o600)
+			return
+		case <-time.After(10 * time.Millisecond):
+			if _, err := os.Stat(g.file + ".go"); err == nil {
+				return
+			}
+		}
+	}
 }
 
 // door answers each connection once. Unlike http.Server, it forgets none that it has accepted
@@ -275,7 +297,7 @@ func testOptions(dir instance.Dir, file string, workers int) Options {
 			if err != nil {
 				return Config{}, errors.New("the file is broken")
 			}
-			conf := Config{Embedded: c.Store, StopTime: 2 * time.Second}
+			conf := Config{StopTime: 2 * time.Second}
 			for _, a := range []string{c.Address, c.Listen2} {
 				if a != "" {
 					conf.Listeners = append(conf.Listeners, control.Listener{Address: a})

@@ -190,11 +190,18 @@ func (s *Supervisor) again(sl *slot) error {
 
 // drain lets a worker finish what runs on it, and kills it when that takes too long.
 func (s *Supervisor) drain(w *worker) {
+	s.seeOff(w)
+	w.signal(syscall.SIGTERM)
+}
+
+// seeOff follows a worker that drains to its end. It tells it nothing: a second signal would have it end
+// at once.
+func (s *Supervisor) seeOff(w *worker) {
+	ofStop := s.ending() // how a stop goes has nothing to do with what was replaced before
 	s.mu.Lock()
 	s.leaving[w] = true
 	limit := s.conf.StopTime + stopMargin
 	s.mu.Unlock()
-	w.signal(syscall.SIGTERM)
 	s.work.Go(func() {
 		killed := false
 		timer := time.NewTimer(limit)
@@ -209,7 +216,7 @@ func (s *Supervisor) drain(w *worker) {
 		}
 		s.mu.Lock()
 		switch {
-		case !s.ending(): // how a stop goes has nothing to do with what was replaced before
+		case !ofStop:
 		case killed:
 			s.killed++
 		case w.code == CutOff:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 
+	"yett/internal/control"
 	"yett/internal/instance"
 )
 
@@ -98,19 +99,19 @@ func StopOrphans(ctx context.Context, d instance.Dir) (int, error) {
 	}
 	var st State
 	if err := d.LoadState(&st); err == nil && st.Store != nil && st.Store.Alive() {
-		defer func() { _ = end(context.WithoutCancel(ctx), *st.Store) }()
+		defer func() { _ = end(context.WithoutCancel(ctx), *st.Store, false) }()
 	}
 	errs := make([]error, len(found))
 	var all sync.WaitGroup
 	for i, f := range found {
-		all.Go(func() { errs[i] = end(ctx, f.Process) })
+		all.Go(func() { errs[i] = end(ctx, f.Process, f.Status.State == control.Draining) })
 	}
 	all.Wait()
 	return len(found), errors.Join(errs...)
 }
 
-// end has a process drain, and waits for its end.
-func end(ctx context.Context, p instance.Process) error {
+// end has a process drain, unless it has been told to already, and waits for its end.
+func end(ctx context.Context, p instance.Process, told bool) error {
 	h, err := p.Open()
 	if errors.Is(err, instance.ErrGone) {
 		return nil
@@ -119,8 +120,10 @@ func end(ctx context.Context, p instance.Process) error {
 		return err
 	}
 	defer h.Close()
-	if err := h.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, instance.ErrGone) {
-		return err
+	if !told { // a second time would cut off what it serves
+		if err := h.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, instance.ErrGone) {
+			return err
+		}
 	}
 	if err := h.Wait(ctx); err != nil {
 		return fmt.Errorf("process %d still drains: %w", p.PID, err)

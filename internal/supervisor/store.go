@@ -23,36 +23,33 @@ type keeper struct {
 	mu     sync.Mutex
 	now    *worker // the process; nil while there is none
 	ending bool
+	// giving tells that another process is taking its place: the old one ends when it has given
+	// everything away, before the new one says that it is ready.
+	giving bool
 	fails  backoff
 }
 
-// storePath is the socket for workers, empty where they have a store of their own.
+// storePath is the socket for workers, empty where its process can't be started.
 func (s *Supervisor) storePath() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.store == nil || !s.conf.Embedded && len(s.conf.Listeners) > 0 {
+	if s.store == nil {
 		return ""
 	}
 	return s.o.Dir.Store()
 }
 
-// startStore starts that process where the configuration needs it and none is there. One that is
-// no longer needed is left until the workers that use it are gone: it ends with the cluster.
+// startStore starts that process where none is there. With a store in Redis too, which knows
+// nothing of what the workers of one node have in common.
 func (s *Supervisor) startStore(ctx context.Context) error {
 	s.mu.Lock()
-	wanted, there := s.conf.Embedded && len(s.o.Store) > 0, s.store != nil
+	there := s.store != nil
 	s.mu.Unlock()
-	if !wanted || there {
+	if there {
 		return nil
 	}
 	k := &keeper{s: s}
-	var more []string
-	if c, err := net.DialTimeout("unix", s.o.Dir.Store(), answerTime); err == nil {
-		// One serves whose number was not written down, as on a full disk. What it has counted stays.
-		_ = c.Close()
-		more = append(more, "--successor")
-	}
-	if err := k.start(ctx, s.o.Running, more...); err != nil {
+	if err := k.startFirst(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -60,6 +57,21 @@ func (s *Supervisor) startStore(ctx context.Context) error {
 	s.mu.Unlock()
 	return nil
 }
+
+// startFirst starts the process where this supervisor knows of none. One may be there all the same,
+// because the supervisor before died before it could write it down, or its disk was full: it is succeeded,
+// with what it has counted.
+func (k *keeper) startFirst(ctx context.Context) error {
+	var more []string
+	if c, err := net.DialTimeout("unix", k.s.o.Dir.Store(), answerTime); err == nil {
+		_ = c.Close() // nothing was said
+		more = []string{successor}
+	}
+	return k.start(ctx, k.s.o.Running, more...)
+}
+
+// successor is the flag of a process that takes the place of the one that serves.
+const successor = "--successor"
 
 // missing is how often in a row the store's socket may not be there: one process may just be
 // taking it from another.
@@ -136,7 +148,7 @@ func (k *keeper) follow(w *worker) {
 	k.s.work.Go(func() {
 		<-w.ended
 		k.mu.Lock()
-		lost := k.now == w && !k.ending
+		lost := k.now == w && !k.ending && !k.giving
 		if k.now == w {
 			k.now = nil
 		}
@@ -163,7 +175,7 @@ func (k *keeper) revive(served time.Duration) {
 			return
 		case <-time.After(pause):
 		}
-		err := k.start(context.Background(), k.s.o.Running)
+		err := k.startFirst(context.Background())
 		if err == nil {
 			k.s.save("")
 			return
@@ -177,20 +189,27 @@ func (k *keeper) revive(served time.Duration) {
 func (k *keeper) succeed(ctx context.Context, program string) error {
 	k.mu.Lock()
 	old := k.now
+	k.giving = old != nil
 	k.mu.Unlock()
-	if err := k.start(ctx, program, "--successor"); err != nil {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if k.now == nil && old != nil && old.alive() {
-			k.now = old
-		}
-		return err
-	}
-	if old == nil {
+	if old == nil { // it is about to be started again, by the program that runs
 		return nil
 	}
+	err := k.start(ctx, program, successor)
+	k.mu.Lock()
+	k.giving = false
+	if err != nil && k.now == nil && old.alive() {
+		k.now = old // it has given nothing
+	}
+	lost := k.now == nil
+	k.mu.Unlock()
+	if lost { // it gave everything to one that did not live
+		k.s.work.Go(func() { k.revive(0) })
+	}
+	if err != nil {
+		return err
+	}
 	select {
-	case <-old.ended: // it has given everything away
+	case <-old.ended:
 	case <-time.After(stopMargin):
 		old.signal(syscall.SIGTERM)
 	}

@@ -42,8 +42,6 @@ type Config struct {
 	// Unbindable says where an address is written that can't be bound, and what to do, nil for
 	// nothing.
 	Unbindable func(address string, err error) error
-	// Embedded tells that what workers count together is not in a store of its own.
-	Embedded bool
 	// StopTime is how long a worker may drain.
 	StopTime time.Duration
 	// Follow are the files that are taken anew when they change. Those that each worker can
@@ -264,7 +262,6 @@ func (s *Supervisor) bindAll(ctx context.Context, conf Config) error {
 			for _, other := range added {
 				_ = other.Close()
 			}
-			err = fmt.Errorf("listen on %s: %w", address, err)
 			if conf.Unbindable != nil {
 				err = conf.Unbindable(address, err)
 			}

@@ -99,7 +99,10 @@ func (s *Supervisor) replace() error {
 		}
 	}()
 	// The descriptors keep their numbers, unlike in a new process. Pass has to know them, so they
-	// are put side by side first.
+	// are put side by side first. A worker that was started from here on would get them too, and with the
+	// lock keep the next supervisor from starting.
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 	first, err := sideBySide(files)
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -127,7 +126,7 @@ func near(host string) bool {
 }
 
 func authorities(file string) (*x509.CertPool, error) {
-	data, err := os.ReadFile(file)
+	data, err := config.ReadKeyFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading certificate authorities: %w", err)
 	}

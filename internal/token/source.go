@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 
@@ -187,7 +186,7 @@ func sample(secret string) bool {
 
 // pemKeys reads public keys and certificates.
 func pemKeys(c config.KeySource, file string) ([]*key, error) {
-	data, err := os.ReadFile(file)
+	data, err := config.ReadKeyFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading keys: %w", err)
 	}
@@ -246,7 +245,7 @@ func publicKey(block *pem.Block) (any, error) {
 }
 
 func fileKeys(c config.KeySource, file string) ([]*key, error) {
-	data, err := os.ReadFile(file)
+	data, err := config.ReadKeyFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading keys: %w", err)
 	}

@@ -31,6 +31,9 @@ type Deps struct {
 	Resolver Resolver
 	// Board tells other nodes of breakers that are shared; nil for nobody.
 	Board *breaker.Board
+	// Workers tells the other workers of this node of those that are not; nil where there are
+	// none, or Board does.
+	Workers *breaker.Board
 	// Log gets a line for each transition of a breaker or a target; nil for nobody.
 	Log *slog.Logger
 	// TLS is the client configuration for https targets, without ServerName.
@@ -132,9 +135,7 @@ func (s *Service) Start() {
 			return
 		}
 		s.running = true
-		if s.breaker != nil && s.deps.Board != nil {
-			s.deps.Board.Join(s.name, s.breaker, s.conf.Breaker.Shared)
-		}
+		s.joinBoards()
 		for _, t := range s.set.Load().list {
 			t.start()
 		}
@@ -142,6 +143,21 @@ func (s *Service) Start() {
 			s.follow(src)
 		}
 	})
+}
+
+// joinBoards has others told of the breaker. On the board that is not its own it takes the place
+// of one that was there by an earlier configuration.
+func (s *Service) joinBoards() {
+	if s.breaker == nil {
+		return
+	}
+	shared := s.conf.Breaker.Shared
+	if s.deps.Board != nil {
+		s.deps.Board.Join(s.name, s.breaker, shared)
+	}
+	if s.deps.Workers != nil {
+		s.deps.Workers.Join(s.name, s.breaker, !shared)
+	}
 }
 
 // Name returns the service's name.
@@ -155,8 +171,10 @@ func (s *Service) Targets() []string { return s.set.Load().names() }
 // that run keep their connections until they are done.
 func (s *Service) Close() {
 	s.stop()
-	if s.breaker != nil && s.deps.Board != nil {
-		s.deps.Board.Leave(s.name, s.breaker)
+	for _, b := range []*breaker.Board{s.deps.Board, s.deps.Workers} {
+		if b != nil {
+			b.Leave(s.name, s.breaker)
+		}
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()

@@ -164,7 +164,9 @@ func TestContractCircuitResetTimeout(t *testing.T) {
 	if c := circuitOf(t, s, "crm", 200, "healthy"); c.State != "CLOSED" || c.Failures != 0 || c.LastSuccessTime == nil {
 		t.Errorf("after two: %+v", c)
 	}
-	if n := s.said(`"msg":"circuit breaker"`, `"service":"crm"`); n != 5 {
+	transitions := func() int64 { return s.said(`"msg":"circuit breaker"`, `"service":"crm"`) }
+	eventually(t, "the log tells of the last transition", func() bool { return transitions() >= 5 }) // it does so a moment later
+	if n := transitions(); n != 5 {
 		t.Errorf("the log tells of %d transitions\n%s", n, s.stderr)
 	}
 }

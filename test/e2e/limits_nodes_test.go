@@ -18,6 +18,9 @@ const (
 	// nodesLimit is what passes in each nodesWindow, by the limits that nodesConfig has.
 	nodesLimit  = 200
 	nodesWindow = time.Second
+	// clockSlack is by how much shorter a window is looked at: the store counts by the time of day,
+	// which a machine sets by some milliseconds now and then, and the test by a clock that it doesn't.
+	clockSlack = 5 * time.Millisecond
 	// nodesRate is how many requests a second come to all nodes together: ten times as many.
 	nodesRate = 10 * nodesLimit
 )
@@ -145,7 +148,7 @@ func TestLimitsOfFourNodes(t *testing.T) {
 				s := &nodes{t: t, gateways: s.gateways}
 				const windows = 3
 				some := s.during(path, parts, windows+0.2)
-				if n := most(some, nodesWindow); n > nodesLimit {
+				if n := most(some, nodesWindow-clockSlack); n > nodesLimit {
 					t.Errorf("%d passed within a window", n)
 				}
 				certain, maybe := within(some, windows)
@@ -212,7 +215,7 @@ func TestLimitsWhileNodesComeAndGo(t *testing.T) {
 		of := which(all, func(a *shot) bool { return a.path == path })
 		windows := of[len(of)-1].got.Sub(of[0].sent).Seconds() / nodesWindow.Seconds()
 		some := s.judgeAnswers(of, windows)
-		if n := most(some, nodesWindow); n > nodesLimit {
+		if n := most(some, nodesWindow-clockSlack); n > nodesLimit {
 			t.Errorf("%d passed %s within a window", n, path)
 		}
 		whole := int(windows)

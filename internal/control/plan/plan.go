@@ -40,6 +40,18 @@ type Change struct {
 	Weaker bool `json:"weaker,omitempty"`
 }
 
+// Attrs are those of a line in the log.
+func (c Change) Attrs() []any {
+	attrs := []any{"kind", c.Kind}
+	if c.Name != "" {
+		attrs = append(attrs, "name", c.Name)
+	}
+	if c.Effect != "" {
+		attrs = append(attrs, "effect", c.Effect)
+	}
+	return attrs
+}
+
 // Field is a setting that changed. From or To is empty where it isn't written. Of a long list there is
 // a Field for each item that came or went.
 type Field struct {

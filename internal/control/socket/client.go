@@ -56,6 +56,8 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("%w: %s", ErrNobody, c.path)
+	case errors.Is(err, syscall.EAGAIN): // so many wait for it already
+		return nil, fmt.Errorf("the process behind %s accepts nothing: it hangs or is stopped", c.path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s is another user's: %w; run this as the user that the gateway runs as", c.path, err)
 	case err != nil:
@@ -165,6 +167,8 @@ func (c *Client) failed(err error) error {
 		return fmt.Errorf("the process behind %s has said nothing for %v: it hangs or is stopped", c.path, silence)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Errorf("the process behind %s has ended before it answered", c.path)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the process behind %s has not answered in time: %w", c.path, context.DeadlineExceeded)
 	}
 	return fmt.Errorf("ask the gateway: %w", err)
 }

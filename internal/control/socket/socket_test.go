@@ -336,6 +336,32 @@ func nonblocking(t *testing.T, c syscall.Conn) (is bool) {
 	return is
 }
 
+// Of one that is stopped for long, as many wait as may.
+func TestNobodyAccepts(t *testing.T) {
+	dir, err := os.MkdirTemp("", "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err = Dial(path); err != nil {
+			break
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "hangs or is stopped") {
+		t.Error(err)
+	}
+}
+
 func TestMend(t *testing.T) {
 	p := path(t)
 	l, err := Listen(p)

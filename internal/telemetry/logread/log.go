@@ -32,6 +32,7 @@ type log struct {
 	backups []logfile.Backup // what was moved aside before file
 	file    *os.File         // nil while it isn't there
 	offset  int64            // read so far
+	broken  []error          // of backups that could not be read, or only in part
 	partial []byte           // of a line whose end isn't there yet
 }
 
@@ -125,8 +126,18 @@ func (l *log) last(n int) ([]entry, error) {
 	return found, nil
 }
 
-// readBackup reads a file that was moved aside. One that was removed meanwhile holds nothing.
+// readBackup reads a file that was moved aside. One that was removed meanwhile holds nothing; one that is
+// broken, what can be read of it, and the others are read all the same.
 func (l *log) readBackup(b logfile.Backup, do func(entry) bool) (goOn bool, err error) {
+	goOn, err = l.readWhole(b, do)
+	if err != nil && b.Compressed() && !errors.Is(err, fs.ErrPermission) {
+		l.broken = append(l.broken, err)
+		return true, nil
+	}
+	return goOn, err
+}
+
+func (l *log) readWhole(b logfile.Backup, do func(entry) bool) (goOn bool, err error) {
 	f, err := os.Open(b.Path)
 	if errors.Is(err, fs.ErrNotExist) && !b.Compressed() { // but it may just have been compressed
 		b.Path += ".gz"

@@ -171,6 +171,7 @@ func TestParseStatus(t *testing.T) {
 }
 
 // What can't be read is an error, with its name.
+// What can be read is shown, and then told what can't be.
 func TestBrokenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
 	broken := filepath.Join(filepath.Dir(path), "a-2026-01-02T01-10-00.000.log.gz")
@@ -178,13 +179,21 @@ func TestBrokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, path, line("01:00:00", ""))
+	put(t, filepath.Join(filepath.Dir(path), "a-2026-01-02T00-40-00.000.log.gz"), line("00:30:00", ""))
 	for name, read := range map[string]func(*Reader, func([]byte) error) error{
 		"all":  (*Reader).All,
 		"last": func(r *Reader, do func([]byte) error) error { return r.Last(5, do) },
 	} {
 		var c collect
-		if err := read(open(t, Filter{}, path), c.do); err == nil || !strings.Contains(err.Error(), broken) {
+		r := open(t, Filter{}, path)
+		if err := read(r, c.do); err != nil || c.String() != "00:30:00 01:00:00" {
+			t.Errorf("%s: %s, %v", name, &c, err)
+		}
+		if err := r.Broken(); err == nil || !strings.Contains(err.Error(), broken) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if err := r.Broken(); err != nil {
+			t.Errorf("%s: told again: %v", name, err)
 		}
 	}
 }

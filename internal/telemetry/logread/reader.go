@@ -3,6 +3,7 @@ package logread
 import (
 	"bytes"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -32,6 +33,17 @@ func (r *Reader) Close() {
 	for _, l := range r.logs {
 		l.close()
 	}
+}
+
+// Broken returns which compressed files could not be read, or only in part, since the last call. All
+// others were read.
+func (r *Reader) Broken() error {
+	var errs []error
+	for _, l := range r.logs {
+		errs = append(errs, l.broken...)
+		l.broken = nil
+	}
+	return errors.Join(errs...)
 }
 
 // Exists tells whether any of the logs is there.
