@@ -3,7 +3,6 @@
 package soak
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"strings"
@@ -70,7 +69,7 @@ func TestBadConfigurations(t *testing.T) {
 					g.want("/version", "even")
 				}
 			}
-			t.Log(fmt.Sprintf("%d refused, %d were not wrong", refused, applied))
+			t.Logf("%d refused, %d were not wrong", refused, applied)
 			g.write(odd)
 			g.must("reload", "a")
 			g.want("/version", "odd")

@@ -356,13 +356,3 @@ func (l *load) toldAway() int {
 	defer l.mu.Unlock()
 	return l.away
 }
-
-// total is how many requests were made so far.
-func (l *load) total() (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.counts {
-		n += c
-	}
-	return n
-}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -57,6 +58,13 @@ func buildAndRun(m *testing.M) int {
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building yett:", err)
 		return 1
+	}
+	if !full { // they mostly wait
+		flag.Parse()
+		if err := flag.Set("test.parallel", "5"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return m.Run()
 }
