@@ -56,8 +56,8 @@ func TestUnitsAreRight(t *testing.T) {
 // The name and paths in the unit are those that other verbs and the socket unit look for.
 func TestUnitsFit(t *testing.T) {
 	service, socket := readUnit(t, "yett.service"), readUnit(t, "yett.socket")
-	if run, state := service.one(t, "RuntimeDirectory"), service["Environment"]; !slices.Contains(state, "YETT_STATE=/run/"+run) {
-		t.Errorf("YETT_STATE in %q is not /run/%s", state, run)
+	if dir, state := service.one(t, "StateDirectory"), service["Environment"]; !slices.Contains(state, "YETT_STATE=/var/lib/"+dir) {
+		t.Errorf("YETT_STATE in %q is not /var/lib/%s", state, dir)
 	}
 	if listen := socket.one(t, "ListenStream"); !strings.HasSuffix(listen, ":3000") {
 		t.Errorf("%s is not the address of the examples", listen)

@@ -51,7 +51,7 @@ func (i installed) command(line string) []string {
 }
 
 func (i installed) place(text string) string {
-	return strings.NewReplacer("/usr/local/bin/yett", binary, "/etc/yett/yett.yaml", i.config, "/run/yett", i.state).Replace(text)
+	return strings.NewReplacer("/usr/local/bin/yett", binary, "/etc/yett/yett.yaml", i.config, "/var/lib/yett", i.state).Replace(text)
 }
 
 // environment is what the unit says of it.
