@@ -175,6 +175,9 @@ func (p Process) watchLive(ctx context.Context, m *monitor, interval time.Durati
 		return err
 	}
 	defer page.close()
+	resized := make(chan os.Signal, 1) // before the first page is drawn for a size
+	signal.Notify(resized, syscall.SIGWINCH)
+	defer signal.Stop(resized)
 	l := &monitPage{page: page, view: monitView{colours: p.colours(to), interval: interval}, frame: first}
 	if err := l.draw(); err != nil {
 		return err
@@ -187,9 +190,6 @@ func (p Process) watchLive(ctx context.Context, m *monitor, interval time.Durati
 		for range seen {
 		}
 	}()
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, syscall.SIGWINCH)
-	defer signal.Stop(resized)
 	return l.run(ctx, seen, resized)
 }
 

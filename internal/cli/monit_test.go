@@ -426,12 +426,12 @@ func TestMonitMisused(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--interval", "1ms"}, exitUsage, "--interval is 1ms; it can be from 100ms to 1h0m0s"},
+		{[]string{"--interval", "1ms"}, exitUsage, "--interval is 1ms; it can be from 100ms to 1h"},
 		{[]string{"a", "b"}, exitUsage, "one gateway is watched at a time"},
 		{[]string{""}, exitUsage, "the name of the gateway is empty"},
-		{[]string{"../x"}, exitFail, `"../x" can't be the name of an instance`},
-		{nil, exitFail, "no gateway runs here (looked in " + at["YETT_STATE"] + "); start one with yett start"},
-		{[]string{"api"}, exitFail, "start it with yett start --name api"},
+		{[]string{"../x"}, exitFail, "no gateway has run here as ../x"},
+		{nil, exitFail, "no gateway runs here; start one with yett start or yett run (looked in " + at["YETT_STATE"]},
+		{[]string{"api"}, exitFail, "no gateway has run here as api; start one with yett start"},
 	} {
 		got := call(t, at, append([]string{"monit"}, tt.args...)...)
 		if got.code != tt.code || !strings.Contains(got.stderr, tt.want) {
@@ -439,7 +439,7 @@ func TestMonitMisused(t *testing.T) {
 		}
 	}
 	a, b := serveInstance(t, at, "a", newSteady()), serveInstance(t, at, "b", newSteady())
-	if got := call(t, at, "monit"); got.code != exitFail || !strings.Contains(got.stderr, "several gateways run here: a, b; name the one") {
+	if got := call(t, at, "monit"); got.code != exitFail || !strings.Contains(got.stderr, "several gateways run here; name one of a, b") {
 		t.Errorf("%+v", got)
 	}
 	a.stop() // its directory stays
@@ -456,8 +456,10 @@ type real struct {
 }
 
 // Status implements control.Instance.
-func (r real) Status(context.Context) (control.Status, error) {
-	return control.Status{Name: "real", State: control.Ready, PID: os.Getpid(), Started: time.Now().Add(-time.Minute), Usage: r.a.Usage()}, nil
+func (r real) Status(ctx context.Context) (control.Status, error) {
+	s, err := r.a.Status(ctx)
+	s.Name = "real"
+	return s, err
 }
 
 // Stats implements control.Instance.
