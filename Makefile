@@ -22,6 +22,10 @@ BUILDVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 POISONED := $(patsubst %,./internal/%/...,exchange wire engine gateway manners route policy limit meter token revocation upstream telemetry admin openapi/contract openapi/sample apidocs) \
 	$(patsubst %,./%/...,$(wildcard test/conformance test/twin))
 
+# Packages whose tests wait for real processes more than they compute: they begin first, and the
+# others run beside them.
+SLOW := $(patsubst %,./%,$(wildcard test/e2e test/conformance))
+
 .PHONY: help
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -44,7 +48,7 @@ check: build ## formatting, vet, staticcheck, the example configurations and who
 
 .PHONY: test
 test: tools check ## everything that has to pass before a change is good
-	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) ./..." "-short -tags poison -timeout $(TIMEOUT) $(POISONED)"
+	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) $(SLOW) ./..." "-short -tags poison -timeout $(TIMEOUT) $(POISONED)"
 
 # Tools that are missing are named by the tests that are skipped for them: debootstrap, helm, pm2.
 .PHONY: deploy-test
