@@ -501,7 +501,7 @@ routes:
 	ended, stderr := monitOn(t, inside, at, "real", "--interval", "200ms")
 	v.awaitThat(t, "all of it", func(s string) bool {
 		return strings.Contains(s, "shop OPEN") && figure(s, "orders ") > 0 && figure(s, "limited ") > 0 && figure(s, "few ") > 0 &&
-			strings.Contains(s, "MB") && figure(s, "requests ") > 0
+			(strings.Contains(s, "MB") || strings.Contains(s, "GB")) && figure(s, "requests ") > 0
 	})
 	fmt.Fprint(outside, "q")
 	wantEnd(t, ended, stderr, exitOK)

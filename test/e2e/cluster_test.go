@@ -355,7 +355,7 @@ func TestClusterStartFails(t *testing.T) {
 	if left, _ := filepath.Glob(g.root + "/gang/*.sock*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if out, code := g.yett("status"); code != 1 || !strings.Contains(out, "does not run") {
+	if out, code := g.yett("status"); code != 1 || !strings.Contains(out, "no gateway runs here") {
 		t.Errorf("%d, %s", code, out)
 	}
 }
