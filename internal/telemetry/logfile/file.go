@@ -243,6 +243,9 @@ func (f *File) due(size, more int64) bool {
 func (f *File) rotate() bool {
 	old, err := f.file.Stat()
 	if err == nil {
+		if f.torn(old.Size()) { // or the first line of the next file would go on behind it for who reads both
+			_, _ = f.file.Write([]byte{'\n'})
+		}
 		err = moveAside(f.path, f.options.now())
 	}
 	if err != nil {

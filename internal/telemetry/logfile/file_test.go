@@ -458,3 +458,17 @@ func TestNamedPipe(t *testing.T) {
 		t.Errorf("beside it: %q", got)
 	}
 }
+
+// A line that somebody was killed in ends where the file is moved aside: the next file's first line
+// does not go on behind it.
+func TestTornLineEndsWithItsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	if err := os.WriteFile(path, []byte("whole\ntor"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, path, Options{Size: 10})
+	put(t, f, "next\n")
+	if text := whole(t, path); text != "whole\ntor\nnext\n" {
+		t.Errorf("%q", text)
+	}
+}
