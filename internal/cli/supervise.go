@@ -44,7 +44,7 @@ func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) err
 	}
 	s, err := supervisor.Start(ctx, o, waiting)
 	if err != nil {
-		err = running(p.whyNotStarted(err, c))
+		err = running(whyNotStarted(err))
 		waiting.Failed(err.Error())
 		return err
 	}
@@ -56,17 +56,12 @@ func (p Process) supervise(ctx context.Context, c cluster, dir instance.Dir) err
 }
 
 // whyNotStarted is what an operator can use of an error of starting a cluster.
-func (p Process) whyNotStarted(err error, c cluster) error {
+func whyNotStarted(err error) error {
 	if refused, ok := errors.AsType[refusal](err); ok {
 		refused.consequence = "nothing was started"
 		return refused
 	}
-	asked := make(recorder)
-	conf, _ := config.Load(c.file, asked.env(p.Env))
-	if conf == nil {
-		return explain(err, "nothing was started")
-	}
-	return explainBusy(err, conf.Listeners, asked["PORT"])
+	return explain(err, "nothing was started")
 }
 
 // unfinished gives the exit code of a run that has cut something off.
@@ -166,8 +161,11 @@ func clusterConfig(snap *snapshot.Snapshot, file string) supervisor.Config {
 	conf.Unbindable = func(address string, err error) error {
 		for i, l := range snap.Config.Listeners {
 			if l.Address == address {
-				p := snap.Config.Source.Problem(fmt.Sprintf("listeners[%d].address", i), err.Error(), app.AddressHint(err))
-				return errors.New(p.String())
+				what, hint := err.Error(), app.AddressHint(err)
+				if at, busy := busyAddress(err); busy {
+					what = describeBusy(at)
+				}
+				return errors.New(snap.Config.Source.Problem(fmt.Sprintf("listeners[%d].address", i), what, hint).String())
 			}
 		}
 		return err

@@ -349,7 +349,7 @@ func TestClusterStartFails(t *testing.T) {
 	taken := httptest.NewServer(http.NotFoundHandler())
 	defer taken.Close()
 	g.write(fmt.Sprintf(gangConfig, taken.URL[strings.LastIndex(taken.URL, ":")+1:], taken.URL))
-	if out, code := g.yett("start", "-c", file); code != 1 || !strings.Contains(out, "address already in use") && !strings.Contains(out, "is in use by") {
+	if out, code := g.yett("start", "-c", file); code != 1 || !strings.Contains(out, "yett.yaml:2:") || !strings.Contains(out, "is in use by") {
 		t.Errorf("an address that is taken: %d, %s", code, out)
 	}
 	if left, _ := filepath.Glob(g.root + "/gang/*.sock*"); len(left) > 0 {
