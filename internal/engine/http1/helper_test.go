@@ -161,9 +161,7 @@ func (r *running) listen() {
 		_ = ln.Close()
 		r.e.Close()
 		r.e.Drain(engine.Until(time.Now().Add(limit)))
-		if n := r.e.Connections(); n > 0 {
-			r.t.Errorf("%d connections are left after Close", n)
-		}
+		eventually(r.t, "no connection is left", func() bool { return r.e.Connections() == 0 })
 		wg.Wait()
 	})
 }

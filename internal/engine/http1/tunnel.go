@@ -37,11 +37,11 @@ func (c *conn) runTunnel(x *exchange.Exchange) {
 	if x.Out.TunnelIdle > 0 {
 		t.idle = x.Out.TunnelIdle
 	}
+	c.tunnel.Store(t) // before anybody can see it, so that who stops the gateway does, too
+	defer c.tunnel.Store(nil)
 	if !c.switchProtocols(x) {
 		return
 	}
-	c.tunnel.Store(t)
-	defer c.tunnel.Store(nil)
 	if c.e.late.Load() {
 		t.part()
 	}

@@ -247,6 +247,10 @@ func (l *log) poll(do func(entry) bool) error {
 		}
 	}
 	seen := newest(l.backups)
+	if l.file != nil { // until it was looked for, or another file could get its number
+		defer l.file.Close()
+		l.file = nil
+	}
 	if err := l.open(); err != nil {
 		return err
 	}
@@ -276,10 +280,16 @@ func between(all []logfile.Backup, seen time.Time, read os.FileInfo) []logfile.B
 	}); j >= 0 {
 		return later[j+1:]
 	}
-	if later[0].Compressed() {
+	if later[0].Compressed() || isGone(later[0].Path) {
 		return later[1:]
 	}
 	return later
+}
+
+// isGone tells that a file was compressed, or removed, since it was found.
+func isGone(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // ring keeps the last lines.
