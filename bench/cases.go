@@ -48,12 +48,28 @@ const anySize = -1
 // ok is an answer with that many body bytes.
 func ok(body int64) answer { return answer{Status: 200, Body: body} }
 
+// protocol is how the load generator talks to the subjects.
+type protocol string
+
+const (
+	keepAlive protocol = ""      // HTTP/1.1, connections stay open
+	closing   protocol = "close" // HTTP/1.1, a new connection for each request
+	overTLS   protocol = "tls"   // HTTP/1.1 over TLS 1.3, connections stay open
+	http2     protocol = "h2"    // HTTP/2 over TLS 1.3
+)
+
 // benchCase is one kind of traffic and how each subject is configured for it.
 type benchCase struct {
-	Name    string
-	Request request
-	Want    answer
-	Conf    map[string]conf // by subject; one that is not named sits the case out
+	Name string
+	// About says in a few words what it is, for the report.
+	About string
+	// Quick tells that it belongs to the short run; the full one has all cases.
+	Quick    bool
+	Protocol protocol
+	Conns    int // open at once, activeConns when 0
+	Request  request
+	Want     answer
+	Conf     map[string]conf // by subject; one that is not named sits the case out
 	// Variants are subjects in further configurations, measured in the same run.
 	Variants []variant
 	Targets  []target
