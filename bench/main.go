@@ -195,10 +195,10 @@ func (o options) check(rest []string) error {
 
 func caseNames() []string {
 	var names []string
-	for _, c := range cases() {
+	for _, c := range allCases() {
 		names = append(names, c.Name)
 	}
-	return append(names, caseLatency, caseLatencyChain, caseIdle)
+	return names
 }
 
 func splitList(text string) []string {

@@ -107,7 +107,7 @@ func (p *pacer) free() *loadConn {
 
 // spin is how long before the time it is better to look again and again than to
 // sleep: waking up takes about as long.
-const spin = 0 * time.Microsecond
+const spin = 20 * time.Microsecond
 
 // await handles what is ready, waiting for it at most the given time, which is
 // exact to microseconds.

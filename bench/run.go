@@ -91,16 +91,30 @@ type work struct {
 	measure func(ctx context.Context, c benchCase) error
 }
 
+// allCases are the cases of all kinds, in the order of the report.
+func allCases() []benchCase {
+	out := cases()
+	for _, l := range latencyCases() {
+		out = append(out, l.benchCase)
+	}
+	return append(out, idleCase())
+}
+
 // works lists what the options ask for, in the order of the report.
 func (b *bench) works() []work {
 	var out []work
+	add := func(c benchCase, measure func(context.Context, benchCase) error) {
+		out = append(out, work{c, func(ctx context.Context, c benchCase) error {
+			return b.withOrigin(ctx, func() error { return measure(ctx, c) })
+		}})
+	}
 	for _, c := range cases() {
-		out = append(out, work{c, b.runCase})
+		add(c, b.runCase)
 	}
 	for _, l := range latencyCases() {
-		out = append(out, work{l.benchCase, func(ctx context.Context, _ benchCase) error { return b.runLatency(ctx, l) }})
+		add(l.benchCase, func(ctx context.Context, _ benchCase) error { return b.runLatency(ctx, l) })
 	}
-	out = append(out, work{idleCase(), b.runIdle})
+	add(idleCase(), b.runIdle)
 	return slices.DeleteFunc(out, func(w work) bool { return !b.options.wants(w.benchCase) })
 }
 
@@ -109,7 +123,7 @@ func (b *bench) works() []work {
 func (b *bench) runAll(ctx context.Context, works []work) error {
 	for _, w := range works {
 		b.current = newCaseReport(w.benchCase)
-		err := b.withOrigin(ctx, func() error { return w.measure(ctx, w.benchCase) })
+		err := w.measure(ctx, w.benchCase)
 		if ctx.Err() != nil {
 			return ctx.Err() // stopped: not the case's fault
 		}
