@@ -14,7 +14,7 @@ import (
 )
 
 // countRounds are enough: counts hardly differ from round to round.
-const countRounds = 4
+const countRounds = 8
 
 //go:embed overlay/allocs.go.txt
 var allocsSource string

@@ -21,7 +21,7 @@ func groups() []group {
 		{
 			"chain", "The whole chain of policies",
 			"What the example platform asks of each call: a signed token verified, the caller's role, rate limits by address and by user, CORS, security headers, " +
-				"identity headers for the service, a log line. nginx and Caddy do nothing of it here: they forward. HAProxy and Express do the same as Yett.",
+				"identity headers for the service, a log line. What is called plain only forwards. HAProxy and Express do the same as Yett; nginx, which can't verify tokens, does the rest.",
 			[]string{"chain", "limits", "rs256", "es256", "jwt", "token"},
 		},
 		{

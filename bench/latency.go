@@ -12,6 +12,9 @@ const (
 	caseLatencyChain = "latency-chain"
 	// directLabel is the origin, asked without anybody between.
 	directLabel = "direct"
+	// maxDirect is the 99th percentile of direct calls, in microseconds, above which
+	// the machine or the load generator is what is measured.
+	maxDirect = 500
 	// latencyRound is how long each subject has requests in a round.
 	latencyRound = 900 * time.Millisecond
 )
@@ -66,6 +69,9 @@ func (b *bench) runLatency(ctx context.Context, l latencyCase) error {
 	b.warnOfStrangers(l.Name, spreadOf(column(quiet[0], func(w window) float64 { return w.Foreign })))
 	b.current.Rate = spec.Rate
 	b.current.Latency = summariseLatency(append(f.labels(), directLabel), quiet)
+	if p99 := findLatency(b.current.Latency, directLabel).P99.Median; p99 > maxDirect {
+		fmt.Fprintf(b.log, "%s: direct calls have a p99 of %.0f µs: the machine is too busy to tell what others add\n", l.Name, p99)
+	}
 	if l.judged {
 		b.current.Targets = judgeLatency(l.Name, b.current.Latency, b.options.subjects)
 	}

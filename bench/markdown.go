@@ -223,14 +223,7 @@ func (p page) Missed() []miss {
 }
 
 // Failed is what could not be measured.
-func (p page) Failed() []string {
-	var out []string
-	for _, text := range p.failures() {
-		line, _, _ := strings.Cut(text, "\n") // the rest is the end of some log
-		out = append(out, line)
-	}
-	return out
-}
+func (p page) Failed() []string { return p.failures() }
 
 // Table is what was measured of the part's cases.
 func (p part) Table() string {
@@ -280,7 +273,7 @@ func percentiles(values ...spread) string {
 	return strings.Join(texts, " / ")
 }
 
-// Table is what was measured at a fixed rate.
+// LatencyTable is what was measured at a fixed rate.
 func (c caseReport) LatencyTable() string {
 	rows := [][]string{{"subject", "p50 µs", "p99 µs", "p99.9 µs", "added p50", "added p99", "added p99.9", ""}}
 	for _, r := range c.Latency {
@@ -304,6 +297,12 @@ func (c caseReport) LatencyTable() string {
 	return markdownTable(withoutEmpty(rows))
 }
 
+// Unsteady tells that the figures are of the machine more than of the subjects.
+func (c caseReport) Unsteady() bool {
+	direct := findLatency(c.Latency, directLabel)
+	return direct != nil && direct.P99.Median > maxDirect
+}
+
 // IdleTable is what connections that rest take.
 func (c caseReport) IdleTable() string {
 	rows := [][]string{{"subject", "connections", "MB after one request", "MB with all", "KB for each connection"}}
@@ -316,7 +315,7 @@ func (c caseReport) IdleTable() string {
 	return markdownTable(rows)
 }
 
-// Reference says whom a case compares with, in the list of cases.
+// Compared says whom a case compares with, in the list of cases.
 func (c caseReport) Compared() string {
 	if c.Reference == "" {
 		return ""

@@ -52,7 +52,7 @@ func sampleReport() *report {
 	plain := newCaseReport(c)
 	plain.Results, plain.Reference = results, referenceOf(c, results)
 	plain.Targets = append(judge(c, results, o.subjects), judgeCounts(c.Name, results, o)...)
-	plain.Failures = []failure{{"caddy", "start caddy: no right answer\nits log"}}
+	plain.Failures = []failure{{"caddy", "start caddy: no right answer"}}
 
 	chain := newCaseReport(benchCase{Name: "chain", About: "everything"})
 	chain.Results, chain.Reference = summarise([]string{"yett", "nginx (plain)", "express"}, [][]window{rounds(25), rounds(24), rounds(2100)}), "nginx (plain)"

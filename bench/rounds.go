@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -242,21 +241,4 @@ func foreignShare(before, after reading) float64 {
 		foreign -= after.subjects[i].cpu - before.subjects[i].cpu
 	}
 	return max(0, float64(foreign)/float64(elapsed))
-}
-
-// survivors returns the places of the subjects that have not failed.
-func (r loadResult) survivors() ([]int, error) {
-	var out []int
-	var failed []error
-	for i, text := range r.Failures {
-		if text == "" {
-			out = append(out, i)
-		} else {
-			failed = append(failed, errors.New(text))
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("all subjects failed: %w", errors.Join(failed...))
-	}
-	return out, nil
 }

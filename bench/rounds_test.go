@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -13,8 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"context"
 
 	"golang.org/x/sys/unix"
 )
@@ -179,7 +178,7 @@ func TestRunGoesOnAfterAFailure(t *testing.T) {
 	}
 	err := b.runAll(t.Context(), []work{
 		{benchCase{Name: "a"}, step(good)},
-		{benchCase{Name: "b"}, step(func() error { return errors.New("no luck") })},
+		{benchCase{Name: "b"}, step(func() error { return errors.New("no luck\nthe end of its log") })},
 		{benchCase{Name: "c"}, step(good)},
 	})
 	if err != nil {

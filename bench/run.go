@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -54,6 +55,7 @@ func run(ctx context.Context, o options, log io.Writer) (*report, error) {
 	if err := b.runAll(ctx, b.works()); err != nil {
 		return nil, err
 	}
+	fmt.Fprintf(log, "took %s\n", time.Since(b.report.Began).Round(time.Second))
 	return b.report, nil
 }
 
@@ -152,16 +154,16 @@ func (b *bench) withOrigin(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// fail notes what could not be measured: a subject, or all when it is "".
+// fail notes what could not be measured: a subject, or all when it is "". The
+// report has the first line of the reason; further ones are the end of some log.
 func (b *bench) fail(subject string, err error) {
-	f := failure{Subject: subject, Reason: err.Error()}
-	if b.current == nil {
-		fmt.Fprintln(b.log, "failed:", f)
-		b.report.Failures = append(b.report.Failures, f)
-		return
+	name, failures := "bench", &b.report.Failures
+	if b.current != nil {
+		name, failures = b.current.Name, &b.current.Failures
 	}
-	fmt.Fprintf(b.log, "%s failed: %s\n", b.current.Name, f)
-	b.current.Failures = append(b.current.Failures, f)
+	fmt.Fprintf(b.log, "%s failed: %s\n", name, failure{subject, err.Error()})
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	*failures = append(*failures, failure{subject, line})
 }
 
 // runCase measures one case: all its subjects run from the first round to the
