@@ -12,11 +12,13 @@ const drainTime = 10 * time.Second
 // sliceTime is how long one subject has load at a stretch.
 const sliceTime = 50 * time.Millisecond
 
+// h2Streams is how many requests are under way at once on a connection of HTTP/2.
+const h2Streams = 8
+
 // loadSpec says what the load generator has to do. Times are in nanoseconds in
 // its JSON form.
 type loadSpec struct {
-	Request  []byte        `json:"request"` // sent as it is, again and again
-	Conns    int           `json:"conns"`   // for each subject
+	Conns    int           `json:"conns"` // for each subject
 	Subjects []loadTarget  `json:"subjects"`
 	Rounds   int           `json:"rounds"`
 	Duration time.Duration `json:"duration"` // of a round, for each subject
@@ -27,6 +29,7 @@ type loadSpec struct {
 
 // loadTarget is a subject as the load generator sees it.
 type loadTarget struct {
+	traffic
 	Address netip.AddrPort `json:"address"`
 	PIDs    []int          `json:"pids"` // whose CPU time is taken
 	Want    answer         `json:"want"`
@@ -74,14 +77,14 @@ type loadConn struct {
 	dead bool
 }
 
-func newLoader(to netip.AddrPort, request []byte, want answer) (*loader, error) {
+func newLoader(to netip.AddrPort, t traffic, want answer) (*loader, error) {
 	poll, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
 	return &loader{
 		to:      to,
-		request: request,
+		request: t.Request,
 		want:    want,
 		poll:    poll,
 		buf:     make([]byte, 256<<10),

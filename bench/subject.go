@@ -75,8 +75,13 @@ type settings struct {
 	MaxConns int    // connections that the subject must be able to hold
 	Files    uint64 // open files that a process may have
 	Root     bool
+	TLS      *certificate // of the listener, which then speaks HTTP/1.1 and HTTP/2; nil for plain HTTP/1.1
 	Conf     conf
 }
+
+// Upstreams is how many idle upstream connections are kept: as many as there can
+// be, though a case with many idle clients has few.
+func (s settings) Upstreams() int { return min(s.MaxConns, 2048) }
 
 // WorkerConns is MaxConns for nginx, which closes idle connections when fewer
 // than a sixteenth of its slots are free.
@@ -89,6 +94,7 @@ type running struct {
 	addr    netip.AddrPort
 	pids    []int
 	want    answer
+	traffic traffic
 	output  string // file
 	redis   bool   // has its store there
 }
@@ -142,11 +148,10 @@ func (s subject) writeConfig(name string, set settings) error {
 	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write configuration of %s: %w", s.name, err)
 	}
-	if set.Conf.Document == "" {
-		return nil
-	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(name), "openapi.json"), []byte(set.Conf.Document), 0o644); err != nil {
-		return fmt.Errorf("write document of %s: %w", s.name, err)
+	for file, content := range set.Conf.Files {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(name), file), []byte(content()), 0o644); err != nil {
+			return fmt.Errorf("write %s of %s: %w", file, s.name, err)
+		}
 	}
 	return nil
 }
@@ -177,14 +182,13 @@ func (r *running) prepare(ctx context.Context, probe idleSpec) error {
 }
 
 // refuses tries the request with a token that nobody has signed.
-func (r *running) refuses(bad request) error {
-	bad.Authorization = ""
-	return ask(idleSpec{Address: r.addr, Request: bad.bytes(), Want: answer{Status: 401, Body: anySize}})
+func (r *running) refuses(bad traffic) error {
+	return ask(idleSpec{traffic: bad, Address: r.addr, Want: answer{Status: 401, Body: anySize}})
 }
 
 // ask makes one request on a new connection.
 func ask(probe idleSpec) error {
-	l, err := newLoader(probe.Address, probe.Request, probe.Want)
+	l, err := newLoader(probe.Address, probe.traffic, probe.Want)
 	if err != nil {
 		return err
 	}
