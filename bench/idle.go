@@ -64,7 +64,7 @@ func (l *loader) openIdle(n int) error {
 			return err
 		}
 		for _, c := range l.conns[len(l.conns)-batch:] {
-			l.send(c)
+			l.begin(c, 1)
 		}
 		if err := l.drain(); err != nil { // no second request follows
 			return err
