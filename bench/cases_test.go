@@ -160,6 +160,25 @@ func TestYettLoads(t *testing.T) {
 	})
 }
 
+// What nginx is measured with has to load, where it is installed.
+func TestNginxLoads(t *testing.T) {
+	path, err := lookProgram("nginx")
+	if err != nil {
+		t.Skip(err)
+	}
+	everyone(func(c benchCase, e entrant) {
+		if e.name != "nginx" {
+			return
+		}
+		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
+			args := append(e.args(render(t, c, e)), "-t")
+			if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	})
+}
+
 // What HAProxy is measured with has to load, where it is installed.
 func TestHAProxyLoads(t *testing.T) {
 	path, err := lookProgram("haproxy")

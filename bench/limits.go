@@ -58,7 +58,8 @@ func limitsCase() benchCase {
 	leased := within()
 	leased.precision = "leased"
 	return benchCase{
-		Name: "limits", Request: chainRequest(), Want: ok(200),
+		Name: "limits", About: "the whole chain: that of the case chain, and three rate limits", Quick: true,
+		Request: chainRequest(), Want: ok(200),
 		Conf: map[string]conf{"yett": yettLimits(within(), false), "haproxy": haproxyLimits(within())},
 		Variants: []variant{
 			{Of: "yett", Name: "no limits", Conf: yettChain()},
@@ -67,7 +68,7 @@ func limitsCase() benchCase {
 		},
 		Targets: []target{
 			{"yett", "yett (no limits)", 1.08},
-			{"yett (redis exact)", "yett", 1.6},
+			{"yett (redis exact)", "yett", 1.5},
 			{"yett (redis leased)", "yett", 1.1},
 			{"yett", "haproxy", 1},
 		},
@@ -83,7 +84,8 @@ func limitedCase() benchCase {
 	address.floodTold = true // writing the fields is part of a refusal's cost
 	refused := answer{Status: 429, Body: anySize}
 	return benchCase{
-		Name: "refused-429", Request: chainRequest(), Want: refused,
+		Name: "refused-429", About: "a flood of requests by somebody who has used up a limit",
+		Request: chainRequest(), Want: refused,
 		Conf: map[string]conf{"yett": unprobed(yettLimits(address, false)), "haproxy": unprobed(haproxyLimits(address))},
 		Variants: []variant{
 			{Of: "yett", Name: "redis", Conf: unprobed(yettLimits(address, true))},
