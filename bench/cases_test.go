@@ -238,7 +238,9 @@ func TestTargetsTakePart(t *testing.T) {
 
 func TestWorkerConnsLeaveASixteenthFree(t *testing.T) {
 	for _, conns := range []int{1, 64, 10000, 12345} {
-		n := settings{MaxConns: conns}.WorkerConns()
+		set := settings{MaxConns: conns}
+		n := set.WorkerConns()
+		conns += set.Upstreams()
 		if free := n - conns; free < n/16 {
 			t.Errorf("%d slots for %d connections leave %d free, want %d", n, conns, free, n/16)
 		}
