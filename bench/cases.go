@@ -125,22 +125,22 @@ const (
 
 // bare returns the configurations that only forward.
 func bare() map[string]conf {
-	return map[string]conf{
+	return with(bareOthers(), map[string]conf{
 		"yett":    {Top: "log: {access: {output: off}}", Route: "auth: none"},
 		"nginx":   {Top: "access_log off;"},
 		"haproxy": {},
-	}
+	})
 }
 
 // logged returns the configurations that forward and write an access log.
 func logged() map[string]conf {
-	return map[string]conf{
+	return with(loggedOthers(), map[string]conf{
 		"yett": {Top: "log: {access: {output: access.log}}", Route: "auth: none"},
 		// nginx is given its cheapest way to write a log file.
 		"nginx": {Top: "access_log access.log combined buffer=64k flush=1s;"},
 		// HAProxy logs to a socket or a descriptor; the harness makes standard output a file.
 		"haproxy": {Top: "log stdout format raw daemon", Route: "log global\noption httplog"},
-	}
+	})
 }
 
 // cases lists what is measured, in the order of the report.

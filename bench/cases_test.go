@@ -120,12 +120,15 @@ func render(t *testing.T, e entrant) string {
 
 func TestConfigurationsRender(t *testing.T) {
 	everyone(func(c benchCase, e entrant) {
+		if e.config == "" {
+			return
+		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
 			data, err := os.ReadFile(render(t, e))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range append(strings.Split(e.conf.Top+"\n"+e.conf.Route+"\n"+e.conf.Tables, "\n"), "127.0.0.1:4711", "127.0.0.1:4712") {
+			for _, want := range append(strings.Split(e.conf.Top+"\n"+e.conf.Route+"\n"+e.conf.Tables, "\n"), ":4711", "127.0.0.1:4712") {
 				if !strings.Contains(string(data), want) {
 					t.Errorf("no %q in\n%s", want, data)
 				}

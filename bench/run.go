@@ -71,7 +71,7 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	for _, s := range b.subjects {
-		b.report.Subjects = append(b.report.Subjects, s.describe())
+		b.report.Subjects = append(b.report.Subjects, s.describe(b.dir))
 	}
 	return nil
 }

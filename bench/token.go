@@ -47,6 +47,13 @@ func technician(now time.Time) claims {
 	}
 }
 
+// customer is a caller whose role is not enough for the chain.
+func customer(now time.Time) claims {
+	c := technician(now)
+	c.Role = "customer_user"
+	return c
+}
+
 // sign returns the claims as a JSON Web Token with HS256 (RFC 7519, RFC 7515).
 func (c claims) sign(secret string) string {
 	payload, err := json.Marshal(c)
