@@ -16,8 +16,11 @@ type conf struct {
 	// the upstream.
 	Service string
 	Targets []string
-	// Document is the OpenAPI document of Yett's service, "" for none.
-	Document string
+	// Routes are Yett's routes and the services that they need beside the case's,
+	// instead of one route for every path.
+	Routes, Services string
+	// Files are written beside the configuration, by name.
+	Files map[string]func() string
 	// Redis tells that Yett has its store there. The harness starts one.
 	Redis bool
 	// Guarded tells that a request with a bad token has to get a 401, which is
@@ -29,12 +32,20 @@ type conf struct {
 // or further header fields states them.
 type request struct {
 	Method        string
-	Path          string   // with its query
-	Authorization string   // 300 bytes that are no token when empty
-	Anonymous     bool     // no Authorization at all
-	Header        []string // further "Name: value" lines
-	Body          int      // bytes
-	JSON          string   // the body, instead of bytes that mean nothing
+	Path          string          // with its query
+	Authorization string          // 300 bytes that are no token when empty
+	Token         func() string   // instead, what is dear to make: a bearer token
+	Tokens        func() []string // instead, a different bearer token in each request
+	Anonymous     bool            // no Authorization at all
+	Header        []string        // further "Name: value" lines
+	Body          int             // bytes
+	JSON          string          // the body, instead of bytes that mean nothing
+}
+
+// badToken is the request with a token that nobody has signed.
+func (r request) badToken() request {
+	r.Authorization, r.Token, r.Tokens = "", nil, nil
+	return r
 }
 
 // answer is what a right answer looks like.
@@ -66,7 +77,7 @@ type benchCase struct {
 	// Quick tells that it belongs to the short run; the full one has all cases.
 	Quick    bool
 	Protocol protocol
-	Conns    int // open at once, activeConns when 0
+	Conns    int // open at once, those of the protocol when 0
 	Request  request
 	Want     answer
 	Conf     map[string]conf // by subject; one that is not named sits the case out
@@ -82,27 +93,33 @@ type variant struct {
 	Name string
 	Conf conf
 	Want answer // the case's own when zero
+	// Request is what this one is sent instead of the case's.
+	Request *request
 }
 
 // entrant is a subject as a case configures it.
 type entrant struct {
 	subject
-	conf conf
-	want answer
+	conf    conf
+	want    answer
+	request request
 }
 
 // entrants returns who takes part in the case, in the order of the report.
 func (c benchCase) entrants(subjects []subject) []entrant {
 	var out []entrant
 	for _, s := range subjects {
+		if c.Protocol == http2 && s.noH2 {
+			continue
+		}
 		if conf, ok := c.Conf[s.name]; ok {
-			out = append(out, entrant{s, conf, c.Want})
+			out = append(out, entrant{s, conf, c.Want, c.Request})
 		}
 		for _, v := range c.Variants {
 			if v.Of == s.name {
 				named := s
 				named.label = fmt.Sprintf("%s (%s)", s.label, v.Name)
-				out = append(out, entrant{named, v.Conf, cmp.Or(v.Want, c.Want)})
+				out = append(out, entrant{named, v.Conf, cmp.Or(v.Want, c.Want), *cmp.Or(v.Request, &c.Request)})
 			}
 		}
 	}
@@ -143,6 +160,23 @@ func logged() map[string]conf {
 	})
 }
 
+// conns is how many connections the load generator has open to a subject.
+func (c benchCase) conns() int {
+	if c.Conns == 0 && c.Protocol == http2 {
+		return activeConns / h2Streams
+	}
+	return cmp.Or(c.Conns, activeConns)
+}
+
+// mostConns is the largest number of connections that a case has.
+func mostConns() int {
+	most := 0
+	for _, c := range cases() {
+		most = max(most, c.conns())
+	}
+	return most
+}
+
 // cases lists what is measured, in the order of the report.
 func cases() []benchCase {
 	faster := []target{{"yett", "nginx", 1}, {"yett", "haproxy", 1}}
@@ -167,7 +201,7 @@ func cases() []benchCase {
 func (r request) bytes() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, r.Path)
-	b.WriteString("Host: bench.example.com\r\n" +
+	b.WriteString("Host: " + benchHost + "\r\n" +
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
 		"Accept: application/json, text/plain, */*\r\n" +
 		"Accept-Encoding: gzip, deflate, br\r\n" +
@@ -195,6 +229,10 @@ func (r request) authorization() string {
 	switch {
 	case r.Anonymous:
 		return ""
+	case r.Token != nil:
+		return "Authorization: Bearer " + r.Token() + "\r\n"
+	case r.Tokens != nil:
+		return "Authorization: Bearer " + r.Tokens()[0] + "\r\n"
 	case r.Authorization == "":
 		return "Authorization: Bearer " + strings.Repeat("eyJhbGciOi", 30)[:300-len("Bearer ")] + "\r\n"
 	}

@@ -39,7 +39,9 @@ func TestRequestsAreValid(t *testing.T) {
 			switch got := r.Header.Get("Authorization"); {
 			case c.Request.Anonymous && got != "":
 				t.Errorf("Authorization is %q", got)
-			case !c.Request.Anonymous && c.Request.Authorization == "" && len(got) != 300:
+			case c.Request.Token != nil && got != "Bearer "+c.Request.Token():
+				t.Errorf("Authorization is %q, want the token", got)
+			case !c.Request.Anonymous && c.Request.Authorization == "" && c.Request.Token == nil && len(got) != 300:
 				t.Errorf("Authorization of %d bytes, want 300", len(got))
 			case c.Request.Authorization != "" && !c.Request.Anonymous && got != c.Request.Authorization:
 				t.Errorf("Authorization is %q, want %q", got, c.Request.Authorization)
@@ -105,12 +107,19 @@ func everyone(visit func(c benchCase, e entrant)) {
 }
 
 // render writes the configuration of an entrant and returns its file.
-func render(t *testing.T, e entrant) string {
+func render(t *testing.T, c benchCase, e entrant) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), e.config)
+	dir := t.TempDir()
+	file := filepath.Join(dir, e.config)
 	set := settings{Port: 4711, Upstream: netip.MustParseAddrPort("127.0.0.1:4712"), MaxConns: 100, Files: 1000, Conf: e.conf}
 	if e.conf.Redis {
 		set.Redis = 4713
+	}
+	if c.Protocol.secure() {
+		var err error
+		if set.TLS, err = newCertificate(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := e.writeConfig(file, set); err != nil {
 		t.Fatal(err)
@@ -124,7 +133,7 @@ func TestConfigurationsRender(t *testing.T) {
 			return
 		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			data, err := os.ReadFile(render(t, e))
+			data, err := os.ReadFile(render(t, c, e))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +156,7 @@ func TestYettLoads(t *testing.T) {
 			return
 		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			if _, err := app.Check(app.Options{File: render(t, e)}); err != nil {
+			if _, err := app.Check(app.Options{File: render(t, c, e)}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -165,7 +174,10 @@ func TestHAProxyLoads(t *testing.T) {
 			return
 		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			if out, err := exec.CommandContext(t.Context(), path, "-c", "-f", render(t, e)).CombinedOutput(); err != nil {
+			config := render(t, c, e)
+			cmd := exec.CommandContext(t.Context(), path, "-c", "-f", config)
+			cmd.Dir = filepath.Dir(config)
+			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})

@@ -27,6 +27,7 @@ func expressKind() kind {
 	return kind{
 		name:    "express",
 		config:  "express.json",
+		noH2:    true,
 		args:    func(config string, _ settings) []string { return []string{config} },
 		env:     func(string) []string { return []string{"NODE_ENV=production"} },
 		version: []string{"--version"},

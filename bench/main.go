@@ -59,7 +59,9 @@ func mainWith(args []string) error {
 
 // play is what this program does as its own child.
 func play(role string, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(-1) // a request allocates nothing here
+	// A request allocates nothing here, or little with TLS.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	if role == "origin" {
 		return runOrigin(out)
 	}

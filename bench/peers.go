@@ -13,13 +13,20 @@ import (
 // one program, in a module of its own: Yett's has nothing of what they need.
 func peerKind(name string) kind {
 	return kind{
-		name: name,
-		args: func(_ string, set settings) []string {
-			return []string{name, "-listen", loopback(set.Port).String(), "-upstream", set.Upstream.String(), "-conns", strconv.Itoa(set.MaxConns)}
-		},
+		name:    name,
+		noH2:    name == "fasthttp",
+		args:    func(_ string, set settings) []string { return append([]string{name}, peerFlags(set)...) },
 		version: []string{name, "-version"},
 		make:    makePeers,
 	}
+}
+
+func peerFlags(set settings) []string {
+	flags := []string{"-listen", loopback(set.Port).String(), "-upstream", set.Upstream.String(), "-conns", strconv.Itoa(set.Upstreams())}
+	if set.TLS != nil {
+		flags = append(flags, "-cert", set.TLS.Cert, "-key", set.TLS.Key)
+	}
+	return flags
 }
 
 func makePeers(ctx context.Context, _ options, dir string) (program, error) {

@@ -28,6 +28,7 @@ const readyTime = 10 * time.Second
 type kind struct {
 	name    string
 	config  string // file name of the configuration, "" for none; its template adds ".tmpl"
+	noH2    bool   // it can't speak HTTP/2 to clients
 	args    func(config string, set settings) []string
 	env     func(home string) []string // further variables, nil for none
 	version []string
@@ -95,8 +96,9 @@ type subject struct {
 	label string // name, with "#2" for a second one
 }
 
-// command is the subject with arguments of its own, such as those of a version.
-func (s subject) command(ctx context.Context, home string, args []string) *exec.Cmd {
+// command runs the subject in the folder home.
+func (s subject) command(ctx context.Context, home string, set settings) *exec.Cmd {
+	args := s.kind.args(filepath.Join(home, s.config), set)
 	cmd := exec.CommandContext(ctx, s.path, slices.Concat(s.program.args, args)...)
 	cmd.Dir = home
 	if s.env != nil {
@@ -113,8 +115,13 @@ type settings struct {
 	MaxConns int    // connections that the subject must be able to hold
 	Files    uint64 // open files that a process may have
 	Root     bool
+	TLS      *certificate // of the listener, which then speaks HTTP/1.1 and HTTP/2; nil for plain HTTP/1.1
 	Conf     conf
 }
+
+// Upstreams is how many idle upstream connections are kept: as many as there can
+// be, though a case with many idle clients has few.
+func (s settings) Upstreams() int { return min(s.MaxConns, 2048) }
 
 // WorkerConns is MaxConns for nginx, which closes idle connections when fewer
 // than a sixteenth of its slots are free.
@@ -127,6 +134,7 @@ type running struct {
 	addr    netip.AddrPort
 	pids    []int
 	want    answer
+	traffic traffic
 	output  string // file
 	redis   bool   // has its store there
 }
@@ -143,9 +151,8 @@ func (s subject) start(ctx context.Context, at place, dir string, set settings, 
 		return nil, err
 	}
 	set.Port = port
-	config := filepath.Join(home, s.config)
 	if s.config != "" {
-		if err := s.writeConfig(config, set); err != nil {
+		if err := s.writeConfig(filepath.Join(home, s.config), set); err != nil {
 			return nil, err
 		}
 	}
@@ -154,7 +161,7 @@ func (s subject) start(ctx context.Context, at place, dir string, set settings, 
 		return nil, fmt.Errorf("create log of %s: %w", s.label, err)
 	}
 	defer output.Close()
-	cmd := s.command(ctx, home, s.kind.args(config, set))
+	cmd := s.command(ctx, home, set)
 	cmd.Stdout, cmd.Stderr = output, output
 	p, err := startProcess(at, cmd)
 	if err != nil {
@@ -182,11 +189,10 @@ func (s subject) writeConfig(name string, set settings) error {
 	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write configuration of %s: %w", s.name, err)
 	}
-	if set.Conf.Document == "" {
-		return nil
-	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(name), "openapi.json"), []byte(set.Conf.Document), 0o644); err != nil {
-		return fmt.Errorf("write document of %s: %w", s.name, err)
+	for file, content := range set.Conf.Files {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(name), file), []byte(content()), 0o644); err != nil {
+			return fmt.Errorf("write %s of %s: %w", file, s.name, err)
+		}
 	}
 	return nil
 }
@@ -216,17 +222,16 @@ func (r *running) prepare(ctx context.Context, probe idleSpec) error {
 	return err
 }
 
-// refuses tries the request with a token that nobody has signed, and by a caller
-// whose role is not enough.
-func (r *running) refuses(bad request) error {
-	bad.Authorization = ""
-	if err := r.answers(bad, 401); err != nil {
+// checkGuard tries callers who have to be refused: with a token that nobody has
+// signed, and with a role that is not enough.
+func (b *bench) checkGuard(r *running, c benchCase, q request) error {
+	if err := r.answers(b.probe(c, q.badToken()), 401); err != nil {
 		return fmt.Errorf("token that nobody has signed: %w", err)
 	}
-	bad.Authorization = "Bearer " + customer(time.Now()).sign(tokenSecret)
-	err := r.answers(bad, 403)
-	if err != nil && r.answers(bad, 401) == nil { // it trusts no such token at all
-		err = nil
+	low := b.probe(c, q.lowRole())
+	err := r.answers(low, 403)
+	if err != nil && r.answers(low, 401) == nil {
+		return nil // it trusts no tokens that are signed like this one
 	}
 	if err != nil {
 		return fmt.Errorf("role that is not enough: %w", err)
@@ -235,13 +240,13 @@ func (r *running) refuses(bad request) error {
 }
 
 // answers tells whether a request gets an answer with that status.
-func (r *running) answers(q request, status int) error {
-	return ask(idleSpec{Address: r.addr, Request: q.bytes(), Want: answer{Status: status, Body: anySize}})
+func (r *running) answers(t traffic, status int) error {
+	return ask(idleSpec{traffic: t, Address: r.addr, Want: answer{Status: status, Body: anySize}})
 }
 
 // ask makes one request on a new connection.
 func ask(probe idleSpec) error {
-	l, err := newLoader(probe.Address, probe.Request, probe.Want)
+	l, err := newLoader(probe.Address, probe.traffic, probe.Want)
 	if err != nil {
 		return err
 	}
@@ -254,8 +259,8 @@ func ask(probe idleSpec) error {
 
 // describe returns the first line of the program's version text, with the
 // subject's name where that doesn't have it.
-func (s subject) describe(dir string) string {
-	out, err := s.command(context.Background(), dir, s.version).CombinedOutput()
+func (s subject) describe() string {
+	out, err := exec.Command(s.path, slices.Concat(s.program.args, s.version)...).CombinedOutput()
 	line, _, _ := strings.Cut(string(out), "\n")
 	switch {
 	case err != nil || line == "":

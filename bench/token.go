@@ -54,6 +54,13 @@ func customer(now time.Time) claims {
 	return c
 }
 
+// lowRole is the request by such a caller.
+func (r request) lowRole() request {
+	r = r.badToken()
+	r.Authorization = "Bearer " + customer(time.Now()).sign(tokenSecret)
+	return r
+}
+
 // sign returns the claims as a JSON Web Token with HS256 (RFC 7519, RFC 7515).
 func (c claims) sign(secret string) string {
 	payload, err := json.Marshal(c)

@@ -50,7 +50,8 @@ func ticketDocument(operations int) string {
 // held.
 func validated(operations int) conf {
 	c := bare()["yett"]
-	c.Document = ticketDocument(operations)
+	c.Files = map[string]func() string{"openapi.json": func() string { return ticketDocument(operations) }}
+	c.Service = "openapi: {file: openapi.json}"
 	c.Route += "\npolicies: {validate: {mode: enforce, unknown: refuse}}"
 	return c
 }

@@ -24,7 +24,7 @@ const identityHeaders = { 'x-user-id': 'sub', 'x-user-email': 'email', 'x-user-r
 function gateway(config) {
   const app = express()
   app.disable('x-powered-by')
-  for (const middleware of [...guards(config), forward(config.upstream)]) app.use(middleware)
+  for (const middleware of [...guards(config), forward(config)]) app.use(middleware)
   app.use(failed)
   return app
 }
@@ -120,10 +120,10 @@ function identity(req, res, next) {
   next()
 }
 
-function forward(upstream) {
+function forward({ upstream, idle }) {
   return createProxyMiddleware({
     target: upstream,
-    agent: new http.Agent({ keepAlive: true, maxFreeSockets: 1024 }),
+    agent: new http.Agent({ keepAlive: true, maxFreeSockets: idle }),
     on: {
       proxyRes: (answer) => {
         delete answer.headers['x-powered-by']
@@ -152,7 +152,7 @@ function serve(config) {
   const { tls } = config
   const app = gateway(config)
   const server = tls
-    ? https.createServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.2' }, app)
+    ? https.createServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.3' }, app)
     : http.createServer(app)
   server.keepAliveTimeout = 300_000
   server.requestTimeout = 300_000
