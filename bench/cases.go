@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -111,6 +112,9 @@ type entrant struct {
 func (c benchCase) entrants(subjects []subject) []entrant {
 	var out []entrant
 	for _, s := range subjects {
+		if c.Protocol == http2 && s.noH2 {
+			continue
+		}
 		if conf, ok := c.Conf[s.name]; ok {
 			out = append(out, entrant{s, conf, c.Want, c.Request})
 		}
@@ -141,22 +145,22 @@ const (
 
 // bare returns the configurations that only forward.
 func bare() map[string]conf {
-	return map[string]conf{
+	return with(bareOthers(), map[string]conf{
 		"yett":    {Top: "log: {access: {output: off}}", Route: "auth: none"},
 		"nginx":   {Top: "access_log off;"},
 		"haproxy": {},
-	}
+	})
 }
 
 // logged returns the configurations that forward and write an access log.
 func logged() map[string]conf {
-	return map[string]conf{
+	return with(loggedOthers(), map[string]conf{
 		"yett": {Top: "log: {access: {output: access.log}}", Route: "auth: none"},
 		// nginx is given its cheapest way to write a log file.
 		"nginx": {Top: "access_log access.log combined buffer=64k flush=1s;"},
 		// HAProxy logs to a socket or a descriptor; the harness makes standard output a file.
 		"haproxy": {Top: "log stdout format raw daemon", Route: "log global\noption httplog"},
-	}
+	})
 }
 
 // conns is how many connections the load generator has open to a subject.
@@ -217,6 +221,15 @@ func forwardingCases() []benchCase {
 	}
 }
 
+// secured returns the configurations that only forward, of those who speak TLS.
+func secured() map[string]conf {
+	all := bare()
+	maps.DeleteFunc(all, func(name string, _ conf) bool {
+		return !slices.Contains([]string{"yett", "nginx", "haproxy", "caddy"}, name)
+	})
+	return all
+}
+
 // protocolCases are other ways to ask for the same.
 func protocolCases() []benchCase {
 	get := func(size int64) request { return request{Method: "GET", Path: fmt.Sprintf("/b/%d", size)} }
@@ -224,11 +237,11 @@ func protocolCases() []benchCase {
 		{Name: "close", About: "200 bytes, a new connection for each request", Quick: true, Protocol: closing,
 			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "nginx", 1.1}}},
 		{Name: "tls", About: "200 bytes over TLS 1.3", Quick: true, Protocol: overTLS,
-			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "haproxy", 1.2}}},
+			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "haproxy", 1.2}}},
 		{Name: "tls-64k", About: "answers of 64 KB over TLS 1.3", Protocol: overTLS,
-			Request: get(64 << 10), Want: ok(64 << 10), Conf: bare()},
+			Request: get(64 << 10), Want: ok(64 << 10), Conf: secured()},
 		{Name: "h2", About: "200 bytes over HTTP/2 and TLS 1.3, 8 requests at once on each of 8 connections", Quick: true, Protocol: http2,
-			Request: get(200), Want: ok(200), Conf: bare()},
+			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "caddy", 0.7}}},
 	}
 }
 

@@ -33,12 +33,13 @@ func chainCase() benchCase {
 	return benchCase{
 		Name: "chain", About: "a token, a role, CORS, security headers, identity headers and a log line",
 		Request: chainRequest(), Want: ok(200),
-		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain()},
+		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain(), "express": expressChain(nil)},
 		Variants: []variant{
 			{Of: "yett", Name: "plain", Conf: plain["yett"]},
 			{Of: "yett", Name: "logged", Conf: log["yett"]},
 			{Of: "nginx", Name: "plain", Conf: plain["nginx"]},
 			{Of: "nginx", Name: "no tokens", Conf: nginxChain()},
+			{Of: "caddy", Name: "plain", Conf: plain["caddy"]},
 		},
 		Targets: []target{{"yett", "yett (plain)", 1.15}, {"yett", "yett (logged)", 1.15}, {"yett", "nginx (plain)", 1}, {"yett", "haproxy", 1}},
 	}

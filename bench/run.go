@@ -189,7 +189,7 @@ func (b *bench) start(ctx context.Context, e entrant, c benchCase, conns int) (*
 	if !e.conf.Guarded {
 		return r, nil
 	}
-	if err := r.refuses(b.probe(c, e.request.badToken())); err != nil {
+	if err := b.checkGuard(r, c, e.request); err != nil {
 		r.stop()
 		return nil, fmt.Errorf("%s does not guard: %w", e.label, err)
 	}

@@ -47,6 +47,20 @@ func technician(now time.Time) claims {
 	}
 }
 
+// customer is a caller whose role is not enough for the chain.
+func customer(now time.Time) claims {
+	c := technician(now)
+	c.Role = "customer_user"
+	return c
+}
+
+// lowRole is the request by such a caller.
+func (r request) lowRole() request {
+	r = r.badToken()
+	r.Authorization = "Bearer " + customer(time.Now()).sign(tokenSecret)
+	return r
+}
+
 // sign returns the claims as a JSON Web Token with HS256 (RFC 7519, RFC 7515).
 func (c claims) sign(secret string) string {
 	return c.signWith("HS256", func(text []byte) []byte {
