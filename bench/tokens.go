@@ -70,7 +70,7 @@ func rs256Case() benchCase {
 // coldCase is the chain with a token that was not seen before in each request.
 func coldCase() benchCase {
 	return benchCase{
-		Name: "cold-tokens", About: "the chain with another token in each request: " + strconv.Itoa(manyTokens) + " take turns, more than Yett remembers",
+		Name: "tokens-cold", About: "the chain with another token in each request: " + strconv.Itoa(manyTokens) + " take turns, more than Yett remembers",
 		Request: chainRequest(), Want: ok(200),
 		Variants: []variant{
 			{Of: "yett", Name: "hs256", Conf: yettChain(), Request: signed(nil, manyHS256)},
