@@ -70,7 +70,7 @@ func (b *bench) count(ctx context.Context, c benchCase, f *field, results []case
 			e.path = b.counting
 		}
 		e.label += " counted" // has a folder of its own
-		r, err := b.start(ctx, e, c, activeConns)
+		r, err := b.start(ctx, e, c, c.conns())
 		if err != nil {
 			b.fail(e.label, err)
 			continue

@@ -59,7 +59,7 @@ func (b *bench) runLatency(ctx context.Context, l latencyCase) error {
 	spec := b.load(l.benchCase, f.running)
 	spec.Rate, spec.Duration = most*l.share, latencyRound
 	spec.Rounds = (b.options.rounds + 1) / 2
-	spec.Subjects = append(spec.Subjects, loadTarget{Address: b.upstream, Want: l.Want})
+	spec.Subjects = append(spec.Subjects, loadTarget{traffic: f.running[0].traffic, Address: b.upstream, Want: l.Want})
 	fmt.Fprintf(b.log, "%s: %d rounds of %s at %.0f/s for each of %v\n", l.Name, spec.Rounds, spec.Duration, spec.Rate, append(f.labels(), directLabel))
 	rounds, err := b.compete(ctx, f, spec)
 	if err != nil {

@@ -18,7 +18,7 @@ func testLoader(t *testing.T, handler http.HandlerFunc, r request, want answer) 
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	l, err := newLoader(netip.MustParseAddrPort(server.Listener.Addr().String()), r.bytes(), want)
+	l, err := newLoader(netip.MustParseAddrPort(server.Listener.Addr().String()), traffic{Request: r.bytes()}, want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +121,8 @@ func TestHoldIdle(t *testing.T) {
 	}))
 	defer server.Close()
 	spec := idleSpec{
+		traffic: traffic{Request: request{Method: "GET", Path: "/"}.bytes()},
 		Address: netip.MustParseAddrPort(server.Listener.Addr().String()),
-		Request: request{Method: "GET", Path: "/"}.bytes(),
 		Want:    ok(5),
 		Conns:   idleBatch + 10,
 	}

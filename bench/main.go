@@ -68,7 +68,9 @@ func obtain(ctx context.Context, o options) (*report, error) {
 
 // play is what this program does as its own child.
 func play(role string, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(-1) // a request allocates nothing here
+	// A request allocates nothing here, or little with TLS.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	if role == "origin" {
 		return runOrigin(out)
 	}
@@ -131,7 +133,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f.SetOutput(output)
 	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default the quick ones)")
 	f.BoolVar(&o.full, "full", false, "all cases, all subjects, and counts of system calls and allocations: an hour")
-	f.StringVar(&subjects, "subjects", "yett,nginx,haproxy", "programs to measure; one may be named twice to test the harness")
+	f.StringVar(&subjects, "subjects", strings.Join(defaultSubjects(), ","), "programs to measure; one may be named twice to test the harness")
 	f.IntVar(&o.rounds, "rounds", 24, "rounds of each case; the quieter half of them counts")
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
 	f.IntVar(&o.conns, "conns", 10000, "connections of the idle case")
@@ -153,7 +155,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if o.full {
 		o.count = true
 		if !given(f, "subjects") {
-			o.subjects = allSubjects()
+			o.subjects = kindNames()
 		}
 	}
 	if o.report != "" && o.json == "" {
@@ -167,15 +169,6 @@ func given(f *flag.FlagSet, name string) bool {
 	found := false
 	f.Visit(func(g *flag.Flag) { found = found || g.Name == name })
 	return found
-}
-
-// allSubjects names everything that can be measured.
-func allSubjects() []string {
-	var names []string
-	for _, k := range kinds() {
-		names = append(names, k.name)
-	}
-	return names
 }
 
 func (o options) check(rest []string) error {

@@ -158,9 +158,12 @@ func (o *origin) find(line []byte) []byte {
 func originAnswers(now time.Time) map[string][]byte {
 	answers := map[string][]byte{"POST /sink": originAnswer("200 OK", 2, now)}
 	answers["GET "+chainPath] = originAnswer("200 OK", 200, now)
+	for _, n := range routeCounts() {
+		answers["GET "+middlePath(n)] = originAnswer("200 OK", 200, now)
+	}
 	answers["GET "+ticketPath] = originContent("200 OK", ticket, now)
 	answers["POST "+ticketsPath] = originContent("201 Created", ticket, now)
-	for _, size := range []int{200, 64 << 10, 1 << 20} {
+	for _, size := range []int{200, 4 << 10, 64 << 10, 1 << 20} {
 		answers[fmt.Sprintf("GET /b/%d", size)] = originAnswer("200 OK", size, now)
 	}
 	return answers

@@ -98,7 +98,7 @@ func (p *pacer) free() *loadConn {
 	for range p.conns {
 		c := p.conns[p.turnOf]
 		p.turnOf = (p.turnOf + 1) % len(p.conns)
-		if !c.busy && !c.dead {
+		if c.under == 0 && !c.dead {
 			return c
 		}
 	}

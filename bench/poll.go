@@ -91,21 +91,28 @@ func (s *socket) read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *socket) close() { _ = unix.Close(s.fd) }
+// noSocket is the descriptor of a socket that is not open.
+const noSocket = -1
+
+func (s *socket) close() {
+	_ = unix.Close(s.fd)
+	s.fd, s.out = noSocket, nil
+}
 
 var errClosed = errors.New("connection closed by the other side")
 
-// dial connects from an address of this machine to another. Closing the socket
-// resets the connection, so that thousands of them leave no TIME_WAIT behind.
+// dial connects from an address of this machine to another, and returns a blocking
+// socket. Closing it resets the connection, so that thousands of them leave no
+// TIME_WAIT behind.
 func dial(from netip.Addr, to netip.AddrPort) (socket, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return socket{}, fmt.Errorf("open socket: %w", err)
+		return socket{fd: noSocket}, fmt.Errorf("open socket: %w", err)
 	}
 	s := socket{fd: fd}
 	if err := s.connect(from, to); err != nil {
 		s.close()
-		return socket{}, fmt.Errorf("connect to %s: %w", to, err)
+		return socket{fd: noSocket}, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	return s, nil
 }
@@ -119,10 +126,31 @@ func (s *socket) connect(from netip.Addr, to netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(s.fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != nil {
-		return err
+	return unix.Connect(s.fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+}
+
+// dialShort begins a connection that is soon closed, and returns a non-blocking
+// socket: what is written goes out when it is connected. Closing it ends the
+// connection as clients do.
+func dialShort(from netip.Addr, to netip.AddrPort) (socket, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return socket{fd: noSocket}, fmt.Errorf("open socket: %w", err)
 	}
-	return unix.SetNonblock(s.fd, true)
+	s := socket{fd: fd}
+	err = errors.Join(
+		// The port is chosen when connecting: it may be that of a connection to elsewhere.
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: from.As4()}),
+	)
+	if err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	}
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		s.close()
+		return socket{fd: noSocket}, fmt.Errorf("connect to %s: %w", to, err)
+	}
+	return s, nil
 }
 
 // listen opens a listening socket on a free port of 127.0.0.1.

@@ -187,7 +187,7 @@ func TestNotesNameTargets(t *testing.T) {
 			known[v.Name] = true
 		}
 	}
-	all := options{subjects: allSubjects(), count: true}
+	all := options{subjects: kindNames(), count: true}
 	for _, c := range cases() {
 		note(judge(c, nil, all.subjects))
 		note(judgeCounts(c.Name, nil, all))

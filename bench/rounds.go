@@ -77,7 +77,7 @@ func (c *contest) try(i int, do func(i int) error) {
 // begin connects to a subject and warms it up.
 func (c *contest) begin(i int) error {
 	s := c.spec.Subjects[i]
-	l, err := newLoader(s.Address, c.spec.Request, s.Want)
+	l, err := newLoader(s.Address, s.traffic, s.Want)
 	if err != nil {
 		return err
 	}

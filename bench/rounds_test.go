@@ -23,6 +23,7 @@ func testSubject(t *testing.T, handler http.HandlerFunc) loadTarget {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return loadTarget{
+		traffic: traffic{Request: request{Method: "GET", Path: "/"}.bytes()},
 		Address: netip.MustParseAddrPort(server.Listener.Addr().String()),
 		PIDs:    []int{os.Getpid()}, Want: ok(5),
 	}
@@ -37,7 +38,7 @@ func testSpec(t *testing.T, subjects ...loadTarget) loadSpec {
 		t.Fatal(err)
 	}
 	return loadSpec{
-		Request: request{Method: "GET", Path: "/"}.bytes(), Conns: 2, Subjects: subjects,
+		Conns: 2, Subjects: subjects,
 		Rounds: 3, Duration: 20 * time.Millisecond, Warmup: 5 * time.Millisecond, Cores: at.cores(),
 	}
 }

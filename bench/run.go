@@ -16,7 +16,8 @@ import (
 const (
 	// warmup is each subject's load before the first round.
 	warmup = 300 * time.Millisecond
-	// activeConns is how many connections the load generator keeps busy.
+	// activeConns is how many requests the load generator keeps under way, and the
+	// connections for them, when a case says nothing else.
 	activeConns = 64
 	// maxForeign is the share of a core that other processes may take before
 	// the harness warns.
@@ -35,9 +36,12 @@ type bench struct {
 	subjects []subject
 	counting string       // executable of Yett that tells its allocations, "" for none
 	redis    *redisServer // while a case has it
-	report   *report
-	current  *caseReport     // of the case that is measured
-	fresh    map[string]bool // cases that were measured in this run
+
+	certificate *certificate // of the subjects, in cases with TLS
+
+	report  *report
+	current *caseReport     // of the case that is measured
+	fresh   map[string]bool // cases that were measured in this run
 }
 
 // run measures what the options ask for. What failed stands in the report: an
@@ -69,7 +73,10 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 	if len(b.places.cores()) == 1 {
 		fmt.Fprintln(b.log, "only one core: subjects and load share it, so rates and latencies mean nothing")
 	}
-	if b.files, err = raiseFileLimit(filesFor(b.options.conns)); err != nil {
+	if b.files, err = raiseFileLimit(filesFor(max(b.options.conns, mostConns()))); err != nil {
+		return err
+	}
+	if b.certificate, err = newCertificate(b.dir); err != nil {
 		return err
 	}
 	if b.subjects, err = findSubjects(ctx, b.options, b.dir, b.log); err != nil {
@@ -212,7 +219,7 @@ func (b *bench) assemble(ctx context.Context, c benchCase, subjects []subject) (
 	b.redis = redis
 	f := &field{redis: redis}
 	for _, e := range entrants {
-		r, err := b.start(ctx, e, c, activeConns)
+		r, err := b.start(ctx, e, c, c.conns())
 		if err != nil {
 			b.fail(e.label, err)
 			continue
@@ -308,8 +315,7 @@ func (b *bench) warnOfStrangers(name string, foreign spread) {
 
 func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 	spec := loadSpec{
-		Request:  c.Request.bytes(),
-		Conns:    activeConns,
+		Conns:    c.conns(),
 		Rounds:   b.options.rounds,
 		Duration: b.options.duration,
 		Warmup:   warmup,
@@ -317,7 +323,7 @@ func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 		Cores:    b.places.cores(),
 	}
 	for _, r := range subjects {
-		spec.Subjects = append(spec.Subjects, loadTarget{Address: r.addr, PIDs: r.pids, Want: r.want})
+		spec.Subjects = append(spec.Subjects, loadTarget{traffic: r.traffic, Address: r.addr, PIDs: r.pids, Want: r.want})
 	}
 	return spec
 }
@@ -334,16 +340,23 @@ func (b *bench) start(ctx context.Context, e entrant, c benchCase, conns int) (*
 	if e.conf.Redis {
 		set.Redis = b.redis.port
 	}
-	probe := idleSpec{Request: c.Request.bytes(), Want: e.want}
+	if c.Protocol.secure() {
+		set.TLS = b.certificate
+	}
+	traffic, err := b.traffic(c, e)
+	if err != nil {
+		return nil, err
+	}
+	probe := idleSpec{traffic: b.probe(c, e.request), Want: e.want}
 	r, err := e.start(ctx, b.places.subject, filepath.Join(b.dir, c.Name), set, probe)
 	if err != nil {
 		return nil, err
 	}
-	r.redis = e.conf.Redis
+	r.redis, r.traffic = e.conf.Redis, traffic
 	if !e.conf.Guarded {
 		return r, nil
 	}
-	if err := r.refuses(c.Request); err != nil {
+	if err := b.checkGuard(r, c, e.request); err != nil {
 		r.stop()
 		return nil, fmt.Errorf("%s does not guard: %w", e.label, err)
 	}
@@ -388,7 +401,7 @@ func (b *bench) idle(ctx context.Context, e entrant, c benchCase, conns int) (id
 	if result.Before, err = residentBytes(r.pids); err != nil {
 		return result, err
 	}
-	spec := idleSpec{Address: r.addr, Request: c.Request.bytes(), Want: e.want, Conns: conns}
+	spec := idleSpec{traffic: r.traffic, Address: r.addr, Want: e.want, Conns: conns}
 	holder, err := startIdle(ctx, b.places.load, spec)
 	if err != nil {
 		return result, err
