@@ -212,6 +212,14 @@ func TestCountTargetsTakePart(t *testing.T) {
 	}
 }
 
+func TestCasesHaveAGroup(t *testing.T) {
+	for _, c := range cases() {
+		if groupOf(c) == "more" {
+			t.Errorf("%s is in no part of the report", c.Name)
+		}
+	}
+}
+
 func TestReferenceOf(t *testing.T) {
 	tests := []struct {
 		labels []string
