@@ -14,7 +14,7 @@ import (
 )
 
 // countRounds are enough: counts hardly differ from round to round.
-const countRounds = 8
+const countRounds = 4
 
 //go:embed overlay/allocs.go.txt
 var allocsSource string
@@ -60,43 +60,42 @@ func (b *bench) prepareCounting(ctx context.Context) {
 }
 
 // count adds to results what one request takes in system calls and allocations.
-// It has rounds of its own, behind the measured ones: counting costs time.
+// It has rounds of its own, behind the measured ones, because counting costs time,
+// and each subject by itself: what it does by the clock while others have their
+// turn would count as its requests'.
 func (b *bench) count(ctx context.Context, c benchCase, f *field, results []caseResult) {
-	counted := &field{}
-	defer counted.stop()
-	var targets []*caseResult
 	for i, e := range f.entrants {
-		if e.name == "yett" && b.counting != "" {
-			e.path = b.counting
+		if err := b.countOne(ctx, c, e, &results[i]); err != nil {
+			b.fail(e.label, fmt.Errorf("count: %w", err))
 		}
-		e.label += " counted" // has a folder of its own
-		r, err := b.start(ctx, e, c, c.conns())
-		if err != nil {
-			b.fail(e.label, err)
-			continue
-		}
-		counted.entrants, counted.running = append(counted.entrants, e), append(counted.running, r)
-		targets = append(targets, &results[i])
 	}
-	spec := b.load(c, counted.running)
+}
+
+func (b *bench) countOne(ctx context.Context, c benchCase, e entrant, result *caseResult) error {
+	tells := e.name == "yett" && b.counting != ""
+	if tells {
+		e.path = b.counting
+	}
+	e.label += " counted" // has a folder of its own
+	r, err := b.start(ctx, e, c, c.conns())
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	spec := b.load(c, []*running{r})
 	spec.Rounds, spec.Count = countRounds, true
-	for i, r := range counted.running {
-		if r.subject.path == b.counting {
-			spec.Subjects[i].Allocs = allocsAddress(r.cmd.Process.Pid)
-		}
+	if tells {
+		spec.Subjects[0].Allocs = allocsAddress(r.cmd.Process.Pid)
 	}
 	found, err := measure(ctx, b.places.load, spec)
 	if err != nil {
-		b.fail("", fmt.Errorf("count: %w", err))
-		return
+		return err
 	}
-	for i, windows := range found.Windows {
-		if text := found.Failures[i]; text != "" {
-			b.fail(counted.entrants[i].label, errors.New(text))
-			continue
-		}
-		targets[i].counted(windows, spec.Subjects[i].Allocs != "")
+	if text := found.Failures[0]; text != "" {
+		return errors.New(text)
 	}
+	result.counted(found.Windows[0], tells)
+	return nil
 }
 
 func (r *caseResult) counted(windows []window, allocs bool) {

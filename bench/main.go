@@ -96,6 +96,12 @@ func play(role string, in io.Reader, out io.Writer) error {
 	return fmt.Errorf("unknown role %q", role)
 }
 
+// Rounds of a case. Those of the short run are as many as five minutes have room for.
+const (
+	quickRounds = 14
+	fullRounds  = 24
+)
+
 // options is the command line.
 type options struct {
 	cases    []string
@@ -134,7 +140,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default the quick ones)")
 	f.BoolVar(&o.full, "full", false, "all cases, all subjects, and counts of system calls and allocations: an hour")
 	f.StringVar(&subjects, "subjects", strings.Join(defaultSubjects(), ","), "programs to measure; one may be named twice to test the harness")
-	f.IntVar(&o.rounds, "rounds", 24, "rounds of each case; the quieter half of them counts")
+	f.IntVar(&o.rounds, "rounds", quickRounds, fmt.Sprintf("rounds of each case, of which the quieter half counts; with -full %d, if nothing is said", fullRounds))
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
 	f.IntVar(&o.conns, "conns", 10000, "connections of the idle case")
 	f.DurationVar(&o.settle, "settle", 3*time.Second, "rest between the last request of the idle case and its sample")
@@ -156,6 +162,9 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		o.count = true
 		if !given(f, "subjects") {
 			o.subjects = kindNames()
+		}
+		if !given(f, "rounds") {
+			o.rounds = fullRounds
 		}
 	}
 	if o.report != "" && o.json == "" {

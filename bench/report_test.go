@@ -339,8 +339,8 @@ func TestQuickAndFull(t *testing.T) {
 	if got := wanted(full); !slices.Equal(got, caseNames()) {
 		t.Errorf("the full run has %v, want all of %v", got, caseNames())
 	}
-	if !full.count || full.json != "docs/benchmarks.ndjson" || len(full.subjects) != len(kinds()) {
-		t.Errorf("the full run counts: %t, saves to %q, measures %v", full.count, full.json, full.subjects)
+	if !full.count || full.json != "docs/benchmarks.ndjson" || len(full.subjects) != len(kinds()) || full.rounds <= quick.rounds {
+		t.Errorf("the full run counts: %t, saves to %q, measures %v in %d rounds", full.count, full.json, full.subjects, full.rounds)
 	}
 	some, err := parseOptions(strings.Fields("-full -case plain -subjects yett"), io.Discard)
 	if err != nil {
