@@ -94,7 +94,7 @@ bench: ## compare with nginx, HAProxy and others on this machine: under five min
 	go run ./bench
 
 .PHONY: bench-full
-bench-full: ## the same with all cases and programs: an hour, and writes docs/BENCHMARKS.md
+bench-full: ## the same with all cases and programs: half an hour or more, writes docs/BENCHMARKS.md
 	go run ./bench -full -report docs/BENCHMARKS.md
 
 # DURATION=, RATE= change the test; URL=, with PASSWORD= and PID=, is a gateway that runs already.

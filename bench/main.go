@@ -138,7 +138,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(output)
 	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default the quick ones)")
-	f.BoolVar(&o.full, "full", false, "all cases, all subjects, and counts of system calls and allocations: an hour")
+	f.BoolVar(&o.full, "full", false, "all cases, all subjects, and counts of system calls and allocations: half an hour or more")
 	f.StringVar(&subjects, "subjects", strings.Join(defaultSubjects(), ","), "programs to measure; one may be named twice to test the harness")
 	f.IntVar(&o.rounds, "rounds", quickRounds, fmt.Sprintf("rounds of each case, of which the quieter half counts; with -full %d, if nothing is said", fullRounds))
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
