@@ -40,6 +40,8 @@ func TestPacerChargesForAStall(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.describe(&w)
+	mu.Lock()
+	defer mu.Unlock()
 	if int64(served) != w.Requests || w.Requests+w.Behind != 300 {
 		t.Errorf("%d requests served, %d counted, %d given up, want 300 in all", served, w.Requests, w.Behind)
 	}
@@ -89,6 +91,8 @@ func TestPacerKeepsItsSchedule(t *testing.T) {
 	if err := p.run(200 * time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(at) != 20 {
 		t.Fatalf("%d requests in 200 ms, want 20", len(at))
 	}
