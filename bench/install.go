@@ -25,7 +25,7 @@ func findSubjects(ctx context.Context, o options, dir string, log io.Writer) ([]
 		if !ok {
 			return nil, fmt.Errorf("unknown subject %q: it is yett, nginx or haproxy", name)
 		}
-		path, err := executable(ctx, o, k, dir)
+		path, err := executable(ctx, o, k, dir, seen[name])
 		if err != nil && k.install == "" {
 			return nil, err
 		}
@@ -55,15 +55,17 @@ func kindOf(name string) (kind, bool) {
 	return kind{}, false
 }
 
-// executable finds a program, or builds it if it is Yett.
-func executable(ctx context.Context, o options, k kind, dir string) (string, error) {
+// executable finds a program, or builds it if it is Yett. nth counts the subjects
+// with that name.
+func executable(ctx context.Context, o options, k kind, dir string, nth int) (string, error) {
 	if k.name != "yett" {
 		return lookProgram(k.name)
 	}
-	if o.yett != "" {
-		path, err := filepath.Abs(o.yett)
+	if len(o.yett) > 0 {
+		given := o.yett[min(nth, len(o.yett)-1)]
+		path, err := filepath.Abs(given)
 		if err != nil {
-			return "", fmt.Errorf("find %s: %w", o.yett, err)
+			return "", fmt.Errorf("find %s: %w", given, err)
 		}
 		return path, nil
 	}

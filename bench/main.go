@@ -93,7 +93,7 @@ type options struct {
 	duration time.Duration
 	conns    int
 	settle   time.Duration
-	yett     string
+	yett     []string // executables of the first subject yett, the second, ...
 	json     string
 	nice     int
 	gate     bool
@@ -108,7 +108,7 @@ func (o options) wants(name string) bool {
 
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
-	var only, subjects string
+	var only, subjects, yett string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(output)
 	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default all)")
@@ -117,7 +117,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
 	f.IntVar(&o.conns, "conns", 10000, "connections of the idle case")
 	f.DurationVar(&o.settle, "settle", 3*time.Second, "rest between the last request of the idle case and its sample")
-	f.StringVar(&o.yett, "yett", "", "yett executable (default: one built from ./cmd/yett)")
+	f.StringVar(&yett, "yett", "", "yett executable (default: one built from ./cmd/yett); OLD,NEW with -subjects yett,yett compares two")
 	f.StringVar(&o.json, "json", "", "also write all results to this file")
 	f.IntVar(&o.nice, "nice", 0, "priority of all measured processes; -15 (as root) keeps a busy machine's other work from disturbing them, and nearly stops it")
 	f.BoolVar(&o.gate, "gate", false, "fail when a target is not met")
@@ -126,7 +126,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	o.cases, o.subjects = splitList(only), splitList(subjects)
+	o.cases, o.subjects, o.yett = splitList(only), splitList(subjects), splitList(yett)
 	return o, o.check(f.Args())
 }
 
