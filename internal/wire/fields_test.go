@@ -94,9 +94,18 @@ func TestValueBytes(t *testing.T) {
 				for _, fill := range []byte{'a', '\t', 0x80, 0xff, ' '} {
 					b := []byte(strings.Repeat(string([]byte{fill}), size))
 					b[at] = byte(c)
-					if validValue(b) != want || validSlow(b) != want {
-						t.Fatalf("byte %#x at %d of %q: validValue %v, ValidValue %v, want %v",
-							c, at, b, validValue(b), validSlow(b), want)
+					end := at
+					if want {
+						end = size
+					}
+					if got := valueLen(b); got != end || validValue(b) != want {
+						t.Fatalf("byte %#x at %d of %q: valueLen %d, validValue %v, want %d, %v", c, at, b, got, validValue(b), end, want)
+					}
+					for i := range b[at:] {
+						b[at+i] = byte(c)
+					}
+					if got := valueLen(b); got != end {
+						t.Fatalf("byte %#x from %d on in %q: valueLen %d, want %d", c, at, b, got, end)
 					}
 				}
 			}
