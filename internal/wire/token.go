@@ -50,31 +50,37 @@ const (
 
 // valueLen returns how many of the first bytes can be part of a field value:
 // visible characters, blanks, tabs and bytes from 0x80 (RFC 9110 section 5.5).
-// It takes eight bytes at a time, because values are most of what a header is.
+// It takes 32 and then 8 bytes at a time, because values are most of what a
+// header is.
 func valueLen(b []byte) int {
-	rest := b
-	for ; len(rest) >= 8; rest = rest[8:] {
-		for m := controls(binary.LittleEndian.Uint64(rest)); m != 0; m &= m - 1 {
-			if i := bits.TrailingZeros64(m) / 8; rest[i] != '\t' {
-				return len(b) - len(rest) + i
+	at := 0
+	for at <= len(b)-16 {
+		v := visible(binary.LittleEndian.Uint64(b[at : at+8]))
+		w := visible(binary.LittleEndian.Uint64(b[at+8 : at+16]))
+		if v&w&highs != highs {
+			break
+		}
+		at += 16
+	}
+	for ; at <= len(b)-8; at += 8 {
+		for m := ^visible(binary.LittleEndian.Uint64(b[at:at+8])) & highs; m != 0; m &= m - 1 {
+			if i := at + bits.TrailingZeros64(m)/8; b[i] != '\t' {
+				return i
 			}
 		}
 	}
-	for i, c := range rest {
-		if !isValue(c) {
-			return len(b) - len(rest) + i
-		}
+	for at < len(b) && isValue(b[at]) {
+		at++
 	}
-	return len(b)
+	return at
 }
 
-// controls returns the high bit of each byte of v that is below 0x20 or equal
-// to 0x7f. The highest bit of each byte is left out of the sums, so that none
+// visible has the high bit of each byte of v set that is neither below 0x20
+// nor equal to 0x7f. The high bits are left out of the sums, so that none
 // carries into the next byte.
-func controls(v uint64) uint64 {
-	next := v&lows + ones                   // 0x7f becomes 0x80, and with that the lowest
-	visible := next&lows + ones*(0x80-0x21) // high for a byte that was 0x20 to 0x7e
-	return ^(visible | v) & highs
+func visible(v uint64) uint64 {
+	next := v&lows + ones // 0x7f becomes 0x80, whose low bits are the least of all
+	return next&lows + ones*(0x80-0x21) | v
 }
 
 func isValue(c byte) bool { return c >= ' ' && c != 0x7f || c == '\t' }
