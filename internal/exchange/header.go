@@ -99,13 +99,13 @@ func (h *Header) Set(name, value string) {
 // SetField is Set for a field whose Key is known.
 func (h *Header) SetField(f Field) {
 	for i := range h.fields {
-		if h.fields[i].is(f.Key, f.Name) {
-			h.fields[i] = f
+		if to := &h.fields[i]; to.is(f.Key, f.Name) {
+			to.Name, to.Value, to.Key = f.Name, f.Value, f.Key // as AddField does
 			h.deleteFrom(i+1, f.Key, f.Name)
 			return
 		}
 	}
-	h.fields = append(h.fields, f)
+	h.AddField(f)
 }
 
 // Del removes all fields of that name.
