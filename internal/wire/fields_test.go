@@ -84,12 +84,12 @@ func TestLineEnds(t *testing.T) {
 	}, describeRequest)
 }
 
-// TestValueBytes puts every byte at every place of a word, because values are
-// checked eight bytes at a time.
+// TestValueBytes puts every byte at every place of several words, because
+// values are checked sixteen and eight bytes at a time.
 func TestValueBytes(t *testing.T) {
 	for c := range 256 {
 		want := c == '\t' || c >= ' ' && c != 0x7f
-		for size := 1; size <= 17; size++ {
+		for size := 1; size <= 41; size++ {
 			for at := range size {
 				for _, fill := range []byte{'a', '\t', 0x80, 0xff, ' '} {
 					b := []byte(strings.Repeat(string([]byte{fill}), size))

@@ -50,20 +50,12 @@ const (
 
 // valueLen returns how many of the first bytes can be part of a field value:
 // visible characters, blanks, tabs and bytes from 0x80 (RFC 9110 section 5.5).
-// It takes 32 and then 8 bytes at a time, because values are most of what a
+// It takes 16 and then 8 bytes at a time, because values are most of what a
 // header is.
 func valueLen(b []byte) int {
-	at := 0
-	for at <= len(b)-16 {
-		v := visible(binary.LittleEndian.Uint64(b[at : at+8]))
-		w := visible(binary.LittleEndian.Uint64(b[at+8 : at+16]))
-		if v&w&highs != highs {
-			break
-		}
-		at += 16
-	}
+	at := visiblePairs(b)
 	for ; at <= len(b)-8; at += 8 {
-		for m := ^visible(binary.LittleEndian.Uint64(b[at:at+8])) & highs; m != 0; m &= m - 1 {
+		for m := ^visible(word(b, at)) & highs; m != 0; m &= m - 1 {
 			if i := at + bits.TrailingZeros64(m)/8; b[i] != '\t' {
 				return i
 			}
@@ -74,6 +66,18 @@ func valueLen(b []byte) int {
 	}
 	return at
 }
+
+// visiblePairs returns the length of the pairs of words at the start of b that
+// have visible bytes only, which is how values go on as a rule.
+func visiblePairs(b []byte) int {
+	at := 0
+	for at <= len(b)-16 && visible(word(b, at))&visible(word(b, at+8))&highs == highs {
+		at += 16
+	}
+	return at
+}
+
+func word(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at : at+8]) }
 
 // visible has the high bit of each byte of v set that is neither below 0x20
 // nor equal to 0x7f. The high bits are left out of the sums, so that none
