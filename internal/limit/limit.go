@@ -74,6 +74,7 @@ type Limit struct {
 	leased   bool
 	soft     bool
 	shown    bool
+	watch    *meter.Watch
 	onLoss   meter.OnLoss
 	statuses []config.Statuses // those that count, for meter.After
 
@@ -173,7 +174,7 @@ func (l *Limit) Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool {
 	c.Keys = l.appendKey(c.Keys, x)
 	c.Claims = append(c.Claims, meter.Claim{
 		Name: l.name, Key: exchange.View(c.Keys[at:]), Kind: l.kind, Rule: *rule, Cost: l.cost * cost,
-		Leased: l.leased, OnLoss: l.onLoss, Soft: l.soft,
+		Leased: l.leased, OnLoss: l.onLoss, Soft: l.soft, Watch: l.watch,
 	})
 	return true
 }

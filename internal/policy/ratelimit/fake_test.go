@@ -98,7 +98,7 @@ func (m *fakeMeter) Call() *meter.Call {
 
 func (m *fakeMeter) End(c *meter.Call) {
 	m.open.Add(-1)
-	c.Claims, c.Keys = c.Claims[:0], c.Keys[:0]
+	c.Claims, c.Keys, c.Notes = c.Claims[:0], c.Keys[:0], 0
 	m.pool.Put(c)
 }
 
@@ -128,9 +128,6 @@ func (m *fakeMeter) Take(_ meter.Waiter, c *meter.Call, _ time.Time) {
 func (m *fakeMeter) Count(c *meter.Call, _ time.Time) {
 	m.note("count", c, func(cl *meter.Claim) bool { return cl.Kind == meter.Rate })
 	m.fill(c)
-	for i := range c.Claims {
-		c.Claims[i].Soft = true // it refuses nothing any more
-	}
 }
 
 func (m *fakeMeter) Settle(c *meter.Call, _ time.Time) {

@@ -86,8 +86,8 @@ func isRateLimit(f *exchange.Field) bool {
 }
 
 // tell adds what is left to the answer.
-func (p *plan) tell(x *exchange.Exchange, t *tab) {
-	if len(t.call.Claims) == 0 {
+func (p *plan) tell(x *exchange.Exchange, t tab) {
+	if len(t.Claims) == 0 {
 		return
 	}
 	switch p.fields.of(x.Listener) {
@@ -100,17 +100,17 @@ func (p *plan) tell(x *exchange.Exchange, t *tab) {
 
 // shows tells whether clients are told about the claim of that place: that it is known what
 // is left, and that it refuses.
-func (p *plan) shows(t *tab, i int) bool {
-	c := &t.call.Claims[i]
+func (p *plan) shows(t tab, i int) bool {
+	c := &t.Claims[i]
 	known := c.Verdict == meter.Fits || c.Verdict == meter.Exceeded
-	return known && !t.soft[i] && c.Kind != meter.Flight && p.limits[t.of[i]].Shown()
+	return known && !c.Soft && c.Kind != meter.Flight && p.limits[c.Of].Shown()
 }
 
 // tellNearest tells about the limit that is nearest to its end, by the names of
 // draft-ietf-httpapi-ratelimit-headers-06.
-func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
+func (p *plan) tellNearest(x *exchange.Exchange, t tab) {
 	best := -1
-	for i := range t.call.Claims {
+	for i := range t.Claims {
 		if p.shows(t, i) && (best < 0 || t.nearer(i, best)) {
 			best = i
 		}
@@ -119,7 +119,7 @@ func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
 		return
 	}
 	const most = 20 // digits of a number
-	c := &t.call.Claims[best]
+	c := &t.Claims[best]
 	b := x.Bytes(4*most + len(";w="))[:0]
 	quota, window := quotaOf(c)
 	b = strconv.AppendInt(b, quota, 10)
@@ -138,8 +138,8 @@ func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
 
 // nearer tells whether a claim is nearer to its end than another: it refuses, or less of its
 // whole is left, or it was written first.
-func (t *tab) nearer(i, than int) bool {
-	a, b := &t.call.Claims[i], &t.call.Claims[than]
+func (t tab) nearer(i, than int) bool {
+	a, b := &t.Claims[i], &t.Claims[than]
 	if a.Refuses() != b.Refuses() {
 		return a.Refuses()
 	}
@@ -148,7 +148,7 @@ func (t *tab) nearer(i, than int) bool {
 	}
 	// Both are up to 1e9, so their products fit.
 	left, other := max(0, a.Left)*b.Rule.Size(), max(0, b.Left)*a.Rule.Size()
-	return left < other || left == other && t.of[i] < t.of[than]
+	return left < other || left == other && a.Of < b.Of
 }
 
 // mostInteger is the largest integer that fields can have (RFC 9651 section 3.3.1).
@@ -177,11 +177,11 @@ func appendWindow(b []byte, window int64) []byte {
 }
 
 // tellAll tells about all limits, as draft-ietf-httpapi-ratelimit-headers-10 has it.
-func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
+func (p *plan) tellAll(x *exchange.Exchange, t tab) {
 	n := 0
-	for i := range t.call.Claims {
+	for i := range t.Claims {
 		if p.shows(t, i) {
-			n += len(p.quoted[t.of[i]]) + len(", ;q=;w=") + 2*20
+			n += len(p.quoted[t.Claims[i].Of]) + len(", ;q=;w=") + 2*20
 		}
 	}
 	if n == 0 {
@@ -189,11 +189,11 @@ func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
 	}
 	policies, left := x.Bytes(n)[:0], x.Bytes(n)[:0]
 	for l := range p.limits { // in the order in which they are written
-		for i := range t.call.Claims {
-			if int(t.of[i]) != l || !p.shows(t, i) {
+		for i := range t.Claims {
+			if int(t.Claims[i].Of) != l || !p.shows(t, i) {
 				continue
 			}
-			c := &t.call.Claims[i]
+			c := &t.Claims[i]
 			quota, window := quotaOf(c)
 			policies = appendWindow(appendItem(policies, p.quoted[l], ";q=", quota), window)
 			left = appendItem(left, p.quoted[l], ";r=", max(0, c.Left))

@@ -155,7 +155,7 @@ func (p *limits) Response(x *exchange.Exchange, s *exchange.Slot) {
 		return
 	}
 	t := tabOf(x)
-	if !t.counted && !t.refused {
+	if !t.noted(counted | refused) {
 		p.claimAnonymous(x, t)
 		p.count(x, t)
 	}
@@ -174,7 +174,7 @@ type callers struct {
 // Request counts by all limits at once, unless the part before jwt has.
 func (p *callers) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict {
 	t := tabOf(x)
-	if t.counted {
+	if t.noted(counted) {
 		return exchange.Continue
 	}
 	p.claim(x, t, p.asking)
