@@ -52,8 +52,10 @@ type Claim struct {
 	Soft bool
 	// Counts tells Settle that the answer counts, for After.
 	Counts bool
-	// Of is a number of whoever asks, which the Meter leaves alone.
-	Of uint8
+	// Of and Tier are numbers of whoever asks, which the Meter leaves alone: of which of their
+	// limits the claim is, and by which of its rules.
+	Of   uint8
+	Tier uint32
 	// Watch finds sooner where the limit's claims are counted; nil is found by Name.
 	Watch *Watch
 

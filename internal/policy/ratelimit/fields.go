@@ -7,6 +7,7 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/meter"
+	"yett/internal/store"
 )
 
 // fields is how answers tell what is left.
@@ -118,22 +119,37 @@ func (p *plan) tellNearest(x *exchange.Exchange, t tab) {
 	if best < 0 {
 		return
 	}
-	const most = 20 // digits of a number
 	c := &t.Claims[best]
-	b := x.Bytes(4*most + len(";w="))[:0]
-	quota, window := quotaOf(c)
-	b = strconv.AppendInt(b, quota, 10)
-	limit := len(b)
-	b = appendWindow(b, window)
-	policy := len(b)
+	says := &p.told[c.Of][c.Tier]
+	b := x.Bytes(2 * mostDigits)[:0]
 	b = strconv.AppendInt(b, max(0, c.Left), 10)
 	remaining := len(b)
 	b = strconv.AppendInt(b, seconds(c.More), 10)
 	text := exchange.View(b)
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Policy", Value: text[:policy]})
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Limit", Value: text[:limit]})
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Remaining", Value: text[policy:remaining]})
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Reset", Value: text[remaining:]})
+	x.Response.AddFields([]exchange.Field{
+		{Name: "RateLimit-Policy", Value: says.policy},
+		{Name: "RateLimit-Limit", Value: says.quota},
+		{Name: "RateLimit-Remaining", Value: text[:remaining]},
+		{Name: "RateLimit-Reset", Value: text[remaining:]},
+	})
+}
+
+// mostDigits is how many digits a number can have.
+const mostDigits = 20
+
+// told is what clients are told of a rule: the most that may be left, and that with the window in
+// which it is.
+type told struct{ quota, policy string }
+
+// tellRules writes what is told of rules.
+func tellRules(rules []store.Rule) []told {
+	list := make([]told, len(rules))
+	for i := range rules {
+		quota, window := quotaOf(&rules[i])
+		n := strconv.FormatInt(quota, 10)
+		list[i] = told{n, string(appendWindow([]byte(n), window))}
+	}
+	return list
 }
 
 // nearer tells whether a claim is nearer to its end than another: it refuses, or less of its
@@ -157,8 +173,7 @@ const mostInteger = 999_999_999_999_999
 // quotaOf returns what clients are told to be the most that may be left, and within how many
 // whole seconds. A bucket that holds more than its limit is told by its size, and by the time in
 // which it fills: by its limit less would be there than is left.
-func quotaOf(c *meter.Claim) (quota, window int64) {
-	r := &c.Rule
+func quotaOf(r *store.Rule) (quota, window int64) {
 	size := r.Size()
 	if size <= r.Limit {
 		return r.Limit, seconds(r.Window)
@@ -181,7 +196,7 @@ func (p *plan) tellAll(x *exchange.Exchange, t tab) {
 	n := 0
 	for i := range t.Claims {
 		if p.shows(t, i) {
-			n += len(p.quoted[t.Claims[i].Of]) + len(", ;q=;w=") + 2*20
+			n += len(p.quoted[t.Claims[i].Of]) + len(", ;q=;w=") + 2*mostDigits
 		}
 	}
 	if n == 0 {
@@ -194,9 +209,8 @@ func (p *plan) tellAll(x *exchange.Exchange, t tab) {
 				continue
 			}
 			c := &t.Claims[i]
-			quota, window := quotaOf(c)
-			policies = appendWindow(appendItem(policies, p.quoted[l], ";q=", quota), window)
-			left = appendItem(left, p.quoted[l], ";r=", max(0, c.Left))
+			policies = append(appendItem(policies, p.quoted[l], ";q="), p.told[c.Of][c.Tier].policy...)
+			left = strconv.AppendInt(appendItem(left, p.quoted[l], ";r="), max(0, c.Left), 10)
 			left = strconv.AppendInt(append(left, ";t="...), seconds(c.More), 10)
 		}
 	}
@@ -204,10 +218,10 @@ func (p *plan) tellAll(x *exchange.Exchange, t tab) {
 	x.Response.AddField(exchange.Field{Name: "RateLimit", Value: exchange.View(left)})
 }
 
-// appendItem appends an item of a list, with its first parameter (RFC 9651).
-func appendItem(b []byte, name, parameter string, value int64) []byte {
+// appendItem appends an item of a list, up to the value of its first parameter (RFC 9651).
+func appendItem(b []byte, name, parameter string) []byte {
 	if len(b) > 0 {
 		b = append(b, ", "...)
 	}
-	return strconv.AppendInt(append(append(b, name...), parameter...), value, 10)
+	return append(append(b, name...), parameter...)
 }

@@ -8,6 +8,7 @@ import (
 	"yett/internal/meter"
 	"yett/internal/policy"
 	"yett/internal/problem"
+	"yett/internal/store"
 )
 
 // Why the policy refuses.
@@ -38,6 +39,7 @@ type limiter interface {
 	Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool
 	Counts(x *exchange.Exchange) bool
 	Shown() bool
+	Rules() []store.Rule
 	Explain() string
 	Facts(cost int64) limit.Facts
 }

@@ -24,6 +24,7 @@ type plan struct {
 	later  bool
 	fields fieldsByListener
 	quoted []string // names of limits, as the structured fields have them
+	told   [][]told // by limit and tier
 }
 
 // newPlan makes the plan of a route. On one that is open nobody finds out who calls.
@@ -32,6 +33,7 @@ func newPlan(list []limiter, m counter, cost int64, open bool) *plan {
 	for i, l := range list {
 		p.all = append(p.all, i)
 		p.quoted = append(p.quoted, `"`+policy.Realm(l.Name())+`"`)
+		p.told = append(p.told, tellRules(l.Rules()))
 		switch {
 		case l.ForAnonymous():
 			p.anonymous = append(p.anonymous, i)
