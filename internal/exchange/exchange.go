@@ -420,8 +420,7 @@ func (x *Exchange) reset() {
 	if x.stop != nil {
 		x.stop()
 	}
-	req, resp, rqt, rst := x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer
-	for _, h := range []*Header{&req, &resp, &rqt, &rst} {
+	for _, h := range [...]*Header{&x.Request, &x.Response, &x.RequestTrailer, &x.ResponseTrailer} {
 		h.Reset()
 	}
 	clear(x.held)
@@ -430,6 +429,16 @@ func (x *Exchange) reset() {
 		clear(x.slots[:x.used])
 	}
 	clear(x.Params())
-	*x = Exchange{Request: req, Response: resp, RequestTrailer: rqt, ResponseTrailer: rst,
-		params: x.params, slots: x.slots, arena: arena, held: x.held[:0], observed: x.observed[:0]}
+	x.clear(arena)
+}
+
+// clear makes everything zero but the memory that is kept. It saves that in
+// variables: a literal with all of it would be put together elsewhere, and
+// copied.
+func (x *Exchange) clear(arena []byte) {
+	req, resp, rqt, rst := x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer
+	params, slots, held, observed := x.params, x.slots, x.held, x.observed
+	*x = Exchange{}
+	x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer = req, resp, rqt, rst
+	x.params, x.slots, x.arena, x.held, x.observed = params, slots, arena, held[:0], observed[:0]
 }
