@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -16,8 +18,12 @@ type conf struct {
 	// the upstream.
 	Service string
 	Targets []string
-	// Document is the OpenAPI document of Yett's service, "" for none.
-	Document string
+	// Routes returns Yett's routes, instead of one for every path; Services are those
+	// that they need beside the case's.
+	Routes   func() string
+	Services string
+	// Files are written beside the configuration, by name.
+	Files map[string]func() string
 	// Redis tells that Yett has its store there. The harness starts one.
 	Redis bool
 	// Guarded tells that a request with a bad token has to get a 401, which is
@@ -29,12 +35,20 @@ type conf struct {
 // or further header fields states them.
 type request struct {
 	Method        string
-	Path          string   // with its query
-	Authorization string   // 300 bytes that are no token when empty
-	Anonymous     bool     // no Authorization at all
-	Header        []string // further "Name: value" lines
-	Body          int      // bytes
-	JSON          string   // the body, instead of bytes that mean nothing
+	Path          string          // with its query
+	Authorization string          // 300 bytes that are no token when empty
+	Token         func() string   // instead, what is dear to make: a bearer token
+	Tokens        func() []string // instead, a different bearer token in each request
+	Anonymous     bool            // no Authorization at all
+	Header        []string        // further "Name: value" lines
+	Body          int             // bytes
+	JSON          string          // the body, instead of bytes that mean nothing
+}
+
+// badToken is the request with a token that nobody has signed.
+func (r request) badToken() request {
+	r.Authorization, r.Token, r.Tokens = "", nil, nil
+	return r
 }
 
 // answer is what a right answer looks like.
@@ -66,7 +80,7 @@ type benchCase struct {
 	// Quick tells that it belongs to the short run; the full one has all cases.
 	Quick    bool
 	Protocol protocol
-	Conns    int // open at once, activeConns when 0
+	Conns    int // open at once, those of the protocol when 0
 	Request  request
 	Want     answer
 	Conf     map[string]conf // by subject; one that is not named sits the case out
@@ -82,27 +96,33 @@ type variant struct {
 	Name string
 	Conf conf
 	Want answer // the case's own when zero
+	// Request is what this one is sent instead of the case's.
+	Request *request
 }
 
 // entrant is a subject as a case configures it.
 type entrant struct {
 	subject
-	conf conf
-	want answer
+	conf    conf
+	want    answer
+	request request
 }
 
 // entrants returns who takes part in the case, in the order of the report.
 func (c benchCase) entrants(subjects []subject) []entrant {
 	var out []entrant
 	for _, s := range subjects {
+		if c.Protocol == http2 && s.noH2 {
+			continue
+		}
 		if conf, ok := c.Conf[s.name]; ok {
-			out = append(out, entrant{s, conf, c.Want})
+			out = append(out, entrant{s, conf, c.Want, c.Request})
 		}
 		for _, v := range c.Variants {
 			if v.Of == s.name {
 				named := s
 				named.label = fmt.Sprintf("%s (%s)", s.label, v.Name)
-				out = append(out, entrant{named, v.Conf, cmp.Or(v.Want, c.Want)})
+				out = append(out, entrant{named, v.Conf, cmp.Or(v.Want, c.Want), *cmp.Or(v.Request, &c.Request)})
 			}
 		}
 	}
@@ -125,40 +145,118 @@ const (
 
 // bare returns the configurations that only forward.
 func bare() map[string]conf {
-	return map[string]conf{
+	return with(bareOthers(), map[string]conf{
 		"yett":    {Top: "log: {access: {output: off}}", Route: "auth: none"},
 		"nginx":   {Top: "access_log off;"},
 		"haproxy": {},
-	}
+	})
 }
 
 // logged returns the configurations that forward and write an access log.
 func logged() map[string]conf {
-	return map[string]conf{
+	return with(loggedOthers(), map[string]conf{
 		"yett": {Top: "log: {access: {output: access.log}}", Route: "auth: none"},
 		// nginx is given its cheapest way to write a log file.
 		"nginx": {Top: "access_log access.log combined buffer=64k flush=1s;"},
 		// HAProxy logs to a socket or a descriptor; the harness makes standard output a file.
 		"haproxy": {Top: "log stdout format raw daemon", Route: "log global\noption httplog"},
+	})
+}
+
+// conns is how many connections the load generator has open to a subject.
+func (c benchCase) conns() int {
+	if c.Conns == 0 && c.Protocol == http2 {
+		return activeConns / h2Streams
 	}
+	return cmp.Or(c.Conns, activeConns)
+}
+
+// mostConns is the largest number of connections that a case has.
+func mostConns() int {
+	most := 0
+	for _, c := range cases() {
+		most = max(most, c.conns())
+	}
+	return most
 }
 
 // cases lists what is measured, in the order of the report.
 func cases() []benchCase {
-	faster := []target{{"yett", "nginx", 1}, {"yett", "haproxy", 1}}
-	return []benchCase{
-		{Name: "plain", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: bare(), Targets: faster},
-		{Name: "plain-logged", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: logged(), Targets: faster},
-		{Name: "64k", Request: request{Method: "GET", Path: "/b/65536"}, Want: ok(64 << 10), Conf: bare(), Targets: faster},
-		{Name: "1m", Request: request{Method: "GET", Path: "/b/1048576"}, Want: ok(1 << 20), Conf: bare(), Targets: faster},
-		{Name: "post-64k", Request: request{Method: "POST", Path: "/sink", Body: 64 << 10}, Want: ok(2), Conf: bare(), Targets: faster},
+	return slices.Concat(forwardingCases(), protocolCases(), []benchCase{
+		headersCase(),
+		routesCase(),
 		chainCase(),
 		refusalCase(),
 		limitsCase(),
 		limitedCase(),
+		rs256Case(),
+		coldCase(),
 		guardsCase(),
 		validateGetCase(),
 		validatePostCase(),
+	})
+}
+
+// forwardingCases are requests and answers of several sizes, and clients of several
+// numbers, for those who only forward.
+func forwardingCases() []benchCase {
+	get := func(size int64) request { return request{Method: "GET", Path: fmt.Sprintf("/b/%d", size)} }
+	post := func(size int) request { return request{Method: "POST", Path: "/sink", Body: size} }
+	faster := []target{{"yett", "nginx", 0.9}, {"yett", "haproxy", 0.9}}
+	noDearer := []target{{"yett", "nginx", 1}, {"yett", "haproxy", 1}}
+	bulk := []target{{"yett", "nginx", 1.1}}
+	return []benchCase{
+		{Name: "plain", About: "200 bytes, and nothing but forwarding", Quick: true,
+			Request: get(200), Want: ok(200), Conf: bare(), Targets: faster},
+		{Name: "plain-logged", About: "200 bytes and a line in an access log",
+			Request: get(200), Want: ok(200), Conf: logged(), Targets: noDearer},
+		{Name: "4k", About: "answers of 4 KB", Request: get(4 << 10), Want: ok(4 << 10), Conf: bare()},
+		{Name: "64k", About: "answers of 64 KB", Quick: true, Request: get(64 << 10), Want: ok(64 << 10), Conf: bare(), Targets: bulk},
+		{Name: "1m", About: "answers of 1 MB", Request: get(1 << 20), Want: ok(1 << 20), Conf: bare(), Targets: bulk},
+		{Name: "post-10k", About: "uploads of 10 KB", Quick: true, Request: post(10 << 10), Want: ok(2), Conf: bare(), Targets: bulk},
+		{Name: "post-64k", About: "uploads of 64 KB", Request: post(64 << 10), Want: ok(2), Conf: bare(), Targets: bulk},
+		{Name: "post-1m", About: "uploads of 1 MB", Request: post(1 << 20), Want: ok(2), Conf: bare(), Targets: bulk},
+		{Name: "conns-1", About: "200 bytes, one client alone", Conns: 1, Request: get(200), Want: ok(200), Conf: bare()},
+		crowdCase(),
+	}
+}
+
+// crowdCase has more clients than Yett keeps idle connections to a service, unless
+// told: what comes back above that is closed, and opened anew for the next request.
+func crowdCase() benchCase {
+	all := bare()
+	asItComes := all["yett"]
+	kept := asItComes
+	kept.Service = "connections: {idle: 1000}"
+	all["yett"] = kept
+	return benchCase{
+		Name: "conns-1000", About: "200 bytes, 1,000 clients at once", Conns: 1000,
+		Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: all,
+		Variants: []variant{{Of: "yett", Name: "as it comes", Conf: asItComes}},
+	}
+}
+
+// secured returns the configurations that only forward, of those who speak TLS.
+func secured() map[string]conf {
+	all := bare()
+	maps.DeleteFunc(all, func(name string, _ conf) bool {
+		return !slices.Contains([]string{"yett", "nginx", "haproxy", "caddy"}, name)
+	})
+	return all
+}
+
+// protocolCases are other ways to ask for the same.
+func protocolCases() []benchCase {
+	get := func(size int64) request { return request{Method: "GET", Path: fmt.Sprintf("/b/%d", size)} }
+	return []benchCase{
+		{Name: "close", About: "200 bytes, a new connection for each request", Quick: true, Protocol: closing,
+			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "nginx", 1.1}}},
+		{Name: "tls", About: "200 bytes over TLS 1.3", Quick: true, Protocol: overTLS,
+			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "haproxy", 1.2}}},
+		{Name: "tls-64k", About: "answers of 64 KB over TLS 1.3", Protocol: overTLS,
+			Request: get(64 << 10), Want: ok(64 << 10), Conf: secured()},
+		{Name: "h2", About: "200 bytes over HTTP/2 and TLS 1.3, 8 requests at once on each of 8 connections", Quick: true, Protocol: http2,
+			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "caddy", 0.7}}},
 	}
 }
 
@@ -167,7 +265,7 @@ func cases() []benchCase {
 func (r request) bytes() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, r.Path)
-	b.WriteString("Host: bench.example.com\r\n" +
+	b.WriteString("Host: " + benchHost + "\r\n" +
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
 		"Accept: application/json, text/plain, */*\r\n" +
 		"Accept-Encoding: gzip, deflate, br\r\n" +
@@ -195,6 +293,10 @@ func (r request) authorization() string {
 	switch {
 	case r.Anonymous:
 		return ""
+	case r.Token != nil:
+		return "Authorization: Bearer " + r.Token() + "\r\n"
+	case r.Tokens != nil:
+		return "Authorization: Bearer " + r.Tokens()[0] + "\r\n"
 	case r.Authorization == "":
 		return "Authorization: Bearer " + strings.Repeat("eyJhbGciOi", 30)[:300-len("Bearer ")] + "\r\n"
 	}

@@ -39,7 +39,9 @@ func TestRequestsAreValid(t *testing.T) {
 			switch got := r.Header.Get("Authorization"); {
 			case c.Request.Anonymous && got != "":
 				t.Errorf("Authorization is %q", got)
-			case !c.Request.Anonymous && c.Request.Authorization == "" && len(got) != 300:
+			case c.Request.Token != nil && got != "Bearer "+c.Request.Token():
+				t.Errorf("Authorization is %q, want the token", got)
+			case !c.Request.Anonymous && c.Request.Authorization == "" && c.Request.Token == nil && len(got) != 300:
 				t.Errorf("Authorization of %d bytes, want 300", len(got))
 			case c.Request.Authorization != "" && !c.Request.Anonymous && got != c.Request.Authorization:
 				t.Errorf("Authorization is %q, want %q", got, c.Request.Authorization)
@@ -105,12 +107,19 @@ func everyone(visit func(c benchCase, e entrant)) {
 }
 
 // render writes the configuration of an entrant and returns its file.
-func render(t *testing.T, e entrant) string {
+func render(t *testing.T, c benchCase, e entrant) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), e.config)
+	dir := t.TempDir()
+	file := filepath.Join(dir, e.config)
 	set := settings{Port: 4711, Upstream: netip.MustParseAddrPort("127.0.0.1:4712"), MaxConns: 100, Files: 1000, Conf: e.conf}
 	if e.conf.Redis {
 		set.Redis = 4713
+	}
+	if c.Protocol.secure() {
+		var err error
+		if set.TLS, err = newCertificate(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := e.writeConfig(file, set); err != nil {
 		t.Fatal(err)
@@ -120,12 +129,15 @@ func render(t *testing.T, e entrant) string {
 
 func TestConfigurationsRender(t *testing.T) {
 	everyone(func(c benchCase, e entrant) {
+		if e.config == "" {
+			return
+		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			data, err := os.ReadFile(render(t, e))
+			data, err := os.ReadFile(render(t, c, e))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range append(strings.Split(e.conf.Top+"\n"+e.conf.Route+"\n"+e.conf.Tables, "\n"), "127.0.0.1:4711", "127.0.0.1:4712") {
+			for _, want := range append(strings.Split(e.conf.Top+"\n"+e.conf.Route+"\n"+e.conf.Tables, "\n"), ":4711", "127.0.0.1:4712") {
 				if !strings.Contains(string(data), want) {
 					t.Errorf("no %q in\n%s", want, data)
 				}
@@ -144,8 +156,27 @@ func TestYettLoads(t *testing.T) {
 			return
 		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			if _, err := app.Check(app.Options{File: render(t, e)}); err != nil {
+			if _, err := app.Check(app.Options{File: render(t, c, e)}); err != nil {
 				t.Error(err)
+			}
+		})
+	})
+}
+
+// What nginx is measured with has to load, where it is installed.
+func TestNginxLoads(t *testing.T) {
+	path, err := lookProgram("nginx")
+	if err != nil {
+		t.Skip(err)
+	}
+	everyone(func(c benchCase, e entrant) {
+		if e.name != "nginx" {
+			return
+		}
+		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
+			args := append(e.kind.args(render(t, c, e), settings{}), "-t")
+			if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	})
@@ -162,7 +193,10 @@ func TestHAProxyLoads(t *testing.T) {
 			return
 		}
 		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
-			if out, err := exec.CommandContext(t.Context(), path, "-c", "-f", render(t, e)).CombinedOutput(); err != nil {
+			config := render(t, c, e)
+			cmd := exec.CommandContext(t.Context(), path, "-c", "-f", config)
+			cmd.Dir = filepath.Dir(config)
+			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
@@ -207,7 +241,9 @@ func TestTargetsTakePart(t *testing.T) {
 
 func TestWorkerConnsLeaveASixteenthFree(t *testing.T) {
 	for _, conns := range []int{1, 64, 10000, 12345} {
-		n := settings{MaxConns: conns}.WorkerConns()
+		set := settings{MaxConns: conns}
+		n := set.WorkerConns()
+		conns += set.Upstreams()
 		if free := n - conns; free < n/16 {
 			t.Errorf("%d slots for %d connections leave %d free, want %d", n, conns, free, n/16)
 		}

@@ -14,8 +14,8 @@ const idleBatch = 64
 
 // idleSpec says which connections to open, and the request to make on each.
 type idleSpec struct {
+	traffic
 	Address netip.AddrPort `json:"address"`
-	Request []byte         `json:"request"`
 	Want    answer         `json:"want"`
 	Conns   int            `json:"conns"`
 }
@@ -31,7 +31,7 @@ type idleReport struct {
 // It then holds them until release ends, and reports again: a connection that
 // was closed in the meantime counts as a failure.
 func holdIdle(spec idleSpec, release io.Reader, w io.Writer) error {
-	l, err := newLoader(spec.Address, spec.Request, spec.Want)
+	l, err := newLoader(spec.Address, spec.traffic, spec.Want)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (l *loader) openIdle(n int) error {
 			return err
 		}
 		for _, c := range l.conns[len(l.conns)-batch:] {
-			l.send(c)
+			l.begin(c, 1)
 		}
 		if err := l.drain(); err != nil { // no second request follows
 			return err

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// findSubjects turns names into subjects that can be started. A missing proxy
+// findSubjects turns names into subjects that can be started. What is missing
 // is installed where that is possible, left out otherwise; without Yett there
 // is nothing to compare, so that is an error.
 func findSubjects(ctx context.Context, o options, dir string, log io.Writer) ([]subject, error) {
@@ -23,10 +23,10 @@ func findSubjects(ctx context.Context, o options, dir string, log io.Writer) ([]
 	for _, name := range o.subjects {
 		k, ok := kindOf(name)
 		if !ok {
-			return nil, fmt.Errorf("unknown subject %q: it is yett, nginx or haproxy", name)
+			return nil, fmt.Errorf("unknown subject %q: it is one of %s", name, strings.Join(kindNames(), ", "))
 		}
-		path, err := executable(ctx, o, k, dir, seen[name])
-		if err != nil && k.install == "" {
+		p, err := k.find(ctx, o.nth(seen[name]), dir)
+		if err != nil && name == "yett" {
 			return nil, err
 		}
 		if err != nil {
@@ -34,7 +34,7 @@ func findSubjects(ctx context.Context, o options, dir string, log io.Writer) ([]
 			continue
 		}
 		seen[name]++
-		s := subject{kind: k, label: name, path: path}
+		s := subject{kind: k, program: p, label: name}
 		if seen[name] > 1 {
 			s.label = fmt.Sprintf("%s#%d", name, seen[name])
 		}
@@ -55,25 +55,38 @@ func kindOf(name string) (kind, bool) {
 	return kind{}, false
 }
 
-// executable finds a program, or builds it if it is Yett. nth counts the subjects
-// with that name.
-func executable(ctx context.Context, o options, k kind, dir string, nth int) (string, error) {
-	if k.name != "yett" {
-		return lookProgram(k.name)
+// nth is what the nth subject yett, from 0, goes by: the executable that was given for
+// it, or the last one.
+func (o options) nth(n int) options {
+	if n > 0 && len(o.yett) > 0 {
+		o.yett = o.yett[min(n, len(o.yett)-1):]
 	}
+	return o
+}
+
+// find looks a program up, or makes it.
+func (k kind) find(ctx context.Context, o options, dir string) (program, error) {
+	if k.make != nil {
+		return k.make(ctx, o, dir)
+	}
+	path, err := lookProgram(k.name)
+	return program{path: path}, err
+}
+
+// makeYett builds Yett, unless an executable is given.
+func makeYett(ctx context.Context, o options, dir string) (program, error) {
 	if len(o.yett) > 0 {
-		given := o.yett[min(nth, len(o.yett)-1)]
-		path, err := filepath.Abs(given)
+		path, err := filepath.Abs(o.yett[0])
 		if err != nil {
-			return "", fmt.Errorf("find %s: %w", given, err)
+			return program{}, fmt.Errorf("find %s: %w", o.yett[0], err)
 		}
-		return path, nil
+		return program{path: path}, nil
 	}
 	path := filepath.Join(dir, "yett")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "yett/cmd/yett").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build yett (-subjects nginx,haproxy measures without it): %w\n%s", err, out)
+		return program{}, fmt.Errorf("build yett (-subjects nginx,haproxy measures without it): %w\n%s", err, out)
 	}
-	return path, nil
+	return program{path: path}, nil
 }
 
 // lookProgram also looks where packages put servers: PATH has that for root alone.

@@ -53,23 +53,31 @@ func yettLimits(t tiers, redis bool) conf {
 	return c
 }
 
-// limitsCase is what counting adds to the chain.
+// limitsCase is what counting adds to the chain, and the whole of it against
+// gateways that do the same and proxies that do nothing.
 func limitsCase() benchCase {
-	leased := within()
+	counted, leased := within(), within()
 	leased.precision = "leased"
+	plain := bare()
 	return benchCase{
-		Name: "limits", Request: chainRequest(), Want: ok(200),
-		Conf: map[string]conf{"yett": yettLimits(within(), false), "haproxy": haproxyLimits(within())},
+		Name: "limits", About: "the whole chain: that of the case chain, and three rate limits", Quick: true,
+		Request: chainRequest(), Want: ok(200),
+		Conf: map[string]conf{"yett": yettLimits(counted, false), "haproxy": haproxyLimits(counted), "express": expressChain(&counted)},
 		Variants: []variant{
 			{Of: "yett", Name: "no limits", Conf: yettChain()},
-			{Of: "yett", Name: "redis exact", Conf: yettLimits(within(), true)},
+			{Of: "yett", Name: "redis exact", Conf: yettLimits(counted, true)},
 			{Of: "yett", Name: "redis leased", Conf: yettLimits(leased, true)},
+			{Of: "nginx", Name: "plain", Conf: plain["nginx"]},
+			{Of: "caddy", Name: "plain", Conf: plain["caddy"]},
 		},
 		Targets: []target{
 			{"yett", "yett (no limits)", 1.08},
-			{"yett (redis exact)", "yett", 1.6},
+			{"yett (redis exact)", "yett", 1.5},
 			{"yett (redis leased)", "yett", 1.1},
-			{"yett", "haproxy", 1},
+			{"yett", "nginx (plain)", 1},
+			{"yett", "haproxy", 0.5},
+			{"yett", "caddy (plain)", 0.15},
+			{"yett", "express", 1.0 / 80},
 		},
 	}
 }
@@ -83,7 +91,8 @@ func limitedCase() benchCase {
 	address.floodTold = true // writing the fields is part of a refusal's cost
 	refused := answer{Status: 429, Body: anySize}
 	return benchCase{
-		Name: "refused-429", Request: chainRequest(), Want: refused,
+		Name: "refused-429", About: "a flood of requests by somebody who has used up a limit",
+		Request: chainRequest(), Want: refused,
 		Conf: map[string]conf{"yett": unprobed(yettLimits(address, false)), "haproxy": unprobed(haproxyLimits(address))},
 		Variants: []variant{
 			{Of: "yett", Name: "redis", Conf: unprobed(yettLimits(address, true))},

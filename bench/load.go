@@ -1,9 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // drainTime is how long answers may still come after the end of a window.
@@ -15,8 +18,7 @@ const sliceTime = 50 * time.Millisecond
 // loadSpec says what the load generator has to do. Times are in nanoseconds in
 // its JSON form.
 type loadSpec struct {
-	Request  []byte        `json:"request"` // sent as it is, again and again
-	Conns    int           `json:"conns"`   // for each subject
+	Conns    int           `json:"conns"` // for each subject
 	Subjects []loadTarget  `json:"subjects"`
 	Rounds   int           `json:"rounds"`
 	Duration time.Duration `json:"duration"` // of a round, for each subject
@@ -27,6 +29,7 @@ type loadSpec struct {
 
 // loadTarget is a subject as the load generator sees it.
 type loadTarget struct {
+	traffic
 	Address netip.AddrPort `json:"address"`
 	PIDs    []int          `json:"pids"` // whose CPU time is taken
 	Want    answer         `json:"want"`
@@ -44,20 +47,25 @@ type window struct {
 }
 
 // loader drives its connections in a closed loop: each sends its next request
-// when it has the whole answer to the last one.
+// when it has the whole answer to the last one. One of HTTP/2 does so on each of
+// its streams.
 type loader struct {
-	to      netip.AddrPort
-	request []byte
-	want    answer
+	traffic
+	to     netip.AddrPort
+	want   answer
+	script script
+	tls    *tls.Config // nil in clear text
 
 	poll  *poller
 	conns []*loadConn
-	buf   []byte
+	buf   []byte // as received
+	plain []byte // as decrypted
 	start time.Time
 
 	open     int  // connections that have not failed
-	waiting  int  // connections with a request under way
+	waiting  int  // requests under way
 	stopping bool // send no more requests
+	dialled  int  // connections opened so far
 
 	active   time.Duration // time under load
 	answered int64
@@ -68,25 +76,37 @@ type loader struct {
 
 type loadConn struct {
 	socket
+	key  int       // its place in loader.conns
+	tls  *tlsLayer // nil in clear text
+	h2   *h2Conn   // nil with HTTP/1.1
 	in   message
-	sent time.Duration // since loader.start
-	busy bool          // its answer is still to come
-	dead bool
+	text []byte        // a request that is not like the last one
+	sent time.Duration // since loader.start, with HTTP/1.1
+	// under is how many answers are still to come.
+	under int
+	dead  bool
 }
 
-func newLoader(to netip.AddrPort, request []byte, want answer) (*loader, error) {
-	poll, err := newPoller()
-	if err != nil {
-		return nil, err
-	}
-	return &loader{
+func newLoader(to netip.AddrPort, t traffic, want answer) (*loader, error) {
+	l := &loader{
+		traffic: t,
 		to:      to,
-		request: request,
 		want:    want,
-		poll:    poll,
 		buf:     make([]byte, 256<<10),
 		start:   time.Now(),
-	}, nil
+	}
+	var err error
+	if l.script, err = newScript(t); err != nil {
+		return nil, err
+	}
+	if t.Protocol.secure() {
+		l.plain = make([]byte, 64<<10)
+		if l.tls, err = clientTLS(t); err != nil {
+			return nil, err
+		}
+	}
+	l.poll, err = newPoller()
+	return l, err
 }
 
 // run keeps all connections busy for the given time and then takes the answers
@@ -95,9 +115,7 @@ func (l *loader) run(d time.Duration) error {
 	l.stopping = false
 	begin := time.Since(l.start)
 	for _, c := range l.conns {
-		if !c.dead {
-			l.send(c)
-		}
+		l.begin(c, l.streams())
 	}
 	if err := l.runUntil(begin + d); err != nil {
 		return err
@@ -109,24 +127,80 @@ func (l *loader) run(d time.Duration) error {
 	return nil
 }
 
-// connect opens n more connections. Each source address serves 20000 of them,
-// fewer than it has free ports.
+// streams is how many requests a connection has under way.
+func (l *loader) streams() int {
+	if l.Protocol == http2 {
+		return h2Streams
+	}
+	return 1
+}
+
+// connect opens n more connections, or has them opened with each request.
 func (l *loader) connect(n int) error {
-	const perSource = 20000
 	for range n {
-		source := 1 + len(l.conns)/perSource
-		s, err := dial(netip.AddrFrom4([4]byte{127, 0, 0, byte(source)}), l.to)
-		if err != nil {
-			return fmt.Errorf("open connection %d: %w", len(l.conns)+1, err)
+		c := &loadConn{key: len(l.conns), socket: socket{fd: noSocket}}
+		if l.Protocol != closing {
+			if err := l.dial(c); err != nil {
+				c.close()
+				return fmt.Errorf("open connection %d: %w", c.key+1, err)
+			}
 		}
-		if err := l.poll.add(s.fd, len(l.conns)); err != nil {
-			s.close()
-			return err
-		}
-		l.conns = append(l.conns, &loadConn{socket: s})
+		l.conns = append(l.conns, c)
 		l.open++
 	}
 	return nil
+}
+
+// dial opens a connection that stays open. Each source address serves 20000 of
+// them, fewer than it has free ports.
+func (l *loader) dial(c *loadConn) (err error) {
+	const perSource = 20000
+	if c.socket, err = dial(l.source(perSource), l.to); err != nil {
+		return err
+	}
+	if l.tls != nil {
+		if c.tls, err = handshake(&c.socket, l.tls); err != nil {
+			return err
+		}
+	}
+	if err := unix.SetNonblock(c.fd, true); err != nil {
+		return fmt.Errorf("make socket non-blocking: %w", err)
+	}
+	if err := l.poll.add(c.fd, c.key); err != nil {
+		return err
+	}
+	if l.Protocol != http2 {
+		return nil
+	}
+	if c.h2, err = newH2Conn(l.Request); err != nil {
+		return err
+	}
+	return l.receive(c, nil) // what came together with the handshake
+}
+
+// dialShort opens a connection for one request, and sends it. Those of a minute share many
+// source addresses: the ports of one would not do, as each is taken until a
+// minute after its connection has ended.
+func (l *loader) dialShort(c *loadConn) (err error) {
+	const perSource = 100
+	if c.socket, err = dialShort(l.source(perSource), l.to); err != nil {
+		return err
+	}
+	if err := c.write(l.script.next(&c.text)); err != nil {
+		return err
+	}
+	if len(c.out) > 0 {
+		return l.poll.add(c.fd, c.key)
+	}
+	return l.poll.addReader(c.fd, c.key)
+}
+
+// source returns the address of this machine that the next connection comes from:
+// one after the other of 200, the next one after so many connections.
+func (l *loader) source(perSource int) netip.Addr {
+	n := l.dialled / perSource % 200
+	l.dialled++
+	return netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + n)})
 }
 
 func (l *loader) close() {
@@ -192,21 +266,70 @@ func (l *loader) ready(c *loadConn) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	for {
-		n, err := c.read(l.buf)
-		if err != nil || n == 0 {
-			return err
+	for !c.dead {
+		var emptied bool
+		var err error
+		if c.tls == nil && c.in.ahead() >= discardFrom {
+			emptied, err = l.skip(c)
+		} else {
+			emptied, err = l.read(c)
 		}
-		if err := l.receive(c, l.buf[:n]); err != nil {
+		if err != nil || emptied {
 			return err
-		}
-		if n < len(l.buf) { // a short read has emptied the socket
-			return nil
 		}
 	}
+	return nil
 }
 
+// read takes what has come, and reports whether that was all: a short read has
+// emptied the socket.
+func (l *loader) read(c *loadConn) (emptied bool, err error) {
+	n, err := c.read(l.buf)
+	if err != nil || n == 0 {
+		return true, err
+	}
+	return n < len(l.buf), l.receive(c, l.buf[:n])
+}
+
+// skip is read within a body.
+func (l *loader) skip(c *loadConn) (emptied bool, err error) {
+	p := l.buf[:min(int64(len(l.buf)), c.in.ahead())]
+	n, err := c.discard(p)
+	if err != nil || n == 0 {
+		return true, err
+	}
+	if c.in.pass(n) { // nothing comes before the next request
+		return true, l.whole(c)
+	}
+	return n < len(p), nil
+}
+
+// receive takes bytes as they came from the socket.
 func (l *loader) receive(c *loadConn, p []byte) error {
+	if c.tls == nil {
+		return l.take(c, p)
+	}
+	c.tls.feed(p)
+	for !c.dead {
+		n, err := c.tls.read(l.plain)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return c.push()
+		}
+		if err := l.take(c, l.plain[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take handles bytes of answers.
+func (l *loader) take(c *loadConn, p []byte) error {
+	if c.h2 != nil {
+		return c.h2.take(p, func(s h2Stream) { l.finish(c, s.sent, s.status, s.body) })
+	}
 	n, done, err := c.in.feed(p)
 	switch {
 	case err != nil:
@@ -215,46 +338,105 @@ func (l *loader) receive(c *loadConn, p []byte) error {
 		return nil
 	case n < len(p):
 		return fmt.Errorf("%d bytes after the end of the answer", len(p)-n)
+	}
+	return l.whole(c)
+}
+
+// whole takes an answer of HTTP/1.1 that has come to its end.
+func (l *loader) whole(c *loadConn) error {
+	switch {
 	case len(c.out) > 0:
 		return fmt.Errorf("answer %q before the request was sent", c.in.start)
+	case c.under == 0:
+		return fmt.Errorf("answer %q to no request", c.in.start)
 	}
-	l.finish(c)
+	l.finish(c, c.sent, statusOf(c.in.start), c.in.body)
 	return nil
 }
 
-func (l *loader) finish(c *loadConn) {
-	c.busy = false
+// finish counts an answer to a request that was sent then, and sends the next one.
+func (l *loader) finish(c *loadConn, sent time.Duration, status int, body int64) {
+	c.under--
 	l.waiting--
-	if err := l.check(c); err != nil {
+	if err := l.check(status, body); err != nil {
 		l.fail(err)
 	} else {
 		l.answered++
-		l.latency.add(time.Since(l.start) - c.sent)
+		l.latency.add(time.Since(l.start) - sent)
+	}
+	if l.Protocol == closing {
+		c.close()
 	}
 	if !l.stopping {
 		l.send(c)
 	}
 }
 
-// check says what is wrong with the answer that c has just received.
-func (l *loader) check(c *loadConn) error {
-	if statusOf(c.in.start) != l.want.Status {
-		return fmt.Errorf("answered %q, want status %d", c.in.start, l.want.Status)
+// check says what is wrong with an answer.
+func (l *loader) check(status int, body int64) error {
+	if status != l.want.Status {
+		return fmt.Errorf("answered with status %d, want status %d", status, l.want.Status)
 	}
-	if l.want.Body != anySize && c.in.body != l.want.Body {
-		return fmt.Errorf("answered %d body bytes, want %d", c.in.body, l.want.Body)
+	if l.want.Body != anySize && body != l.want.Body {
+		return fmt.Errorf("answered %d body bytes, want %d", body, l.want.Body)
 	}
 	return nil
 }
 
-func (l *loader) send(c *loadConn) {
-	c.out = l.request
-	c.sent = time.Since(l.start)
-	c.busy = true
-	l.waiting++
-	if err := c.flush(); err != nil {
+// begin sends n requests at once.
+func (l *loader) begin(c *loadConn, n int) {
+	for range n {
+		if !c.dead {
+			l.send(c)
+		}
+	}
+	if c.dead {
+		return
+	}
+	if err := c.push(); err != nil {
 		l.drop(c, err)
 	}
+}
+
+// send sends the next request. That of HTTP/2 goes out with the next push.
+func (l *loader) send(c *loadConn) {
+	c.under++
+	l.waiting++
+	if err := l.write(c); err != nil {
+		l.drop(c, err)
+	}
+}
+
+func (l *loader) write(c *loadConn) error {
+	now := time.Since(l.start)
+	if c.h2 != nil {
+		return c.h2.request(now)
+	}
+	c.sent = now
+	if l.Protocol == closing {
+		return l.dialShort(c)
+	}
+	return c.write(l.script.next(&c.text))
+}
+
+// write sends bytes of requests. They must stay as they are until they are out.
+func (c *loadConn) write(p []byte) error {
+	if c.tls == nil {
+		c.out = p
+	} else if err := c.tls.write(p); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// push sends the frames that HTTP/2 has collected.
+func (c *loadConn) push() error {
+	if c.h2 == nil || len(c.h2.out) == 0 {
+		return nil
+	}
+	err := c.write(c.h2.out)
+	c.h2.out = c.h2.out[:0]
+	return err
 }
 
 // drop gives a connection up.
@@ -265,9 +447,7 @@ func (l *loader) drop(c *loadConn, err error) {
 	c.dead = true
 	c.close()
 	l.open--
-	if c.busy {
-		l.waiting--
-	}
+	l.waiting -= c.under
 	l.fail(err)
 }
 

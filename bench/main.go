@@ -59,7 +59,9 @@ func mainWith(args []string) error {
 
 // play is what this program does as its own child.
 func play(role string, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(-1) // a request allocates nothing here
+	// A request allocates nothing here, or little with TLS.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	if role == "origin" {
 		return runOrigin(out)
 	}
@@ -112,7 +114,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(output)
 	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default all)")
-	f.StringVar(&subjects, "subjects", "yett,nginx,haproxy", "programs to measure; one may be named twice to test the harness")
+	f.StringVar(&subjects, "subjects", strings.Join(defaultSubjects(), ","), "programs to measure; one may be named twice to test the harness")
 	f.IntVar(&o.rounds, "rounds", 24, "rounds of each case; the quieter half of them counts")
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
 	f.IntVar(&o.conns, "conns", 10000, "connections of the idle case")

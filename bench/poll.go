@@ -25,11 +25,13 @@ func newPoller() (*poller, error) {
 }
 
 // add watches fd. Its events carry key in their Fd field.
-func (p *poller) add(fd, key int) error {
-	e := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(key),
-	}
+func (p *poller) add(fd, key int) error { return p.watch(fd, key, unix.EPOLLIN|unix.EPOLLOUT) }
+
+// addReader watches fd, to which nothing is left to be written.
+func (p *poller) addReader(fd, key int) error { return p.watch(fd, key, unix.EPOLLIN) }
+
+func (p *poller) watch(fd, key int, events uint32) error {
+	e := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(key)}
 	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
 		return fmt.Errorf("watch socket: %w", err)
 	}
@@ -79,7 +81,10 @@ func (s *socket) flush() error {
 // read fills p once. It returns 0 bytes and no error when nothing is there, and
 // errClosed at the end of the stream.
 func (s *socket) read(p []byte) (int, error) {
-	n, err := unix.Read(s.fd, p)
+	return received(unix.Read(s.fd, p))
+}
+
+func received(n int, err error) (int, error) {
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		return 0, nil
@@ -91,21 +96,38 @@ func (s *socket) read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *socket) close() { _ = unix.Close(s.fd) }
+// discardFrom is how much of a body has to be missing for discard to be worth it.
+const discardFrom = 4 << 10
+
+// discard is read for bytes that nobody looks at: the kernel does not copy them, so
+// that load takes less time than what it is for.
+func (s *socket) discard(p []byte) (int, error) {
+	n, _, err := unix.Recvfrom(s.fd, p, unix.MSG_TRUNC)
+	return received(n, err)
+}
+
+// noSocket is the descriptor of a socket that is not open.
+const noSocket = -1
+
+func (s *socket) close() {
+	_ = unix.Close(s.fd)
+	s.fd, s.out = noSocket, nil
+}
 
 var errClosed = errors.New("connection closed by the other side")
 
-// dial connects from an address of this machine to another. Closing the socket
-// resets the connection, so that thousands of them leave no TIME_WAIT behind.
+// dial connects from an address of this machine to another, and returns a blocking
+// socket. Closing it resets the connection, so that thousands of them leave no
+// TIME_WAIT behind.
 func dial(from netip.Addr, to netip.AddrPort) (socket, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return socket{}, fmt.Errorf("open socket: %w", err)
+		return socket{fd: noSocket}, fmt.Errorf("open socket: %w", err)
 	}
 	s := socket{fd: fd}
 	if err := s.connect(from, to); err != nil {
 		s.close()
-		return socket{}, fmt.Errorf("connect to %s: %w", to, err)
+		return socket{fd: noSocket}, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	return s, nil
 }
@@ -119,10 +141,31 @@ func (s *socket) connect(from netip.Addr, to netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(s.fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != nil {
-		return err
+	return unix.Connect(s.fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+}
+
+// dialShort begins a connection that is soon closed, and returns a non-blocking
+// socket: what is written goes out when it is connected. Closing it ends the
+// connection as clients do.
+func dialShort(from netip.Addr, to netip.AddrPort) (socket, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return socket{fd: noSocket}, fmt.Errorf("open socket: %w", err)
 	}
-	return unix.SetNonblock(s.fd, true)
+	s := socket{fd: fd}
+	err = errors.Join(
+		// The port is chosen when connecting: it may be that of a connection to elsewhere.
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: from.As4()}),
+	)
+	if err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	}
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		s.close()
+		return socket{fd: noSocket}, fmt.Errorf("connect to %s: %w", to, err)
+	}
+	return s, nil
 }
 
 // listen opens a listening socket on a free port of 127.0.0.1.

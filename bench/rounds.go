@@ -19,7 +19,7 @@ func runLoad(spec loadSpec) ([][]window, error) {
 	c := &contest{spec: spec}
 	defer c.close()
 	for _, s := range spec.Subjects {
-		l, err := newLoader(s.Address, spec.Request, s.Want)
+		l, err := newLoader(s.Address, s.traffic, s.Want)
 		if err != nil {
 			return nil, err
 		}

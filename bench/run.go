@@ -13,7 +13,8 @@ import (
 const (
 	// warmup is each subject's load before the first round.
 	warmup = 300 * time.Millisecond
-	// activeConns is how many connections the load generator keeps busy.
+	// activeConns is how many requests the load generator keeps under way, and the
+	// connections for them, when a case says nothing else.
 	activeConns = 64
 	// maxForeign is the share of a core that other processes may take before
 	// the harness warns.
@@ -31,7 +32,9 @@ type bench struct {
 	files    uint64 // open files that a process may have
 	subjects []subject
 	redis    *redisServer // while a case has it
-	report   report
+
+	certificate *certificate // of the subjects, in cases with TLS
+	report      report
 }
 
 // run measures what the options ask for.
@@ -64,7 +67,10 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 	if len(b.places.cores()) == 1 {
 		fmt.Fprintln(b.log, "only one core: subjects and load share it, so rates and latencies mean nothing")
 	}
-	if b.files, err = raiseFileLimit(filesFor(b.options.conns)); err != nil {
+	if b.files, err = raiseFileLimit(filesFor(max(b.options.conns, mostConns()))); err != nil {
+		return err
+	}
+	if b.certificate, err = newCertificate(b.dir); err != nil {
 		return err
 	}
 	if b.subjects, err = findSubjects(ctx, b.options, b.dir, b.log); err != nil {
@@ -106,7 +112,7 @@ func (b *bench) runCase(ctx context.Context, c benchCase) error {
 	var labels []string
 	var subjects []*running
 	for _, e := range entrants {
-		r, err := b.start(ctx, e, c, activeConns)
+		r, err := b.start(ctx, e, c, c.conns())
 		if err != nil {
 			return err
 		}
@@ -142,8 +148,7 @@ func (b *bench) warnOfStrangers(results []caseResult) {
 
 func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 	spec := loadSpec{
-		Request:  c.Request.bytes(),
-		Conns:    activeConns,
+		Conns:    c.conns(),
 		Rounds:   b.options.rounds,
 		Duration: b.options.duration,
 		Warmup:   warmup,
@@ -151,7 +156,7 @@ func (b *bench) load(c benchCase, subjects []*running) loadSpec {
 		Cores:    b.places.cores(),
 	}
 	for _, r := range subjects {
-		spec.Subjects = append(spec.Subjects, loadTarget{Address: r.addr, PIDs: r.pids, Want: r.want})
+		spec.Subjects = append(spec.Subjects, loadTarget{traffic: r.traffic, Address: r.addr, PIDs: r.pids, Want: r.want})
 	}
 	return spec
 }
@@ -168,16 +173,23 @@ func (b *bench) start(ctx context.Context, e entrant, c benchCase, conns int) (*
 	if e.conf.Redis {
 		set.Redis = b.redis.port
 	}
-	probe := idleSpec{Request: c.Request.bytes(), Want: e.want}
+	if c.Protocol.secure() {
+		set.TLS = b.certificate
+	}
+	traffic, err := b.traffic(c, e)
+	if err != nil {
+		return nil, err
+	}
+	probe := idleSpec{traffic: b.probe(c, e.request), Want: e.want}
 	r, err := e.start(ctx, b.places.subject, filepath.Join(b.dir, c.Name), set, probe)
 	if err != nil {
 		return nil, err
 	}
-	r.redis = e.conf.Redis
+	r.redis, r.traffic = e.conf.Redis, traffic
 	if !e.conf.Guarded {
 		return r, nil
 	}
-	if err := r.refuses(c.Request); err != nil {
+	if err := b.checkGuard(r, c, e.request); err != nil {
 		r.stop()
 		return nil, fmt.Errorf("%s does not guard: %w", e.label, err)
 	}
@@ -195,7 +207,7 @@ func (b *bench) runIdle(ctx context.Context) error {
 	c.Name = caseIdle
 	for _, s := range b.subjects {
 		fmt.Fprintf(b.log, "idle: %d connections to %s, %s of rest\n", conns, s.label, b.options.settle)
-		result, err := b.idle(ctx, entrant{s, c.Conf[s.name], c.Want}, c, conns)
+		result, err := b.idle(ctx, entrant{s, c.Conf[s.name], c.Want, c.Request}, c, conns)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.label, err)
 		}
@@ -215,7 +227,7 @@ func (b *bench) idle(ctx context.Context, e entrant, c benchCase, conns int) (id
 	if result.Before, err = residentBytes(r.pids); err != nil {
 		return result, err
 	}
-	spec := idleSpec{Address: r.addr, Request: c.Request.bytes(), Want: e.want, Conns: conns}
+	spec := idleSpec{traffic: r.traffic, Address: r.addr, Want: e.want, Conns: conns}
 	holder, err := startIdle(ctx, b.places.load, spec)
 	if err != nil {
 		return result, err

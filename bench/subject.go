@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -26,10 +27,21 @@ const readyTime = 10 * time.Second
 // kind is a program that can be measured.
 type kind struct {
 	name    string
-	config  string // file name of the configuration; its template adds ".tmpl"
-	args    func(config string) []string
+	config  string // file name of the configuration, "" for none; its template adds ".tmpl"
+	noH2    bool   // it can't speak HTTP/2 to clients
+	args    func(config string, set settings) []string
+	env     func(home string) []string // further variables, nil for none
 	version []string
 	install string // package that holds it, "" for none
+	// make gets the program ready below dir. Without it, the program is one that is
+	// installed under the kind's name.
+	make func(ctx context.Context, o options, dir string) (program, error)
+}
+
+// program is what is executed: a file, and arguments before those of the kind.
+type program struct {
+	path string
+	args []string
 }
 
 func kinds() []kind {
@@ -37,13 +49,14 @@ func kinds() []kind {
 		{
 			name:    "yett",
 			config:  "yett.yaml",
-			args:    func(config string) []string { return []string{"run", "-c", config} },
+			args:    func(config string, _ settings) []string { return []string{"run", "-c", config} },
 			version: []string{"version"},
+			make:    makeYett,
 		},
 		{
 			name:   "nginx",
 			config: "nginx.conf",
-			args: func(config string) []string {
+			args: func(config string, _ settings) []string {
 				return []string{"-p", filepath.Dir(config), "-e", "stderr", "-c", config}
 			},
 			version: []string{"-v"},
@@ -52,19 +65,46 @@ func kinds() []kind {
 		{
 			name:    "haproxy",
 			config:  "haproxy.cfg",
-			args:    func(config string) []string { return []string{"-db", "-f", config} },
+			args:    func(config string, _ settings) []string { return []string{"-db", "-f", config} },
 			version: []string{"-v"},
 			install: "haproxy",
 		},
+		caddyKind(),
+		expressKind(),
+		peerKind("reverseproxy"),
+		peerKind("fasthttp"),
 	}
 }
+
+// kindNames are the subjects that can be asked for.
+func kindNames() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// defaultSubjects are those that Yett's targets speak of.
+func defaultSubjects() []string { return []string{"yett", "nginx", "haproxy", "caddy", "express"} }
 
 // subject is a program to be measured. The same kind may occur twice, to see
 // what the harness makes of a ratio that is 1.
 type subject struct {
 	kind
+	program
 	label string // name, with "#2" for a second one
-	path  string // of the executable
+}
+
+// command runs the subject in the folder home.
+func (s subject) command(ctx context.Context, home string, set settings) *exec.Cmd {
+	args := s.kind.args(filepath.Join(home, s.config), set)
+	cmd := exec.CommandContext(ctx, s.path, slices.Concat(s.program.args, args)...)
+	cmd.Dir = home
+	if s.env != nil {
+		cmd.Env = append(os.Environ(), s.env(home)...)
+	}
+	return cmd
 }
 
 // settings is what configuration templates can use.
@@ -75,12 +115,20 @@ type settings struct {
 	MaxConns int    // connections that the subject must be able to hold
 	Files    uint64 // open files that a process may have
 	Root     bool
+	TLS      *certificate // of the listener, which then speaks HTTP/1.1 and HTTP/2; nil for plain HTTP/1.1
 	Conf     conf
 }
 
-// WorkerConns is MaxConns for nginx, which closes idle connections when fewer
-// than a sixteenth of its slots are free.
-func (s settings) WorkerConns() int { return s.MaxConns + s.MaxConns/15 + 1 }
+// Upstreams is how many idle upstream connections are kept: as many as there can
+// be, though a case with many idle clients has few.
+func (s settings) Upstreams() int { return min(s.MaxConns, 2048) }
+
+// WorkerConns is MaxConns for nginx, which counts upstream connections too and
+// closes idle ones when fewer than a sixteenth of its slots are free.
+func (s settings) WorkerConns() int {
+	n := s.MaxConns + s.Upstreams()
+	return n + n/15 + 1
+}
 
 // running is a started subject.
 type running struct {
@@ -89,6 +137,7 @@ type running struct {
 	addr    netip.AddrPort
 	pids    []int
 	want    answer
+	traffic traffic
 	output  string // file
 	redis   bool   // has its store there
 }
@@ -105,17 +154,18 @@ func (s subject) start(ctx context.Context, at place, dir string, set settings, 
 		return nil, err
 	}
 	set.Port = port
-	config := filepath.Join(home, s.config)
-	if err := s.writeConfig(config, set); err != nil {
-		return nil, err
+	if s.config != "" {
+		if err := s.writeConfig(filepath.Join(home, s.config), set); err != nil {
+			return nil, err
+		}
 	}
 	output, err := os.Create(filepath.Join(home, "output.log"))
 	if err != nil {
 		return nil, fmt.Errorf("create log of %s: %w", s.label, err)
 	}
 	defer output.Close()
-	cmd := exec.CommandContext(ctx, s.path, s.args(config)...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = home, output, output
+	cmd := s.command(ctx, home, set)
+	cmd.Stdout, cmd.Stderr = output, output
 	p, err := startProcess(at, cmd)
 	if err != nil {
 		return nil, err
@@ -142,11 +192,10 @@ func (s subject) writeConfig(name string, set settings) error {
 	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write configuration of %s: %w", s.name, err)
 	}
-	if set.Conf.Document == "" {
-		return nil
-	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(name), "openapi.json"), []byte(set.Conf.Document), 0o644); err != nil {
-		return fmt.Errorf("write document of %s: %w", s.name, err)
+	for file, content := range set.Conf.Files {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(name), file), []byte(content()), 0o644); err != nil {
+			return fmt.Errorf("write %s of %s: %w", file, s.name, err)
+		}
 	}
 	return nil
 }
@@ -176,15 +225,31 @@ func (r *running) prepare(ctx context.Context, probe idleSpec) error {
 	return err
 }
 
-// refuses tries the request with a token that nobody has signed.
-func (r *running) refuses(bad request) error {
-	bad.Authorization = ""
-	return ask(idleSpec{Address: r.addr, Request: bad.bytes(), Want: answer{Status: 401, Body: anySize}})
+// checkGuard tries callers who have to be refused: with a token that nobody has
+// signed, and with a role that is not enough.
+func (b *bench) checkGuard(r *running, c benchCase, q request) error {
+	if err := r.answers(b.probe(c, q.badToken()), 401); err != nil {
+		return fmt.Errorf("token that nobody has signed: %w", err)
+	}
+	low := b.probe(c, q.lowRole())
+	err := r.answers(low, 403)
+	if err != nil && r.answers(low, 401) == nil {
+		return nil // it trusts no tokens that are signed like this one
+	}
+	if err != nil {
+		return fmt.Errorf("role that is not enough: %w", err)
+	}
+	return nil
+}
+
+// answers tells whether a request gets an answer with that status.
+func (r *running) answers(t traffic, status int) error {
+	return ask(idleSpec{traffic: t, Address: r.addr, Want: answer{Status: status, Body: anySize}})
 }
 
 // ask makes one request on a new connection.
 func ask(probe idleSpec) error {
-	l, err := newLoader(probe.Address, probe.Request, probe.Want)
+	l, err := newLoader(probe.Address, probe.traffic, probe.Want)
 	if err != nil {
 		return err
 	}
@@ -195,12 +260,16 @@ func ask(probe idleSpec) error {
 	return l.failure
 }
 
-// describe returns the first line of the program's version text.
+// describe returns the first line of the program's version text, with the
+// subject's name where that doesn't have it.
 func (s subject) describe() string {
-	out, err := exec.Command(s.path, s.version...).CombinedOutput()
+	out, err := exec.Command(s.path, slices.Concat(s.program.args, s.version)...).CombinedOutput()
 	line, _, _ := strings.Cut(string(out), "\n")
-	if err != nil || line == "" {
+	switch {
+	case err != nil || line == "":
 		return s.label + " (version unknown)"
+	case !strings.Contains(strings.ToLower(line), s.name):
+		return s.name + " " + line
 	}
 	return line
 }
