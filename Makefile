@@ -91,8 +91,12 @@ fuzz: ## run every fuzz target for FUZZTIME=10s
 		done
 
 .PHONY: bench
-bench: ## compare with nginx, HAProxy and others on this machine
+bench: ## compare with nginx, HAProxy and others on this machine: under five minutes
 	go run ./bench
+
+.PHONY: bench-full
+bench-full: ## the same with all cases and programs: an hour, and writes docs/BENCHMARKS.md
+	go run ./bench -full -report docs/BENCHMARKS.md
 
 # DURATION=, RATE= change the test; URL=, with PASSWORD= and PID=, is a gateway that runs already.
 .PHONY: load

@@ -1,5 +1,6 @@
 // Command bench measures what one proxied request costs Yett, nginx and
-// HAProxy in CPU time, and what an idle connection costs them in memory.
+// HAProxy in CPU time, how much latency they add, and what an idle connection
+// costs them in memory.
 //
 // Times taken on a shared machine mean little by themselves, so all subjects
 // are measured in one run, in short interleaved rounds, and the ratios between

@@ -31,6 +31,7 @@ func expressKind() kind {
 		args:    func(config string, _ settings) []string { return []string{config} },
 		env:     func(string) []string { return []string{"NODE_ENV=production"} },
 		version: []string{"--version"},
+		warm:    4000,
 		make:    makeExpress,
 	}
 }

@@ -9,7 +9,7 @@ import (
 // relative to their value: exact below subClasses nanoseconds, then subClasses
 // for each power of two.
 const (
-	subBits    = 5
+	subBits    = 7
 	subClasses = 1 << subBits
 	maxClasses = (64 - subBits) * subClasses
 )

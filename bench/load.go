@@ -25,6 +25,11 @@ type loadSpec struct {
 	Warmup   time.Duration `json:"warmup"`   // before the rounds, for each subject
 	Helpers  []int         `json:"helpers"`  // pids of the harness beside the load generator
 	Cores    []int         `json:"cores"`    // where all processes run
+	// Rate is the number of requests in a second to each subject, sent whether
+	// answers come or not. With 0 each connection waits for its answer.
+	Rate float64 `json:"rate,omitempty"`
+	// Count tells to count system calls and allocations too, which costs time.
+	Count bool `json:"count,omitempty"`
 }
 
 // loadTarget is a subject as the load generator sees it.
@@ -33,6 +38,8 @@ type loadTarget struct {
 	Address netip.AddrPort `json:"address"`
 	PIDs    []int          `json:"pids"` // whose CPU time is taken
 	Want    answer         `json:"want"`
+	// Allocs is where the program says what it has allocated, "" when it doesn't.
+	Allocs string `json:"allocs,omitempty"`
 }
 
 // window is what one subject did in one round. Times are in nanoseconds in its
@@ -41,9 +48,21 @@ type window struct {
 	Requests int64         `json:"requests"`
 	Elapsed  time.Duration `json:"elapsed"` // time under load
 	CPU      time.Duration `json:"cpu"`     // also of the time between the slices
+	User     time.Duration `json:"user"`    // of the CPU time, in steps of 10 ms
+	System   time.Duration `json:"system"`
 	P50      time.Duration `json:"p50"`
 	P99      time.Duration `json:"p99"`
+	P999     time.Duration `json:"p999"`
 	Foreign  float64       `json:"foreign"` // time that strangers took from the cores in this round, 1 is a whole core
+
+	// With a rate: requests that could not be sent because no connection was free,
+	// and the 99th percentile of what the load generator itself sent too late.
+	Behind int64         `json:"behind,omitempty"`
+	Late   time.Duration `json:"late,omitempty"`
+
+	// When counting.
+	Syscalls int64 `json:"syscalls,omitempty"`
+	Allocs   int64 `json:"allocs,omitempty"`
 }
 
 // loader drives its connections in a closed loop: each sends its next request

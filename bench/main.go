@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 	"time"
 )
 
-var errNotMet = errors.New("a target is not met")
+var errNotMet = errors.New("a target is not met, or something failed")
 
 func main() {
 	err := mainWith(os.Args[1:])
@@ -39,15 +40,15 @@ func mainWith(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r, err := run(ctx, o, os.Stderr)
+	r, err := obtain(ctx, o)
 	if err != nil {
 		return err
 	}
 	if err := r.print(os.Stdout); err != nil {
 		return err
 	}
-	if o.json != "" {
-		if err := r.writeJSON(o.json); err != nil {
+	if o.report != "" {
+		if err := r.publish(o.report); err != nil {
 			return err
 		}
 	}
@@ -55,6 +56,14 @@ func mainWith(args []string) error {
 		return errNotMet
 	}
 	return nil
+}
+
+// obtain measures, or reads what was measured before.
+func obtain(ctx context.Context, o options) (*report, error) {
+	if o.from != "" {
+		return readReport(o.from)
+	}
+	return run(ctx, o, os.Stderr)
 }
 
 // play is what this program does as its own child.
@@ -72,11 +81,11 @@ func play(role string, in io.Reader, out io.Writer) error {
 		if err := input.Decode(&spec); err != nil {
 			return fmt.Errorf("read load: %w", err)
 		}
-		windows, err := runLoad(spec)
+		found, err := runLoad(spec)
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(out).Encode(windows)
+		return json.NewEncoder(out).Encode(found)
 	case "idle":
 		var spec idleSpec
 		if err := input.Decode(&spec); err != nil {
@@ -87,6 +96,12 @@ func play(role string, in io.Reader, out io.Writer) error {
 	return fmt.Errorf("unknown role %q", role)
 }
 
+// Rounds of a case. Those of the short run are as many as five minutes have room for.
+const (
+	quickRounds = 14
+	fullRounds  = 24
+)
+
 // options is the command line.
 type options struct {
 	cases    []string
@@ -96,16 +111,25 @@ type options struct {
 	conns    int
 	settle   time.Duration
 	yett     []string // executables of the first subject yett, the second, ...
+	full     bool
+	count    bool
 	json     string
+	onto     string
+	from     string
+	report   string
 	nice     int
 	gate     bool
 	install  bool
 	role     string
 }
 
-// wants says whether a case is to be measured.
-func (o options) wants(name string) bool {
-	return len(o.cases) == 0 || slices.Contains(o.cases, name)
+// wants says whether a case is to be measured: one that is named, or else all
+// with -full, or else the quick ones.
+func (o options) wants(c benchCase) bool {
+	if len(o.cases) > 0 {
+		return slices.Contains(o.cases, c.Name)
+	}
+	return o.full || c.Quick
 }
 
 func parseOptions(args []string, output io.Writer) (options, error) {
@@ -113,14 +137,19 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	var only, subjects, yett string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(output)
-	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default all)")
+	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default the quick ones)")
+	f.BoolVar(&o.full, "full", false, "all cases, all subjects, and counts of system calls and allocations: an hour")
 	f.StringVar(&subjects, "subjects", strings.Join(defaultSubjects(), ","), "programs to measure; one may be named twice to test the harness")
-	f.IntVar(&o.rounds, "rounds", 24, "rounds of each case; the quieter half of them counts")
+	f.IntVar(&o.rounds, "rounds", quickRounds, fmt.Sprintf("rounds of each case, of which the quieter half counts; with -full %d, if nothing is said", fullRounds))
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
 	f.IntVar(&o.conns, "conns", 10000, "connections of the idle case")
 	f.DurationVar(&o.settle, "settle", 3*time.Second, "rest between the last request of the idle case and its sample")
 	f.StringVar(&yett, "yett", "", "yett executable (default: one built from ./cmd/yett); OLD,NEW with -subjects yett,yett compares two")
-	f.StringVar(&o.json, "json", "", "also write all results to this file")
+	f.BoolVar(&o.count, "count", false, "also count system calls and Yett's allocations, in rounds of their own (part of -full)")
+	f.StringVar(&o.json, "json", "", "write all results to this file, after each case (default with -report: benchmarks.ndjson beside it)")
+	f.StringVar(&o.onto, "onto", "", "begin with the results of this file; cases that are measured replace those in it")
+	f.StringVar(&o.from, "from", "", "measure nothing: take the results of this file")
+	f.StringVar(&o.report, "report", "", "write a report in Markdown to this file, with charts in images/ beside it")
 	f.IntVar(&o.nice, "nice", 0, "priority of all measured processes; -15 (as root) keeps a busy machine's other work from disturbing them, and nearly stops it")
 	f.BoolVar(&o.gate, "gate", false, "fail when a target is not met")
 	f.BoolVar(&o.install, "install", true, "as root, install missing proxies with apt-get")
@@ -129,7 +158,26 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		return o, err
 	}
 	o.cases, o.subjects, o.yett = splitList(only), splitList(subjects), splitList(yett)
+	if o.full {
+		o.count = true
+		if !given(f, "subjects") {
+			o.subjects = kindNames()
+		}
+		if !given(f, "rounds") {
+			o.rounds = fullRounds
+		}
+	}
+	if o.report != "" && o.json == "" {
+		o.json = filepath.Join(filepath.Dir(o.report), "benchmarks.ndjson")
+	}
 	return o, o.check(f.Args())
+}
+
+// given tells whether a flag stands on the command line.
+func given(f *flag.FlagSet, name string) bool {
+	found := false
+	f.Visit(func(g *flag.Flag) { found = found || g.Name == name })
+	return found
 }
 
 func (o options) check(rest []string) error {
@@ -149,10 +197,10 @@ func (o options) check(rest []string) error {
 
 func caseNames() []string {
 	var names []string
-	for _, c := range cases() {
+	for _, c := range allCases() {
 		names = append(names, c.Name)
 	}
-	return append(names, caseIdle)
+	return names
 }
 
 func splitList(text string) []string {

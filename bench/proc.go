@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// tick is the step of times in /proc: USER_HZ is 100 on every Linux that Go runs on.
+const tick = 10 * time.Millisecond
+
 // cpuTime returns the CPU time that processes have used since they started, in
 // user and kernel mode, in all their threads, ended ones included.
 func cpuTime(pids []int) (time.Duration, error) {
@@ -27,6 +30,41 @@ func cpuTime(pids []int) (time.Duration, error) {
 		sum += time.Duration(ts.Nano())
 	}
 	return sum, nil
+}
+
+// splitTime returns the CPU time that processes have used in user and in kernel
+// mode. The kernel gives it in steps of 10 ms.
+func splitTime(pids []int) (user, system time.Duration, err error) {
+	for _, pid := range pids {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, 0, fmt.Errorf("read times of process %d: %w", pid, err)
+		}
+		u, s, err := parseSplit(data)
+		if err != nil {
+			return 0, 0, fmt.Errorf("read times of process %d: %w", pid, err)
+		}
+		user, system = user+u, system+s
+	}
+	return user, system, nil
+}
+
+// parseSplit reads utime and stime from /proc/<pid>/stat.
+func parseSplit(data []byte) (user, system time.Duration, err error) {
+	const utime = 11 // behind the command's name
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) < utime+2 {
+		return 0, 0, errors.New("parse times: too few fields")
+	}
+	var times [2]time.Duration
+	for i := range times {
+		n, err := strconv.ParseInt(string(fields[utime+i]), 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("parse times: %w", err)
+		}
+		times[i] = time.Duration(n) * tick
+	}
+	return times[0], times[1], nil
 }
 
 // idleTime returns how long cores have been idle, together, since they started.
@@ -49,7 +87,6 @@ func idleTime(cores []int) (time.Duration, error) {
 
 // parseIdle reads the idle time of a core from /proc/stat.
 func parseIdle(data []byte, core int) (time.Duration, error) {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
 	_, line, found := bytes.Cut(data, fmt.Appendf(nil, "\ncpu%d ", core))
 	line, _, _ = bytes.Cut(line, []byte("\n"))
 	fields := bytes.Fields(line) // user nice system idle iowait ...

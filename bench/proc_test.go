@@ -83,6 +83,37 @@ func TestCPUTimeOfSelf(t *testing.T) {
 	}
 }
 
+func TestParseSplit(t *testing.T) {
+	user, system, err := parseSplit([]byte("42 (a) b (c) S 7 42 42 0 -1 4194304 1 2 3 4 120 45 9 9 20 0 1 0 5"))
+	if err != nil || user != 1200*time.Millisecond || system != 450*time.Millisecond {
+		t.Errorf("parseSplit = %v, %v, %v, want 1.2 s and 450 ms", user, system, err)
+	}
+	for _, bad := range []string{"", "42 (x) S 7 42", "42 (x) S 7 42 42 0 -1 4194304 1 2 3 4 a 45 9"} {
+		if _, _, err := parseSplit([]byte(bad)); err == nil {
+			t.Errorf("parseSplit(%q): no error", bad)
+		}
+	}
+}
+
+// The parts are those of the whole, give or take a step of their clocks.
+func TestSplitTimeOfSelf(t *testing.T) {
+	before, err := cpuTime([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, system, err := splitTime([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := cpuTime([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := user + system; sum < before-2*tick || sum > after+2*tick {
+		t.Errorf("%v in user and %v in kernel mode, want %v to %v together", user, system, before, after)
+	}
+}
+
 type usage struct{ user, system time.Duration }
 
 // used is this process's CPU time, from another source than cpuTime.
@@ -111,10 +142,10 @@ func TestProcessTreeAndMemoryOfSelf(t *testing.T) {
 
 func TestForeignShare(t *testing.T) {
 	begin := time.Now()
-	before := reading{at: begin, subjects: []time.Duration{5 * time.Second, time.Second}, cores: 2}
+	before := reading{at: begin, subjects: []spent{{cpu: 5 * time.Second}, {cpu: time.Second}}, cores: 2}
 	after := reading{
 		at:       begin.Add(time.Second),
-		subjects: []time.Duration{5500 * time.Millisecond, 1200 * time.Millisecond},
+		subjects: []spent{{cpu: 5500 * time.Millisecond}, {cpu: 1200 * time.Millisecond}},
 		harness:  600 * time.Millisecond,
 		idle:     400 * time.Millisecond,
 		cores:    2,

@@ -116,29 +116,28 @@ func startOrigin(ctx context.Context, at place) (*process, netip.AddrPort, error
 	return nil, none, fmt.Errorf("read address of origin: %w %s", err, stderr)
 }
 
-// measure runs the load generator and returns the windows by subject and round.
-func measure(ctx context.Context, at place, spec loadSpec) ([][]window, error) {
+// measure runs the load generator.
+func measure(ctx context.Context, at place, spec loadSpec) (found loadResult, err error) {
 	cmd, stderr, err := helper(ctx, "load")
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	input, err := json.Marshal(spec)
 	if err != nil {
-		return nil, fmt.Errorf("encode load: %w", err)
+		return found, fmt.Errorf("encode load: %w", err)
 	}
 	var stdout bytes.Buffer
 	cmd.Stdin, cmd.Stdout = bytes.NewReader(input), &stdout
 	if err := startAt(at, cmd); err != nil {
-		return nil, err
+		return found, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("generate load: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+		return found, fmt.Errorf("generate load: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	var windows [][]window
-	if err := json.Unmarshal(stdout.Bytes(), &windows); err != nil {
-		return nil, fmt.Errorf("read result of load generator: %w", err)
+	if err := json.Unmarshal(stdout.Bytes(), &found); err != nil {
+		return found, fmt.Errorf("read result of load generator: %w", err)
 	}
-	return windows, nil
+	return found, nil
 }
 
 // idleHolder is a running helper that holds idle connections.

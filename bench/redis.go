@@ -117,7 +117,7 @@ func (s *redisServer) pids() []int {
 // wantsRedis tells whether a case that is to be measured has somebody with a store there.
 func (o options) wantsRedis() bool {
 	return slices.ContainsFunc(cases(), func(c benchCase) bool {
-		return o.wants(c.Name) && slices.Contains(o.subjects, "yett") &&
+		return o.wants(c) && slices.Contains(o.subjects, "yett") &&
 			(c.Conf["yett"].Redis || slices.ContainsFunc(c.Variants, func(v variant) bool { return v.Conf.Redis }))
 	})
 }

@@ -85,10 +85,10 @@ func TestWantsRedis(t *testing.T) {
 		cases, subjects []string
 		want            bool
 	}{
-		{nil, []string{"yett", "nginx"}, true},
+		{[]string{"limits"}, []string{"yett", "nginx"}, true},
 		{[]string{"plain", "limits"}, []string{"yett"}, true},
 		{[]string{"plain", "chain", caseIdle}, []string{"yett"}, false},
-		{nil, []string{"nginx", "haproxy"}, false},
+		{[]string{"limits"}, []string{"nginx", "haproxy"}, false},
 	}
 	for _, test := range tests {
 		if got := (options{cases: test.cases, subjects: test.subjects}).wantsRedis(); got != test.want {

@@ -2,14 +2,27 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 )
 
-// spread is a median and the range around it.
-type spread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
+// spread is a median and the range around it. In JSON it is an array of the three.
+type spread struct{ Median, Min, Max float64 }
+
+// MarshalJSON implements json.Marshaler. Six digits are more than was measured.
+func (s spread) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, "[%.6g,%.6g,%.6g]", s.Median, s.Min, s.Max), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *spread) UnmarshalJSON(data []byte) error {
+	var three [3]float64
+	if err := json.Unmarshal(data, &three); err != nil {
+		return fmt.Errorf("read spread: %w", err)
+	}
+	*s = spread{Median: three[0], Min: three[1], Max: three[2]}
+	return nil
 }
 
 // spreadOf summarises at least one value.
@@ -29,6 +42,15 @@ func ratios(values, base []float64) []float64 {
 	out := make([]float64, len(values))
 	for i := range values {
 		out[i] = values[i] / base[i]
+	}
+	return out
+}
+
+// differences subtracts pairwise, as ratios divides.
+func differences(values, base []float64) []float64 {
+	out := make([]float64, len(values))
+	for i := range values {
+		out[i] = values[i] - base[i]
 	}
 	return out
 }

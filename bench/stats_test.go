@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -28,6 +29,18 @@ func TestRatiosPairRounds(t *testing.T) {
 	got := ratios([]float64{9, 18}, []float64{10, 20})
 	if want := []float64{0.9, 0.9}; !slices.Equal(got, want) {
 		t.Errorf("ratios = %v, want %v", got, want)
+	}
+}
+
+func TestSpreadInJSON(t *testing.T) {
+	in := spread{Median: 1.25, Min: -0.5, Max: 1e9}
+	data, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out spread
+	if err := json.Unmarshal(data, &out); err != nil || out != in {
+		t.Errorf("%s is read as %v, %v", data, out, err)
 	}
 }
 

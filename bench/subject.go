@@ -33,6 +33,7 @@ type kind struct {
 	env     func(home string) []string // further variables, nil for none
 	version []string
 	install string // package that holds it, "" for none
+	warm    int64  // requests until its code is compiled, where that happens while it runs
 	// make gets the program ready below dir. Without it, the program is one that is
 	// installed under the kind's name.
 	make func(ctx context.Context, o options, dir string) (program, error)
@@ -220,9 +221,33 @@ func (r *running) prepare(ctx context.Context, probe idleSpec) error {
 			return fmt.Errorf("no right answer: %w", err)
 		}
 	}
+	if err := r.warmUp(probe); err != nil {
+		return fmt.Errorf("warm up: %w", err)
+	}
 	var err error
 	r.pids, err = processTree(r.cmd.Process.Pid)
 	return err
+}
+
+// warmUp has the program see as much load as it needs before it is itself.
+func (r *running) warmUp(probe idleSpec) error {
+	if r.subject.warm == 0 {
+		return nil
+	}
+	l, err := newLoader(probe.Address, probe.traffic, probe.Want)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := l.connect(activeConns / l.streams()); err != nil {
+		return err
+	}
+	for l.answered < r.subject.warm && l.failures == 0 {
+		if err := l.run(sliceTime); err != nil {
+			return err
+		}
+	}
+	return l.failure
 }
 
 // checkGuard tries callers who have to be refused: with a token that nobody has
