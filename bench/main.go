@@ -40,6 +40,9 @@ func mainWith(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if o.profile != "" {
+		return profile(ctx, o, os.Stderr)
+	}
 	r, err := obtain(ctx, o)
 	if err != nil {
 		return err
@@ -117,6 +120,7 @@ type options struct {
 	onto     string
 	from     string
 	report   string
+	profile  string
 	nice     int
 	gate     bool
 	install  bool
@@ -150,6 +154,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f.StringVar(&o.onto, "onto", "", "begin with the results of this file; cases that are measured replace those in it")
 	f.StringVar(&o.from, "from", "", "measure nothing: take the results of this file")
 	f.StringVar(&o.report, "report", "", "write a report in Markdown to this file, with charts in images/ beside it")
+	f.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile of Yett in the cases to this file, for go build -pgo")
 	f.IntVar(&o.nice, "nice", 0, "priority of all measured processes; -15 (as root) keeps a busy machine's other work from disturbing them, and nearly stops it")
 	f.BoolVar(&o.gate, "gate", false, "fail when a target is not met")
 	f.BoolVar(&o.install, "install", true, "as root, install missing proxies with apt-get")
