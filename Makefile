@@ -56,7 +56,7 @@ deploy-test: ## try all of deploy/ and the commands of docs/DEPLOYMENT.md
 	YETT_DEPLOY=1 go test -count=1 -v ./test/deploy
 
 # What tests use beside Go. Without curl, the demo's commands are not tried;
-# without gcc, there is no race detector; without redis-server, the tests of the
+# without gcc, there is no race detector; without strace, system calls are not counted; without redis-server, the tests of the
 # shared store are skipped, without chromium those in a browser, and without node
 # and npm those of the document by the tools of others.
 .PHONY: tools
@@ -64,6 +64,7 @@ tools:
 	@missing=""; \
 	command -v curl >/dev/null || missing="curl"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \

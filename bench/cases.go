@@ -217,7 +217,22 @@ func forwardingCases() []benchCase {
 		{Name: "post-64k", About: "uploads of 64 KB", Request: post(64 << 10), Want: ok(2), Conf: bare(), Targets: bulk},
 		{Name: "post-1m", About: "uploads of 1 MB", Request: post(1 << 20), Want: ok(2), Conf: bare(), Targets: bulk},
 		{Name: "conns-1", About: "200 bytes, one client alone", Conns: 1, Request: get(200), Want: ok(200), Conf: bare()},
-		{Name: "conns-1000", About: "200 bytes, 1,000 clients at once", Conns: 1000, Request: get(200), Want: ok(200), Conf: bare()},
+		crowdCase(),
+	}
+}
+
+// crowdCase has more clients than Yett keeps idle connections to a service, unless
+// told: what comes back above that is closed, and opened anew for the next request.
+func crowdCase() benchCase {
+	all := bare()
+	asItComes := all["yett"]
+	kept := asItComes
+	kept.Service = "connections: {idle: 1000}"
+	all["yett"] = kept
+	return benchCase{
+		Name: "conns-1000", About: "200 bytes, 1,000 clients at once", Conns: 1000,
+		Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: all,
+		Variants: []variant{{Of: "yett", Name: "as it comes", Conf: asItComes}},
 	}
 }
 

@@ -19,28 +19,29 @@ const countRounds = 4
 //go:embed overlay/allocs.go.txt
 var allocsSource string
 
-// buildCounting builds Yett once more, with a file that tells its allocations.
-// The program that is measured has nothing of it.
-func buildCounting(ctx context.Context, dir string) (string, error) {
+// buildWith builds Yett once more, with a file beside its source. The program that is
+// measured has nothing of it.
+func buildWith(ctx context.Context, dir, name, text string, flags ...string) (string, error) {
 	where, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "yett/cmd/yett").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the source of yett: %w", err)
 	}
-	source := filepath.Join(dir, "allocs.go")
-	added := filepath.Join(strings.TrimSpace(string(where)), "bench_allocs.go")
+	source := filepath.Join(dir, name+".go")
+	added := filepath.Join(strings.TrimSpace(string(where)), "bench_"+name+".go")
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {added: source}})
 	if err != nil {
 		return "", fmt.Errorf("encode overlay: %w", err)
 	}
-	overlayFile, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "yett-counting")
-	for name, data := range map[string][]byte{source: []byte(allocsSource), overlayFile: overlay} {
-		if err := os.WriteFile(name, data, 0o644); err != nil {
-			return "", fmt.Errorf("prepare counting yett: %w", err)
+	overlayFile, program := filepath.Join(dir, name+".json"), filepath.Join(dir, "yett-"+name)
+	for file, data := range map[string][]byte{source: []byte(text), overlayFile: overlay} {
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			return "", fmt.Errorf("prepare yett with %s: %w", name, err)
 		}
 	}
-	out, err := exec.CommandContext(ctx, "go", "build", "-overlay", overlayFile, "-o", program, "yett/cmd/yett").CombinedOutput()
+	args := append([]string{"build", "-overlay", overlayFile, "-o", program}, flags...)
+	out, err := exec.CommandContext(ctx, "go", append(args, "yett/cmd/yett")...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build counting yett: %w\n%s", err, out)
+		return "", fmt.Errorf("build yett with %s: %w\n%s", name, err, out)
 	}
 	return program, nil
 }
@@ -48,10 +49,10 @@ func buildCounting(ctx context.Context, dir string) (string, error) {
 // prepareCounting makes Yett tell its allocations, if counts are asked for. A
 // given executable can't: who knows what source it is of.
 func (b *bench) prepareCounting(ctx context.Context) {
-	if !b.options.count || b.options.yett != "" || !slices.Contains(b.options.subjects, "yett") {
+	if !b.options.count || len(b.options.yett) > 0 || !slices.Contains(b.options.subjects, "yett") {
 		return
 	}
-	path, err := buildCounting(ctx, b.dir)
+	path, err := buildWith(ctx, b.dir, "allocs", allocsSource)
 	if err != nil {
 		b.fail("yett", fmt.Errorf("count allocations: %w", err))
 		return

@@ -25,7 +25,7 @@ func findSubjects(ctx context.Context, o options, dir string, log io.Writer) ([]
 		if !ok {
 			return nil, fmt.Errorf("unknown subject %q: it is one of %s", name, strings.Join(kindNames(), ", "))
 		}
-		p, err := k.find(ctx, o, dir)
+		p, err := k.find(ctx, o.nth(seen[name]), dir)
 		if err != nil && name == "yett" {
 			return nil, err
 		}
@@ -55,6 +55,15 @@ func kindOf(name string) (kind, bool) {
 	return kind{}, false
 }
 
+// nth is what the nth subject yett, from 0, goes by: the executable that was given for
+// it, or the last one.
+func (o options) nth(n int) options {
+	if n > 0 && len(o.yett) > 0 {
+		o.yett = o.yett[min(n, len(o.yett)-1):]
+	}
+	return o
+}
+
 // find looks a program up, or makes it.
 func (k kind) find(ctx context.Context, o options, dir string) (program, error) {
 	if k.make != nil {
@@ -66,10 +75,10 @@ func (k kind) find(ctx context.Context, o options, dir string) (program, error) 
 
 // makeYett builds Yett, unless an executable is given.
 func makeYett(ctx context.Context, o options, dir string) (program, error) {
-	if o.yett != "" {
-		path, err := filepath.Abs(o.yett)
+	if len(o.yett) > 0 {
+		path, err := filepath.Abs(o.yett[0])
 		if err != nil {
-			return program{}, fmt.Errorf("find %s: %w", o.yett, err)
+			return program{}, fmt.Errorf("find %s: %w", o.yett[0], err)
 		}
 		return program{path: path}, nil
 	}

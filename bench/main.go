@@ -40,6 +40,9 @@ func mainWith(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if o.profile != "" {
+		return profile(ctx, o, os.Stderr)
+	}
 	r, err := obtain(ctx, o)
 	if err != nil {
 		return err
@@ -110,13 +113,14 @@ type options struct {
 	duration time.Duration
 	conns    int
 	settle   time.Duration
-	yett     string
+	yett     []string // executables of the first subject yett, the second, ...
 	full     bool
 	count    bool
 	json     string
 	onto     string
 	from     string
 	report   string
+	profile  string
 	nice     int
 	gate     bool
 	install  bool
@@ -134,7 +138,7 @@ func (o options) wants(c benchCase) bool {
 
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
-	var only, subjects string
+	var only, subjects, yett string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(output)
 	f.StringVar(&only, "case", "", "cases to measure, separated by commas: "+strings.Join(caseNames(), ", ")+" (default the quick ones)")
@@ -144,12 +148,13 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	f.DurationVar(&o.duration, "duration", 300*time.Millisecond, "time under load of each subject in a round")
 	f.IntVar(&o.conns, "conns", 10000, "connections of the idle case")
 	f.DurationVar(&o.settle, "settle", 3*time.Second, "rest between the last request of the idle case and its sample")
-	f.StringVar(&o.yett, "yett", "", "yett executable (default: one built from ./cmd/yett)")
+	f.StringVar(&yett, "yett", "", "yett executable (default: one built from ./cmd/yett); OLD,NEW with -subjects yett,yett compares two")
 	f.BoolVar(&o.count, "count", false, "also count system calls and Yett's allocations, in rounds of their own (part of -full)")
 	f.StringVar(&o.json, "json", "", "write all results to this file, after each case (default with -report: benchmarks.ndjson beside it)")
 	f.StringVar(&o.onto, "onto", "", "begin with the results of this file; cases that are measured replace those in it")
 	f.StringVar(&o.from, "from", "", "measure nothing: take the results of this file")
 	f.StringVar(&o.report, "report", "", "write a report in Markdown to this file, with charts in images/ beside it")
+	f.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile of Yett in the cases to this file, for go build -pgo")
 	f.IntVar(&o.nice, "nice", 0, "priority of all measured processes; -15 (as root) keeps a busy machine's other work from disturbing them, and nearly stops it")
 	f.BoolVar(&o.gate, "gate", false, "fail when a target is not met")
 	f.BoolVar(&o.install, "install", true, "as root, install missing proxies with apt-get")
@@ -157,7 +162,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	o.cases, o.subjects = splitList(only), splitList(subjects)
+	o.cases, o.subjects, o.yett = splitList(only), splitList(subjects), splitList(yett)
 	if o.full {
 		o.count = true
 		if !given(f, "subjects") {

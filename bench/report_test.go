@@ -353,7 +353,7 @@ func TestQuickAndFull(t *testing.T) {
 
 func TestFindSubjectsLabels(t *testing.T) {
 	self := "/proc/self/exe" // any executable: it is not run
-	o := options{subjects: []string{"yett", "yett"}, yett: self}
+	o := options{subjects: []string{"yett", "yett"}, yett: []string{self}}
 	found, err := findSubjects(context.Background(), o, t.TempDir(), io.Discard)
 	if err != nil {
 		t.Fatal(err)

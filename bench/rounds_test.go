@@ -150,7 +150,7 @@ func TestBuildCounting(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds yett")
 	}
-	path, err := buildCounting(t.Context(), t.TempDir())
+	path, err := buildWith(t.Context(), t.TempDir(), "allocs", allocsSource)
 	if err != nil {
 		t.Fatal(err)
 	}

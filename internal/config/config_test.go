@@ -76,7 +76,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("services: %v", names)
 	}
 	crm, ok := c.Services.Get("crm")
-	if !ok || crm.Host != "target" || crm.Timeouts.Response != seconds(30) || crm.Connections.Idle != 256 {
+	if !ok || crm.Host != "target" || crm.Timeouts.Response != seconds(30) || crm.Connections.Idle != 1024 {
 		t.Errorf("defaults of a service: %+v", crm)
 	}
 	if _, ok := c.Services.Get("billing"); ok {

@@ -63,7 +63,7 @@ type Connections struct {
 // SetDefaults keeps idle connections a little less long than the 60 seconds
 // after which most servers and load balancers close them.
 func (c *Connections) SetDefaults() {
-	*c = Connections{Max: 1024, Idle: 256, IdleTimeout: seconds(55)}
+	*c = Connections{Max: 1024, Idle: 1024, IdleTimeout: seconds(55)}
 }
 
 // ServiceLimits bounds what an answer may be.

@@ -228,6 +228,7 @@ type Exchange struct {
 	nparams int
 	used    int // links of the chain that ran, see Ran
 	arena   []byte
+	head    []byte // see HeadRoom
 	held    []Releaser
 	// observed is kept from exchange to exchange, as held is.
 	observed []Observation
@@ -335,6 +336,19 @@ func (x *Exchange) Keep(b []byte) string {
 	return View(p)
 }
 
+// headRoom holds the head of nearly every message, in bytes.
+const headRoom = 4 << 10
+
+// HeadRoom returns an empty slice with room for the head of a message that is about to
+// be written. The room is used again for the next one: the head to the service first,
+// and then that to the client.
+func (x *Exchange) HeadRoom() []byte {
+	if x.head == nil {
+		x.head = make([]byte, 0, headRoom)
+	}
+	return x.head
+}
+
 // Hold keeps a buffer that views point to until Release, and releases it then.
 func (x *Exchange) Hold(r Releaser) { x.held = append(x.held, r) }
 
@@ -420,8 +434,7 @@ func (x *Exchange) reset() {
 	if x.stop != nil {
 		x.stop()
 	}
-	req, resp, rqt, rst := x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer
-	for _, h := range []*Header{&req, &resp, &rqt, &rst} {
+	for _, h := range [...]*Header{&x.Request, &x.Response, &x.RequestTrailer, &x.ResponseTrailer} {
 		h.Reset()
 	}
 	clear(x.held)
@@ -430,6 +443,16 @@ func (x *Exchange) reset() {
 		clear(x.slots[:x.used])
 	}
 	clear(x.Params())
-	*x = Exchange{Request: req, Response: resp, RequestTrailer: rqt, ResponseTrailer: rst,
-		params: x.params, slots: x.slots, arena: arena, held: x.held[:0], observed: x.observed[:0]}
+	x.clear(arena)
+}
+
+// clear makes everything zero but the memory that is kept. It saves that in
+// variables: a literal with all of it would be put together elsewhere, and
+// copied.
+func (x *Exchange) clear(arena []byte) {
+	req, resp, rqt, rst := x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer
+	params, slots, held, observed, head := x.params, x.slots, x.held, x.observed, x.head
+	*x = Exchange{}
+	x.Request, x.Response, x.RequestTrailer, x.ResponseTrailer = req, resp, rqt, rst
+	x.params, x.slots, x.arena, x.held, x.observed, x.head = params, slots, arena, held[:0], observed[:0], head
 }

@@ -241,3 +241,19 @@ func TestReasonsAreDistinct(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkPut has an exchange used as a plain request uses it, and released.
+func BenchmarkPut(b *testing.B) {
+	var pool Pool
+	for b.Loop() {
+		x := pool.Get()
+		for range 8 {
+			x.Request.AddField(Field{Name: "name", Value: "value"})
+		}
+		for range 5 {
+			x.Response.AddField(Field{Name: "name", Value: "value"})
+		}
+		x.Bytes(16)
+		pool.Put(x)
+	}
+}

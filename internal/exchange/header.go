@@ -1,6 +1,9 @@
 package exchange
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Field is one line of a header section. Key is KeyOf(Name).
 type Field struct {
@@ -26,11 +29,21 @@ func (h *Header) Reset() {
 
 // Add appends a field.
 func (h *Header) Add(name, value string) {
-	h.fields = append(h.fields, Field{Name: name, Value: value, Key: KeyOf(name)})
+	h.AddField(Field{Name: name, Value: value, Key: KeyOf(name)})
 }
 
-// AddField appends a field whose Key is known.
-func (h *Header) AddField(f Field) { h.fields = append(h.fields, f) }
+// AddField appends a field whose Key is known. It copies word by word: copying
+// a Field that has just been put together as a whole makes the processor wait
+// until all its parts are written.
+func (h *Header) AddField(f Field) {
+	n := len(h.fields)
+	if n == cap(h.fields) {
+		h.fields = slices.Grow(h.fields, 1)
+	}
+	h.fields = h.fields[:n+1]
+	to := &h.fields[n]
+	to.Name, to.Value, to.Key = f.Name, f.Value, f.Key
+}
 
 // AddFields appends fields whose Keys are known. It copies them at once, which
 // is cheaper than one by one.
@@ -86,13 +99,13 @@ func (h *Header) Set(name, value string) {
 // SetField is Set for a field whose Key is known.
 func (h *Header) SetField(f Field) {
 	for i := range h.fields {
-		if h.fields[i].is(f.Key, f.Name) {
-			h.fields[i] = f
+		if to := &h.fields[i]; to.is(f.Key, f.Name) {
+			to.Name, to.Value, to.Key = f.Name, f.Value, f.Key // as AddField does
 			h.deleteFrom(i+1, f.Key, f.Name)
 			return
 		}
 	}
-	h.fields = append(h.fields, f)
+	h.AddField(f)
 }
 
 // Del removes all fields of that name.

@@ -43,119 +43,82 @@ const (
 // valid token: other bytes could collide, because the comparison only sets
 // the lower-case bit.
 func KeyOf(name string) Key {
-	switch len(name) {
-	case 2:
-		return pick(name, "te", KeyTE)
-	case 3:
-		return pick(name, "via", KeyVia)
-	case 4:
-		switch name[0] | 0x20 {
-		case 'h':
-			return pick(name, "host", KeyHost)
-		case 'd':
-			return pick(name, "date", KeyDate)
+	if len(name) < minKnown || len(name) > maxKnown {
+		return KeyOther
+	}
+	w := wordsOf(name)
+	if k := &known[w.slot()]; int(k.size) == len(name) && k.words == w {
+		return k.key
+	}
+	return KeyOther
+}
+
+// minKnown and maxKnown are the lengths of the shortest and the longest known
+// name.
+const minKnown, maxKnown = len("te"), len("proxy-authorization")
+
+// known is a perfect hash table of the known names: no two have the same slot,
+// so one comparison decides. Most other names differ in their length already.
+var known = knownNames()
+
+type knownName struct {
+	words words
+	size  uint8
+	key   Key
+}
+
+func knownNames() (table [64]knownName) {
+	for i, name := range [...]string{
+		KeyAccept: "accept", KeyAuthorization: "authorization", KeyConnection: "connection",
+		KeyContentLength: "content-length", KeyContentType: "content-type", KeyCookie: "cookie",
+		KeyDate: "date", KeyExpect: "expect", KeyForwarded: "forwarded", KeyHost: "host",
+		KeyKeepAlive: "keep-alive", KeyOrigin: "origin", KeyProxyAuthenticate: "proxy-authenticate",
+		KeyProxyAuthorization: "proxy-authorization", KeyProxyConnection: "proxy-connection",
+		KeyReferer: "referer", KeyServer: "server", KeyTE: "te", KeyTrailer: "trailer",
+		KeyTransferEncoding: "transfer-encoding", KeyUpgrade: "upgrade", KeyUserAgent: "user-agent",
+		KeyVia: "via", KeyXForwardedFor: "x-forwarded-for", KeyXForwardedHost: "x-forwarded-host",
+		KeyXForwardedPort: "x-forwarded-port", KeyXForwardedProto: "x-forwarded-proto",
+		KeyXRealIP: "x-real-ip", KeyXRequestID: "x-request-id", KeyHTTP2Settings: "http2-settings",
+	} {
+		if name != "" {
+			w := wordsOf(name)
+			table[w.slot()] = knownName{w, uint8(len(name)), Key(i)}
 		}
-	case 6:
-		return key6(name)
-	case 7:
-		switch name[0] | 0x20 {
-		case 'u':
-			return pick(name, "upgrade", KeyUpgrade)
-		case 't':
-			return pick(name, "trailer", KeyTrailer)
-		case 'r':
-			return pick(name, "referer", KeyReferer)
-		}
-	case 9:
-		switch name[0] | 0x20 {
-		case 'f':
-			return pick(name, "forwarded", KeyForwarded)
-		case 'x':
-			return pick(name, "x-real-ip", KeyXRealIP)
-		}
-	case 10:
-		return key10(name)
+	}
+	return table
+}
+
+// words are all bytes of a name of minKnown to maxKnown bytes, with the
+// lower-case bit set. Its start, middle and end overlap.
+type words struct{ start, middle, end uint64 }
+
+func wordsOf(name string) words {
+	const lower = 0x2020202020202020
+	switch n := len(name); {
+	case n >= 8:
+		return words{load64(name) | lower, load64(name[n/2-4:]) | lower, load64(name[n-8:]) | lower}
+	case n >= 4:
+		return words{load32(name) | lower, 0, load32(name[n-4:]) | lower}
 	default:
-		return keyLong(name)
+		return words{uint64(name[0] | 0x20), uint64(name[1] | 0x20), uint64(name[n-1] | 0x20)}
 	}
-	return KeyOther
 }
 
-func key6(name string) Key {
-	switch name[0] | 0x20 {
-	case 'a':
-		return pick(name, "accept", KeyAccept)
-	case 'c':
-		return pick(name, "cookie", KeyCookie)
-	case 'e':
-		return pick(name, "expect", KeyExpect)
-	case 'o':
-		return pick(name, "origin", KeyOrigin)
-	case 's':
-		return pick(name, "server", KeyServer)
-	}
-	return KeyOther
+// slot returns a place in known. The factor was found by trying random ones
+// until no two known names had the same place.
+func (w words) slot() uint64 { return (w.start + w.end) * 0x4c78c7ab4fd24207 >> 58 }
+
+// load64 returns the first eight bytes of s as a number.
+func load64(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-func key10(name string) Key {
-	switch name[0] | 0x20 {
-	case 'c':
-		return pick(name, "connection", KeyConnection)
-	case 'u':
-		return pick(name, "user-agent", KeyUserAgent)
-	case 'k':
-		return pick(name, "keep-alive", KeyKeepAlive)
-	}
-	return KeyOther
-}
-
-func keyLong(name string) Key {
-	switch len(name) {
-	case 12:
-		if name[0]|0x20 == 'x' {
-			return pick(name, "x-request-id", KeyXRequestID)
-		}
-		return pick(name, "content-type", KeyContentType)
-	case 13:
-		return pick(name, "authorization", KeyAuthorization)
-	case 14:
-		if name[0]|0x20 == 'h' {
-			return pick(name, "http2-settings", KeyHTTP2Settings)
-		}
-		return pick(name, "content-length", KeyContentLength)
-	case 15:
-		return pick(name, "x-forwarded-for", KeyXForwardedFor)
-	case 16:
-		switch name[len(name)-1] | 0x20 {
-		case 't':
-			if name[12]|0x20 == 'h' {
-				return pick(name, "x-forwarded-host", KeyXForwardedHost)
-			}
-			return pick(name, "x-forwarded-port", KeyXForwardedPort)
-		case 'n':
-			return pick(name, "proxy-connection", KeyProxyConnection)
-		}
-	case 17:
-		if name[0]|0x20 == 't' {
-			return pick(name, "transfer-encoding", KeyTransferEncoding)
-		}
-		return pick(name, "x-forwarded-proto", KeyXForwardedProto)
-	case 18:
-		return pick(name, "proxy-authenticate", KeyProxyAuthenticate)
-	case 19:
-		return pick(name, "proxy-authorization", KeyProxyAuthorization)
-	}
-	return KeyOther
-}
-
-// pick returns k when name is lower, which has the same length, in any case.
-func pick(name, lower string, k Key) Key {
-	for i := range len(lower) {
-		if name[i]|0x20 != lower[i] {
-			return KeyOther
-		}
-	}
-	return k
+// load32 returns the first four bytes of s as a number.
+func load32(s string) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 // EqualFold tells whether two ASCII strings are equal without regard to case.

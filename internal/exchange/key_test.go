@@ -112,3 +112,22 @@ func TestEqualFold(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkKeyOf(b *testing.B) {
+	for name, list := range map[string][]string{
+		"request":  {"Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "X-Custom", "Referer"},
+		"response": {"Content-Type", "Date", "Server", "ETag", "Content-Length"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				for _, name := range list {
+					n += int(KeyOf(name))
+				}
+			}
+			if n == 0 {
+				b.Fatal("no name is known")
+			}
+		})
+	}
+}

@@ -28,6 +28,9 @@ func claim(l *Limit, x *exchange.Exchange) *meter.Claim {
 		}
 		return nil
 	}
+	if c := &c.Claims[0]; c.Rule != l.Rules()[c.Tier] {
+		panic("the claim's numbers are not those of its tier")
+	}
 	return &c.Claims[0]
 }
 

@@ -22,7 +22,7 @@ func Compile(c config.Mapping[config.Limit], roles *role.Set, issuers []string) 
 	var limits []*Limit
 	var problems problem.List
 	for i := range c {
-		b := builder{conf: &c[i].Value, roles: roles, at: "limits." + c[i].Name, out: &Limit{name: c[i].Name}}
+		b := builder{conf: &c[i].Value, roles: roles, at: "limits." + c[i].Name, out: &Limit{name: c[i].Name, watch: new(meter.Watch)}}
 		if len(issuers) > 1 {
 			b.out.issuers = issuers
 		}

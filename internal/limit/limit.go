@@ -74,6 +74,7 @@ type Limit struct {
 	leased   bool
 	soft     bool
 	shown    bool
+	watch    *meter.Watch
 	onLoss   meter.OnLoss
 	statuses []config.Statuses // those that count, for meter.After
 
@@ -165,31 +166,45 @@ func (l *Limit) CheckCost(multiple int64) error {
 // not allocate, once c.Keys has grown to its size. The keys are in c.Keys: when that grows, those
 // of earlier claims stay where they were, and nobody writes there any more.
 func (l *Limit) Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool {
-	rule, limited := l.ruleFor(x)
+	tier, limited := l.tierFor(x)
 	if !limited {
 		return false
+	}
+	rule := &l.rule
+	if tier > 0 {
+		rule = &l.tiers[tier-1].rule
 	}
 	at := len(c.Keys)
 	c.Keys = l.appendKey(c.Keys, x)
 	c.Claims = append(c.Claims, meter.Claim{
 		Name: l.name, Key: exchange.View(c.Keys[at:]), Kind: l.kind, Rule: *rule, Cost: l.cost * cost,
-		Leased: l.leased, OnLoss: l.onLoss, Soft: l.soft,
+		Leased: l.leased, OnLoss: l.onLoss, Soft: l.soft, Watch: l.watch, Tier: uint32(tier),
 	})
 	return true
 }
 
-// ruleFor returns the numbers that count for a request, and false where it does not
-// count.
-func (l *Limit) ruleFor(x *exchange.Exchange) (*store.Rule, bool) {
+// tierFor returns the place in Rules of the numbers that count for a request, and false where it
+// does not count.
+func (l *Limit) tierFor(x *exchange.Exchange) (tier int, limited bool) {
 	if x.PassPreflight && !l.preflights || !l.who.fits(&x.Identity) || l.excepts(x.Client) {
-		return nil, false
+		return 0, false
 	}
 	for i := range l.tiers {
 		if t := &l.tiers[i]; t.who.fits(&x.Identity) {
-			return &t.rule, !t.unlimited
+			return i + 1, !t.unlimited
 		}
 	}
-	return &l.rule, true
+	return 0, true
+}
+
+// Rules returns the numbers of the limit, and those of its tiers behind them. The slice is the
+// caller's.
+func (l *Limit) Rules() []store.Rule {
+	rules := []store.Rule{l.rule}
+	for i := range l.tiers {
+		rules = append(rules, l.tiers[i].rule)
+	}
+	return rules
 }
 
 func (l *Limit) excepts(client netip.Addr) bool {

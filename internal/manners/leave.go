@@ -8,26 +8,50 @@ import (
 
 // Leave adds what the service is told about the client's side.
 func (m *Manners) Leave(x *exchange.Exchange) {
-	h := &x.Request
+	h, said := &x.Request, keysOf(&x.Request)
+	var add [5]exchange.Field // added at once, which is cheaper than one by one
+	n := 0
 	if m.tell.XForwarded {
-		m.appendHop(x)
-		if !h.Has(exchange.KeyXForwardedProto) {
-			h.AddField(exchange.Field{Name: "X-Forwarded-Proto", Value: scheme(x), Key: exchange.KeyXForwardedProto})
+		if !said.has(exchange.KeyXForwardedFor) {
+			b := x.Peer.Addr().WithZone("").AppendTo(x.Bytes(maxAddr)[:0])
+			add[n], n = exchange.Field{Name: "X-Forwarded-For", Value: exchange.View(b), Key: exchange.KeyXForwardedFor}, n+1
+		} else {
+			appendHop(x)
 		}
-		if !h.Has(exchange.KeyXForwardedHost) && x.Authority != "" {
-			h.AddField(exchange.Field{Name: "X-Forwarded-Host", Value: x.Authority, Key: exchange.KeyXForwardedHost})
+		if !said.has(exchange.KeyXForwardedProto) {
+			add[n], n = exchange.Field{Name: "X-Forwarded-Proto", Value: scheme(x), Key: exchange.KeyXForwardedProto}, n+1
+		}
+		if !said.has(exchange.KeyXForwardedHost) && x.Authority != "" {
+			add[n], n = exchange.Field{Name: "X-Forwarded-Host", Value: x.Authority, Key: exchange.KeyXForwardedHost}, n+1
 		}
 	}
 	if m.tell.Standard {
+		h.AddFields(add[:n])
+		n = 0
 		m.appendForwarded(x)
 	}
 	if m.tell.Via {
-		h.AddField(exchange.Field{Name: "Via", Value: viaVersion(x) + m.name, Key: exchange.KeyVia})
+		add[n], n = exchange.Field{Name: "Via", Value: viaVersion(x) + m.name, Key: exchange.KeyVia}, n+1
 	}
 	if m.tell.Gateway {
-		h.AddField(exchange.Field{Name: "X-Gateway", Value: m.name})
+		add[n], n = exchange.Field{Name: "X-Gateway", Value: m.name}, n+1
 	}
+	h.AddFields(add[:n])
 }
+
+// keys is a set of known fields, a bit for each.
+type keys uint64
+
+// keysOf returns which known fields a header has.
+func keysOf(h *exchange.Header) (set keys) {
+	fields := h.Fields()
+	for i := range fields {
+		set |= 1 << fields[i].Key
+	}
+	return set
+}
+
+func (s keys) has(k exchange.Key) bool { return s>>k&1 == 1 }
 
 func scheme(x *exchange.Exchange) string {
 	if x.Secure {
@@ -46,15 +70,9 @@ func viaVersion(x *exchange.Exchange) string {
 	return "1.1 "
 }
 
-// appendHop adds the peer to X-Forwarded-For. What came from a client was
-// dropped by Enter, so what is there came from a listed proxy.
-func (m *Manners) appendHop(x *exchange.Exchange) {
-	peer := x.Peer.Addr().WithZone("")
-	if !x.Request.Has(exchange.KeyXForwardedFor) {
-		b := peer.AppendTo(x.Bytes(maxAddr)[:0])
-		x.Request.AddField(exchange.Field{Name: "X-Forwarded-For", Value: exchange.View(b), Key: exchange.KeyXForwardedFor})
-		return
-	}
+// appendHop adds the peer to the X-Forwarded-For that is there. What came from a client was
+// dropped by Enter, so it came from a listed proxy.
+func appendHop(x *exchange.Exchange) {
 	size := maxAddr
 	for _, f := range x.Request.Fields() {
 		if f.Key == exchange.KeyXForwardedFor {
@@ -67,7 +85,7 @@ func (m *Manners) appendHop(x *exchange.Exchange) {
 			b = append(append(b, f.Value...), ", "...)
 		}
 	}
-	x.Request.Set("X-Forwarded-For", exchange.View(peer.AppendTo(b)))
+	x.Request.Set("X-Forwarded-For", exchange.View(x.Peer.Addr().WithZone("").AppendTo(b)))
 }
 
 // maxAddr is the longest text of an address.

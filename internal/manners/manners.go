@@ -26,7 +26,7 @@ func New(c *config.Config, reserved ...string) *Manners {
 		m.trusted = append(m.trusted, p.Prefix)
 	}
 	m.reserved = newReserved(slices.Concat(only(), c.IdentityHeaders, reserved))
-	m.fromClient, m.fromProxy, m.keepTrailer = m.keepFromClient, m.keepFromProxy, m.keepFromClient
+	m.fromClient, m.fromProxy, m.keepTrailer = m.keepFromClient, m.keepFromProxy, m.mayClientSay
 	return m
 }
 
@@ -58,26 +58,49 @@ func (m *Manners) Trusts(a netip.Addr) bool {
 func (m *Manners) Enter(x *exchange.Exchange) {
 	x.Client = x.Peer.Addr().WithZone("")
 	x.KeepRequestTrailer = m.keepTrailer
-	x.Request.StripHopByHop()
 	if len(m.trusted) > 0 && m.Trusts(x.Client) {
+		x.Request.StripHopByHop()
 		x.PeerTrusted = true
 		m.believe(x)
 		x.Request.Filter(m.fromProxy)
 		return
 	}
-	x.Request.Filter(m.fromClient)
+	drops, names := m.look(&x.Request)
+	if names {
+		x.Request.StripHopByHop()
+	}
+	if drops {
+		x.Request.Filter(m.fromClient)
+	}
 }
 
-// keepFromClient drops what only the gateway, or a listed proxy, may say.
-func (m *Manners) keepFromClient(f *exchange.Field) bool {
-	switch f.Key {
-	case exchange.KeyOther:
-		return !m.reserved.has(f.Name) && !isForwarded(f.Name)
-	case exchange.KeyXForwardedFor, exchange.KeyXForwardedHost, exchange.KeyXForwardedPort,
-		exchange.KeyXForwardedProto, exchange.KeyForwarded, exchange.KeyXRealIP, exchange.KeyXRequestID:
-		return false
+// look tells whether a client's request has a field to drop, which most don't, and whether a
+// Connection field may name further ones.
+func (m *Manners) look(h *exchange.Header) (drops, names bool) {
+	fields := h.Fields()
+	for i := range fields {
+		f := &fields[i]
+		if f.Key == exchange.KeyConnection && !exchange.EqualFold(f.Value, "keep-alive") && !exchange.EqualFold(f.Value, "close") {
+			return true, true
+		}
+		drops = drops || !m.keepFromClient(f)
 	}
-	return true
+	return drops, false
+}
+
+// keepFromClient drops what concerns the connection alone, and what a client may not say.
+func (m *Manners) keepFromClient(f *exchange.Field) bool {
+	return !f.Key.HopByHop() && m.mayClientSay(f)
+}
+
+// mayClientSay is false for what only the gateway, or a listed proxy, may say.
+func (m *Manners) mayClientSay(f *exchange.Field) bool {
+	const others = 1<<exchange.KeyXForwardedFor | 1<<exchange.KeyXForwardedHost | 1<<exchange.KeyXForwardedPort |
+		1<<exchange.KeyXForwardedProto | 1<<exchange.KeyForwarded | 1<<exchange.KeyXRealIP | 1<<exchange.KeyXRequestID
+	if f.Key == exchange.KeyOther {
+		return !m.reserved.has(f.Name) && !isForwarded(f.Name)
+	}
+	return uint64(others)>>f.Key&1 == 0
 }
 
 // keepFromProxy drops what only the gateway may say. Spellings without dashes
@@ -102,27 +125,30 @@ func oddly(name string) bool {
 // spelling: a proxy may say more about its client than the gateway looks at.
 func isForwarded(name string) bool {
 	const family = "x-forwarded-"
-	return len(name) > len(family) && same(family, name[:len(family)])
+	return len(name) > len(family) && name[0]|0x20 == family[0] && same(family, name[:len(family)])
 }
 
 // reserved is a set of field names, in any spelling that a server could take for
 // the same, see exchange.FoldByte.
 type reserved struct {
-	lengths uint64 // a bit for each length that occurs
-	names   []string
+	// firsts has a bit for each first character of a name, by length: nearly all other names are
+	// told from these by that alone.
+	firsts [64]uint64
+	names  []string
 }
 
 func newReserved(names []string) reserved {
 	var r reserved
 	for _, n := range names {
-		r.lengths |= 1 << (len(n) & 63)
-		r.names = append(r.names, exchange.FoldName(n))
+		folded := exchange.FoldName(n) // not empty: names of fields were checked
+		r.firsts[len(n)%64] |= 1 << (folded[0] % 64)
+		r.names = append(r.names, folded)
 	}
 	return r
 }
 
 func (r *reserved) has(name string) bool {
-	if r.lengths>>(len(name)&63)&1 == 0 {
+	if name == "" || r.firsts[len(name)%64]>>(exchange.FoldByte(name[0])%64)&1 == 0 {
 		return false
 	}
 	for _, n := range r.names {

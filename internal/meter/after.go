@@ -19,6 +19,9 @@ const (
 // wait. It returns false when one of them refuses. Nobody holds a place while it waits for
 // another one, so that whom a wide limit counts does not wait for those of a narrow one.
 func (m *Meter) enter(w Waiter, c *Call, now *time.Time) bool {
+	if !c.waits() {
+		return true
+	}
 	blocked, turn := m.enterGates(c, *now)
 	if blocked != nil {
 		m.waitForGates(w, c, blocked, turn)
@@ -35,6 +38,16 @@ func (m *Meter) enter(w Waiter, c *Call, now *time.Time) bool {
 		}
 	}
 	return true
+}
+
+// waits tells whether a claim is of a Kind that takes places, which most are not.
+func (c *Call) waits() bool {
+	for i := range c.Claims {
+		if c.Claims[i].Kind != Rate {
+			return true
+		}
+	}
+	return false
 }
 
 // enterFlight takes a place: one of those that a store counts, of all nodes or of this one's

@@ -53,7 +53,7 @@ func (m *Meter) alone(c *Call, now time.Time, owed bool) {
 
 // spentLease tells that a claim was spent from what the store has counted already.
 func (cl *Claim) spentLease() bool {
-	return cl.Leased && cl.Kind == Rate && cl.lease.state == leaseSpent && cl.Verdict == Fits
+	return cl.Leased && cl.Kind == Rate && cl.lease != nil && cl.lease.state == leaseSpent && cl.Verdict == Fits
 }
 
 // loseStore does what the claim says for a store that is lost. What the store has said

@@ -42,6 +42,7 @@ func (m *Meter) gather(c *Call) (n int, ok bool) {
 		}
 		c.take(n, i, m.action())
 		if cl.Leased && !m.Peek {
+			cl.lease = &c.leases[i]
 			if !m.lease(cl) {
 				cl.lease.into(&c.takes[n])
 				n++
@@ -75,7 +76,7 @@ func (m *Meter) lease(cl *Claim) bool {
 	id, nodes, until := m.id(cl), int(m.nodes.live()), time.Time{}
 	for {
 		now := time.Now()
-		cl.lease = m.leases.spend(id, cl.Rule, cl.Cost, now, nodes)
+		*cl.lease = m.leases.spend(id, cl.Rule, cl.Cost, now, nodes)
 		switch cl.lease.state {
 		case leaseSpent:
 			cl.Verdict, cl.Left, cl.More, cl.Wait = Fits, cl.lease.left, cl.lease.more, 0
@@ -93,7 +94,7 @@ func (m *Meter) lease(cl *Claim) bool {
 			until = now.Add(leaseBudget)
 		}
 		if !now.Before(until) || m.guard.lost() {
-			cl.lease = leaseBeside(cl.Rule, cl.Cost)
+			*cl.lease = leaseBeside(cl.Rule, cl.Cost)
 			return false
 		}
 		await(cl.lease.done, until.Sub(now))
@@ -118,7 +119,7 @@ func await(done <-chan struct{}, longest time.Duration) {
 // refill takes from the store, while requests go on, what later ones will want.
 func (m *Meter) refill(cl *Claim) {
 	t := store.Take{Name: cl.Name, Key: strings.Clone(cl.Key), Rule: cl.Rule} // names are the configuration's
-	s, id := cl.lease, cl.id
+	s, id := *cl.lease, cl.id
 	s.into(&t)
 	begun := m.begin(func() {
 		asked := time.Now()
@@ -144,7 +145,7 @@ func (m *Meter) answers(c *Call, n int, asked time.Time) {
 		cl.result(t)
 		switch {
 		case cl.Leased && !m.Peek:
-			cl.lease = m.leases.fill(m.id(cl), cl.lease, t, asked, now)
+			*cl.lease = m.leases.fill(m.id(cl), *cl.lease, t, asked, now)
 			cl.Left, cl.More, cl.Wait = cl.lease.left, cl.lease.more, cl.lease.wait
 		case !t.Fits:
 			m.remember(cl, asked) // it was meant from before it has come back
@@ -156,7 +157,7 @@ func (m *Meter) answers(c *Call, n int, asked time.Time) {
 func (m *Meter) giveUp(c *Call, n int) {
 	for i := range c.takes[:n] {
 		if cl := &c.Claims[c.index[i]]; cl.Leased && !m.Peek {
-			m.leases.failed(m.id(cl), cl.lease)
+			m.leases.failed(m.id(cl), *cl.lease)
 		}
 	}
 }
@@ -165,8 +166,8 @@ func (m *Meter) giveUp(c *Call, n int) {
 func (m *Meter) returnLeases(c *Call, now time.Time) {
 	for i := range c.Claims {
 		if cl := &c.Claims[i]; cl.spentLease() {
-			m.leases.giveBack(m.id(cl), cl.lease, now)
-			cl.lease = spending{}
+			m.leases.giveBack(m.id(cl), *cl.lease, now)
+			*cl.lease = spending{}
 		}
 	}
 }

@@ -52,6 +52,12 @@ type Claim struct {
 	Soft bool
 	// Counts tells Settle that the answer counts, for After.
 	Counts bool
+	// Of and Tier are numbers of whoever asks, which the Meter leaves alone: of which of their
+	// limits the claim is, and by which of its rules.
+	Of   uint8
+	Tier uint32
+	// Watch finds sooner where the limit's claims are counted; nil is found by Name.
+	Watch *Watch
 
 	// Verdict is what came of it. The numbers below are valid unless it is Unknown.
 	Verdict Verdict
@@ -62,9 +68,9 @@ type Claim struct {
 	More, Wait time.Duration
 
 	id    id
-	lease spending
-	held  bool // a place among those that run
-	away  bool // and it is counted in the store
+	lease *spending // in Call.leases, once it was asked for
+	held  bool      // a place among those that run
+	away  bool      // and it is counted in the store
 	// skip tells that nobody is asked about it, lenient that it refuses nothing.
 	skip, lenient bool
 }
@@ -99,10 +105,13 @@ type Call struct {
 	Claims []Claim
 	// Keys is memory for the keys of Claims.
 	Keys []byte
+	// Notes are bits of whoever asks, which the Meter leaves alone.
+	Notes uint8
 
 	claims [MaxClaims]Claim
 	takes  [MaxClaims]store.Take
-	index  [MaxClaims]uint8 // of which claim a take is
+	index  [MaxClaims]uint8    // of which claim a take is
+	leases [MaxClaims]spending // by the place of the claim
 }
 
 // Has tells whether a claim is of that kind.

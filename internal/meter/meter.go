@@ -128,9 +128,14 @@ func (m *Meter) Call() *Call {
 // longer.
 func (m *Meter) End(c *Call) {
 	m.leave(c)
-	clear(c.takes[:len(c.Claims)])
-	clear(c.Claims)
-	c.Claims, c.Keys = c.claims[:0], c.Keys[:0]
+	for i := range c.Claims { // what is written over before it is read may stay
+		cl, t := &c.Claims[i], &c.takes[i]
+		if cl.lease != nil {
+			*cl.lease, cl.lease = spending{}, nil
+		}
+		cl.Name, cl.Key, cl.Watch, t.Name, t.Key = "", "", nil, "", ""
+	}
+	c.Claims, c.Keys, c.Notes = c.claims[:0], c.Keys[:0], 0
 	if cap(c.Keys) > maxKeys {
 		c.Keys = nil
 	}

@@ -152,10 +152,10 @@ func (m *Meter) here(c *Call, now time.Time, action store.Action, nodes int64) {
 
 // take makes the take at place n of the claim at place i.
 func (c *Call) take(n, i int, action store.Action) {
-	cl := &c.Claims[i]
-	c.takes[n] = store.Take{
-		Name: cl.Name, Key: cl.Key, Rule: cl.Rule, Action: action, Cost: cl.Cost, Soft: cl.Soft || cl.lenient,
-	}
+	cl, t := &c.Claims[i], &c.takes[n]
+	t.Name, t.Key, t.Rule, t.Action, t.Cost = cl.Name, cl.Key, cl.Rule, action, cl.Cost
+	t.Least, t.Ahead, t.Soft = 0, 0, cl.Soft || cl.lenient // field by field, as copying all of it at once is dearer
+	t.Fits, t.Granted, t.Left, t.More, t.Wait = false, 0, 0, 0, 0
 	c.index[n] = uint8(i)
 }
 
@@ -204,9 +204,9 @@ func (m *Meter) note(c *Call, now time.Time) {
 		case cl.Verdict == Unknown || refused && !cl.Refuses():
 			continue // nobody asked, or it was not counted
 		case lost:
-			m.top.count(cl.Name, cl.spread(), asWhileLost)
+			m.top.count(cl, asWhileLost)
 		}
-		m.top.count(cl.Name, cl.spread(), cl.outcome())
+		m.top.count(cl, cl.outcome())
 		over := cl.Verdict != Fits
 		if over || cl.Left <= cl.Rule.Size()-cl.Left {
 			until := now.Add(max(cl.More, cl.Wait))
@@ -225,10 +225,10 @@ func (cl *Claim) outcome() outcome {
 	return asRefused
 }
 
-// spread spreads callers over counters. It is no id.
-func (cl *Claim) spread() id {
+// spread spreads callers over counters.
+func (cl *Claim) spread() byte {
 	if cl.Key == "" {
-		return id{}
+		return 0
 	}
-	return id{b: uint64(cl.Key[len(cl.Key)-1])}
+	return cl.Key[len(cl.Key)-1] % countShards
 }

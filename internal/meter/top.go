@@ -78,11 +78,17 @@ type top struct {
 
 // watched is one limit.
 type watched struct {
+	by       *top
+	dropped  atomic.Bool
 	counts   [countShards]tally
 	mu       sync.Mutex
 	nearest  board
 	refusals board
 }
+
+// Watch remembers where the claims of a limit are counted, so that nobody has to look for its
+// name. The zero Watch is ready. It serves one Meter best, and any.
+type Watch struct{ at atomic.Pointer[watched] }
 
 // tally is one cache line.
 type tally struct {
@@ -109,10 +115,15 @@ func (t *top) keep(names []string) {
 		if w := old[name]; w != nil {
 			limits[name] = w
 		} else {
-			limits[strings.Clone(name)] = newWatched()
+			limits[strings.Clone(name)] = t.newWatched()
 		}
 	}
 	t.limits.Store(&limits)
+	for name, w := range old {
+		if limits[name] != w {
+			w.dropped.Store(true)
+		}
+	}
 }
 
 // limit returns what is known of a limit, or nil when there are too many.
@@ -130,18 +141,33 @@ func (t *top) add(name string) *watched {
 	if w := old[name]; w != nil || len(old) >= maxNames {
 		return w
 	}
-	limits, w := maps.Clone(old), newWatched()
+	limits, w := maps.Clone(old), t.newWatched()
 	limits[strings.Clone(name)] = w
 	t.limits.Store(&limits)
 	return w
 }
 
-func newWatched() *watched { return &watched{nearest: newBoard(), refusals: newBoard()} }
+func (t *top) newWatched() *watched {
+	return &watched{by: t, nearest: newBoard(), refusals: newBoard()}
+}
 
-// count counts a claim of a key.
-func (t *top) count(name string, id id, o outcome) {
-	if w := t.limit(name); w != nil {
-		w.counts[id.b%countShards].by[o].Add(1)
+// of returns what is known of a claim's limit, or nil when there are too many.
+func (t *top) of(cl *Claim) *watched {
+	if cl.Watch == nil {
+		return t.limit(cl.Name)
+	}
+	w := cl.Watch.at.Load()
+	if w == nil || w.by != t || w.dropped.Load() {
+		w = t.limit(cl.Name)
+		cl.Watch.at.Store(w)
+	}
+	return w
+}
+
+// count counts a claim.
+func (t *top) count(cl *Claim, o outcome) {
+	if w := t.of(cl); w != nil {
+		w.counts[cl.spread()].by[o].Add(1)
 	}
 }
 

@@ -18,6 +18,17 @@ type watcher struct {
 	now time.Time
 }
 
+// counts counts a claim of a limit without a Watch.
+func (w *watcher) counts(limit string, key int, o outcome) {
+	w.top.count(&Claim{Name: limit, Key: keyOf(key)}, o)
+}
+
+// keyOf returns a key, of few.
+func keyOf(i int) string {
+	const digits = "0123456789"
+	return digits[i%10 : i%10+1]
+}
+
 func newWatcher() *watcher { return &watcher{newTop(), newIDs(), time.Now()} }
 
 // sees tells of a claim of a limit of 100 after which so much is left, for another minute.
@@ -276,16 +287,15 @@ func TestTopCounts(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for i := range 1000 {
-				id := id{uint64(i), uint64(i)}
-				w.top.count("b", id, asAllowed)
+				w.counts("b", i, asAllowed)
 				if i < 100 {
-					w.top.count("b", id, asRefused)
+					w.counts("b", i, asRefused)
 				}
 				if i < 10 {
-					w.top.count("b", id, asObserved)
+					w.counts("b", i, asObserved)
 				}
 				if i < 1 {
-					w.top.count("a", id, asWhileLost)
+					w.counts("a", i, asWhileLost)
 				}
 			}
 		})
@@ -304,8 +314,8 @@ func TestTopCounts(t *testing.T) {
 func TestTopKeepsNames(t *testing.T) {
 	w := newWatcher()
 	w.top.keep([]string{"b", "a", "c"})
-	w.top.count("b", id{}, asAllowed)
-	w.top.count("c", id{}, asAllowed)
+	w.counts("b", 0, asAllowed)
+	w.counts("c", 0, asAllowed)
 	w.top.keep([]string{"d", "b", "b"})
 	s := w.top.list(w.now)
 	if len(s) != 2 || s[0].Name != "b" || s[0].Allowed != 1 || s[1].Name != "d" {
@@ -313,11 +323,34 @@ func TestTopKeepsNames(t *testing.T) {
 	}
 }
 
+// A Watch leads to where its limit is counted now: in a Meter that has dropped the limit
+// meanwhile, and in another one.
+func TestWatchFollows(t *testing.T) {
+	one, other := newWatcher(), newWatcher()
+	watch := new(Watch)
+	count := func(w *watcher, times, want int64) {
+		t.Helper()
+		for range times {
+			w.top.count(&Claim{Name: "api", Key: "k", Watch: watch}, asAllowed)
+		}
+		if s := w.top.list(w.now); len(s) != 1 || s[0].Allowed != want {
+			t.Errorf("%+v, want %d allowed", s, want)
+		}
+	}
+	count(one, 2, 2)
+	one.top.keep([]string{"api"})
+	count(one, 1, 3)
+	one.top.keep(nil)
+	count(one, 4, 4)
+	count(other, 5, 5)
+	count(one, 1, 5)
+}
+
 func TestTopNamesAreBounded(t *testing.T) {
 	w := newWatcher()
 	for i := range maxNames + 10 {
 		name := fmt.Sprint("limit", i)
-		w.top.count(name, id{}, asRefused)
+		w.counts(name, 0, asRefused)
 		w.top.seen(name, "key", id{1, uint64(i)}, 1, 0, true, w.now, w.now)
 		w.top.forget(name, id{1, uint64(i)})
 	}
@@ -397,7 +430,7 @@ func TestTopAllocatesNothing(t *testing.T) {
 		key := keys[i%len(keys)]
 		w.sees(key, 0, i%2 == 0)
 		w.sees(key, 80, false)
-		w.top.count("api", id{}, asAllowed)
+		w.counts("api", 0, asAllowed)
 		if i%100 == 0 {
 			w.top.forget("api", w.ids.of("api", key))
 		}
@@ -442,6 +475,8 @@ func BenchmarkTop(b *testing.B) {
 	run("near", func(i int) { see(i%maxShown, 10, false) })
 	run("refused", func(i int) { see(i%maxShown, 0, true) })
 	run("refused, many keys", func(i int) { see(i%8192, 0, true) })
-	run("count", func(i int) { w.top.count("api", ids[i%8192], asAllowed) })
-	run("count, one key", func(i int) { w.top.count("api", ids[0], asAllowed) })
+	run("count", func(i int) { w.counts("api", i, asAllowed) })
+	run("count, one key", func(i int) { w.counts("api", 0, asAllowed) })
+	watch := new(Watch)
+	run("count, watched", func(i int) { w.top.count(&Claim{Name: "api", Key: keyOf(i), Watch: watch}, asAllowed) })
 }

@@ -20,8 +20,9 @@ type Table struct {
 // site holds the entries of one host pattern. Paths without wildcards, which
 // come before all others, are found whole; the rest is a tree of segments.
 type site struct {
-	static map[string][]entry
-	root   node
+	static  map[string][]entry
+	lengths uint64 // of paths in static: the bit length%64 for each
+	root    node
 }
 
 // node is a place between two segments. Each list of entries is in the order
@@ -66,6 +67,7 @@ func (t *Table) site(host string) *site {
 func (s *site) add(sp *spot) {
 	if sp.path.literal() {
 		s.static[sp.shape] = append(s.static[sp.shape], sp.entry)
+		s.lengths |= 1 << (len(sp.shape) % 64)
 		return
 	}
 	n := &s.root
@@ -229,8 +231,10 @@ func (t *Table) findBelow(s *search, host string) *entry {
 }
 
 func (t *site) find(s *search) *entry {
-	if e := s.pick(t.static[s.path]); e != nil {
-		return e
+	if t.lengths>>(len(s.path)%64)&1 == 1 {
+		if e := s.pick(t.static[s.path]); e != nil {
+			return e
+		}
 	}
 	if !strings.HasPrefix(s.path, "/") {
 		return nil
@@ -247,6 +251,9 @@ func (s *search) visit(n *node, at, nvalues int) *entry {
 		if e := s.pick(n.end); e != nil {
 			return e
 		}
+		return s.pickRest(n, at)
+	}
+	if n.only.to == nil && n.literals == nil && n.value == nil {
 		return s.pickRest(n, at)
 	}
 	end := len(s.path)
@@ -312,8 +319,11 @@ func (s *search) addParams(e *entry) {
 
 // remainder returns what stood for **, as it is in the path.
 func (s *search) remainder() string {
-	if s.rest > len(s.path) {
+	switch {
+	case s.rest > len(s.path):
 		return ""
+	case len(s.path) == len(s.x.Path): // nothing had to be decoded
+		return s.x.Path[s.rest:]
 	}
 	return afterSlashes(s.x.Path, strings.Count(s.path[:s.rest], "/"))
 }

@@ -68,15 +68,37 @@ func Normalize(x *exchange.Exchange) *exchange.Reason {
 	return nil
 }
 
-// isPlain tells whether raw surely is normal. A false answer means nothing.
+// What a byte of a path is to isPlain, 0 for one that is never normal as it is.
+const (
+	plainByte = iota + 1
+	slashByte
+	dotByte
+)
+
+// kinds has that for each byte.
+var kinds = func() (set [256]uint8) {
+	for c := range set {
+		if isSegment(byte(c)) {
+			set[c] = plainByte
+		}
+	}
+	set['/'], set['.'] = slashByte, dotByte
+	return set
+}()
+
+// isPlain tells whether raw surely is normal: no segment is empty, or begins with a dot. A false
+// answer means nothing.
 func isPlain(raw string) bool {
-	if raw == "" || raw[0] != '/' || strings.Contains(raw, "//") || strings.Contains(raw, "/.") {
+	if raw == "" || raw[0] != '/' {
 		return false
 	}
-	for i := range len(raw) {
-		if !inSet(segmentLow|1<<'/', segmentHigh, raw[i]) {
+	before := uint8(slashByte)
+	for i := 1; i < len(raw); i++ {
+		kind := kinds[raw[i]]
+		if kind == 0 || before == slashByte && kind != plainByte {
 			return false
 		}
+		before = kind
 	}
 	return true
 }

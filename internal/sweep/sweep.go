@@ -78,6 +78,7 @@ type shard struct {
 type Sweeper struct {
 	now    atomic.Int64
 	start  time.Time
+	clock  atomic.Pointer[time.Time] // a moment by both clocks of the system
 	turn   atomic.Uint32
 	shards [8]shard
 	stop   chan struct{}
@@ -92,6 +93,7 @@ func New() *Sweeper {
 		h.prev, h.next = h, h
 	}
 	s.now.Store(1)
+	s.clock.Store(&s.start)
 	go s.run()
 	return s
 }
@@ -138,11 +140,29 @@ func (s *Sweeper) run() {
 			return
 		case <-ticker.C:
 			s.now.Store(int64(time.Since(s.start)) + 1)
+			s.setClock(time.Now())
 			for i := range s.shards {
 				s.shards[i].sweep(s.now.Load(), n%probeEvery == 0)
 			}
 		}
 	}
+}
+
+// largestError is how far the time of day that Time returns may be off.
+const largestError = time.Millisecond
+
+// setClock follows the system's time of day, where that was changed.
+func (s *Sweeper) setClock(now time.Time) {
+	if off := s.Time().Round(0).Sub(now.Round(0)); off > largestError || off < -largestError {
+		s.clock.Store(&now)
+	}
+}
+
+// Time is time.Now at half the price: it asks for the time since the last change of the
+// time of day, and not for that again. After a change it is right from the next tick on.
+func (s *Sweeper) Time() time.Time {
+	base := s.clock.Load()
+	return base.Add(time.Since(*base))
 }
 
 func (sh *shard) sweep(now int64, probe bool) {

@@ -168,6 +168,40 @@ func TestNow(t *testing.T) {
 	})
 }
 
+func TestTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Sweeper) {
+		pass(time.Hour + time.Minute)
+		if got := s.Time(); !got.Equal(time.Now()) || time.Since(got) != 0 {
+			t.Errorf("it is %v, and Time says %v", time.Now(), got)
+		}
+		before := s.clock.Load()
+		s.setClock(time.Now())
+		if s.clock.Load() != before {
+			t.Error("another base, and the time of day was not changed")
+		}
+		// As after somebody has set the time of day.
+		s.setClock(time.Now().Add(2 * largestError))
+		if s.clock.Load() == before {
+			t.Error("the base of before, and the time of day was changed")
+		}
+	})
+}
+
+func BenchmarkTime(b *testing.B) {
+	s := New()
+	defer s.Close()
+	b.Run("sweeper", func(b *testing.B) {
+		for b.Loop() {
+			s.Time()
+		}
+	})
+	b.Run("system", func(b *testing.B) {
+		for b.Loop() {
+			_ = time.Now()
+		}
+	})
+}
+
 func TestRemoved(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Sweeper) {
 		var owners [40]owner

@@ -38,7 +38,7 @@ func (t *target) askBeside(x *exchange.Exchange, timeout time.Duration, held **c
 	for replays := 0; ; replays++ {
 		conn, out := t.get(x, nil, replays > 0, timeout)
 		if out.reason == nil {
-			conn.attempt, conn.response = balance.Attempt{}, timeout
+			conn.attempt, conn.response, conn.now = balance.Attempt{}, timeout, time.Time{} // with a look
 			*held = conn
 			if out = conn.roundTrip(x); out.reason == nil {
 				out = conn.accept(x)

@@ -33,6 +33,12 @@ type conn struct {
 	reused bool
 	cut    atomic.Bool // cancelled, or its pump failed
 
+	now   time.Time   // when it was taken for this request
+	since time.Time   // when its last answer was here
+	tidy  bool        // and that its end was certain
+	waits atomic.Bool // for an answer, and went without a look
+	gone  atomic.Bool // its end had come before the request
+
 	x        *exchange.Exchange // while in use
 	visit    visit              // to be settled when the answer's body has ended
 	attempt  balance.Attempt    // of the exchange that uses it
@@ -66,14 +72,12 @@ func newConn(t *target, nc net.Conn, addr netip.Addr) *conn {
 	c.pump.done = make(chan struct{}, 1)
 	c.r.Reset(nc, t.service.deps.Buffers)
 	t.service.deps.Sweeper.Add(&c.timer, c)
+	c.timer.Watch(t.tls == nil && c.raw != nil)
 	return c
 }
 
 // Expired implements sweep.Owner: what blocks on the connection ends.
 func (c *conn) Expired() { _ = c.nc.SetDeadline(past) }
-
-// Probe implements sweep.Owner. A connection is never watched.
-func (c *conn) Probe() {}
 
 // Cancel implements exchange.Canceler.
 func (c *conn) Cancel() {
@@ -171,7 +175,7 @@ func (c *conn) drop() {
 	c.x.Response.Reset()
 	c.body.Init(&c.r, c.head.Message, &c.x.ResponseTrailer, &c.t.service.limits)
 	if _, whole := c.body.Whole(); whole && c.head.Status != 101 {
-		c.finish()
+		c.finish(c.x.Elapsed())
 		return
 	}
 	c.abandon()
@@ -199,9 +203,13 @@ func (c *conn) accept(x *exchange.Exchange) outcome {
 	if early {
 		x.CloseClient = true // the rest of the request may never be read
 	} else if whole, ok := c.body.Whole(); ok {
+		if c.misled() {
+			return c.mislead(x)
+		}
 		x.ResponseBody.SetBytes(whole)
-		c.finish()
-		return outcome{}
+		at := x.Elapsed()
+		c.finish(at)
+		return outcome{at: at}
 	}
 	x.ResponseBody.SetSource(c, c.head.Length)
 	return outcome{}
@@ -241,17 +249,17 @@ func (c *conn) Ready() bool { return c.r.Buffered() > 0 }
 
 // Close implements exchange.Source: the exchange has done with the answer.
 func (c *conn) Close() error {
-	x, k := c.x, c.visit
+	x, k, at := c.x, c.visit, c.x.Elapsed()
 	why, excused := c.ending()
 	c.visit, c.broke, c.given, c.away = visit{}, nil, 0, 0
 	if c.body.Done() {
-		c.finish()
+		c.finish(at)
 	} else {
 		c.abandon()
 	}
 	if k.s != nil {
 		k.excused = k.excused || excused
-		k.settle(x, why, x.Elapsed(), true)
+		k.settle(x, why, at, true)
 	}
 	return nil
 }
@@ -279,14 +287,15 @@ func (c *conn) ending() (why *exchange.Reason, excused bool) {
 	return c.broke, false
 }
 
-// finish ends a message that was read to its end. The connection goes back to
-// the pool when both sides can use it again.
-func (c *conn) finish() {
+// finish ends a message that was read to its end at a time since the exchange's
+// Now. The connection goes back to the pool when both sides can use it again.
+func (c *conn) finish(at time.Duration) {
 	x := c.x
 	sent := c.pump.stop(x)
 	aborted := x.Watch(nil)
 	c.attempt.End()
 	clean := c.r.Buffered() == 0
+	c.rest(x.Now.Add(at))
 	c.r.Detach(x)
 	c.x = nil
 	if sent && clean && c.head.KeepAlive && aborted == nil && !c.cut.Load() && c.head.Framing != wire.UntilClose {
@@ -339,6 +348,8 @@ func (c *conn) reason(err error) *exchange.Reason {
 	switch {
 	case errors.As(err, &r):
 		return r
+	case c.gone.Load():
+		return exchange.UpstreamReset
 	case c.timer.Fired() || errors.As(err, &ne) && ne.Timeout():
 		return exchange.UpstreamTimeout
 	case malformed(err):

@@ -153,7 +153,9 @@ func (s *Service) tries(x *exchange.Exchange, k *visit) (*conn, outcome) {
 			}
 		}
 		c, out := s.ask(x, k, fresh)
-		k.done, k.excused = x.Elapsed(), out.excused
+		if k.done, k.excused = out.at, out.excused; k.done == 0 {
+			k.done = x.Elapsed()
+		}
 		if out.reason == nil && !s.rules.retries.hasStatus(x.Status) {
 			return c, out
 		}
@@ -203,7 +205,7 @@ func (t *target) try(x *exchange.Exchange, k *visit, fresh bool, h *hedger) (*co
 	if k.retries > 0 { // to connect has taken its time too
 		left = max(t.service.responseTimeout(x)-(x.Elapsed()-k.began), time.Millisecond)
 	}
-	c.attempt, c.response = k.attempt, t.service.tryTime(x, k, left)
+	c.attempt, c.response, c.now = k.attempt, t.service.tryTime(x, k, left), x.Now.Add(k.sent)
 	h.sends(c)
 	return c, c.roundTrip(x)
 }

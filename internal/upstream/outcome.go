@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"yett/internal/config"
 	"yett/internal/exchange"
@@ -23,6 +24,9 @@ type outcome struct {
 	// pending tells that the try was given up while its connection was being made, which
 	// goes on: what comes of it is told to the balancer then.
 	pending bool
+	// at is when all of the answer was here, since the exchange's Now; 0 where that was
+	// not noted.
+	at time.Duration
 }
 
 // fault is a kind of failure of a service, as breaker.failures and retries.on

@@ -341,5 +341,9 @@ func TestLateBytesBehindTheAnswer(t *testing.T) {
 	close(more)
 	<-sent
 	f.waitClosed()
+	f.trust = 0 // as after a moment
 	f.want(f.get(), "200 ok")
+	if !f.first().t.untidy.Load() {
+		t.Error("the service is trusted as before")
+	}
 }

@@ -29,9 +29,7 @@ func (c *conn) send(x *exchange.Exchange) error {
 	whole, streams := x.RequestBody.Whole()
 	streams = !streams
 	m := bodyMessage(x, len(whole), streams)
-	buf := c.t.service.deps.Buffers.Get(wire.SmallBuffer)
-	defer buf.Release()
-	head := c.t.appendHead(buf.B[:0], x, m)
+	head := c.t.appendHead(x.HeadRoom(), x, m)
 	if !streams && c.canTalk(head, whole) {
 		c.timer.After(c.response)
 		return c.talkOnce(append(head, whole...))

@@ -59,6 +59,7 @@ type Service struct {
 	breaker  *breaker.Breaker // nil for none
 	observes bool             // the breaker only does
 	patience time.Duration    // that is expected of the service with slow clients
+	trust    time.Duration    // how long a connection may have rested that is used without a look
 	fallback *fallback        // nil for none
 	// insteadOf is what the log says of a request that a fallback has answered.
 	insteadOf string
@@ -93,7 +94,7 @@ func New(name string, conf config.Service, deps Deps) (*Service, error) {
 		ChunkLine:   1 << 10,
 		Trailer:     int(conf.Limits.Header),
 	}}
-	s.patience = slowClient
+	s.patience, s.trust = slowClient, trustTime
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.budget = retry.NewBudget(float64(conf.Retries.Budget), conf.Retries.Floor, budgetWindow)
 	s.balancer = balance.New(balanceSettings(&conf), s.targetChanged)

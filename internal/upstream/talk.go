@@ -11,17 +11,18 @@ import (
 )
 
 // talk is a request that goes out in one write, and the first bytes of its
-// answer.
+// answer. All of it happens inside of RawConn.Read, after the runtime has begun
+// to listen for the socket: the read comes only when the answer is there, and no
+// buffer is held meanwhile.
 //
-// Before the write it looks whether the service has closed the connection, or
+// Before the write it may look whether the service has closed the connection, or
 // sent something that nobody asked for: a second answer to somebody else's
-// request must never become the answer to this one. All of it happens inside
-// of RawConn.Read, after the runtime has begun to listen for the socket. So
-// that look costs what asking too early for the answer would cost, the read
-// comes only when the answer is there, and no buffer is held meanwhile.
+// request must never become the answer to this one. See conn.trusts for when the
+// look can be left out.
 type talk struct {
 	out     []byte // the request; nil once it is written
 	n       int    // bytes of it that were written
+	looks   bool
 	err     error
 	in      *wire.Buffer
 	got     int
@@ -44,7 +45,13 @@ func (c *conn) canTalk(head, more []byte) bool {
 func (c *conn) talkOnce(out []byte) error {
 	t := &c.talk
 	t.out, t.n, t.err, t.in = out, 0, nil, nil
+	t.looks = c.reused && !c.trusts()
+	c.waits.Store(!t.looks)
 	err := c.raw.Read(t.step)
+	c.waits.Store(false)
+	if t.err == errStray {
+		c.t.untidy.Store(true)
+	}
 	rest := t.out
 	t.out = nil
 	if err == nil {
@@ -68,7 +75,7 @@ func (c *conn) talkOnce(out []byte) error {
 // whenever the socket has become readable.
 func (t *talk) run(fd uintptr) bool {
 	if t.out != nil {
-		return !t.quiet(fd) || !t.send(fd)
+		return t.looks && !t.quiet(fd) || !t.send(fd)
 	}
 	b, n, err := t.buffers.Receive(func(p []byte) (int, error) { return sock.Recv(fd, p) })
 	switch {

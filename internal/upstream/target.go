@@ -114,6 +114,7 @@ type target struct {
 	again   func()                       // has the name looked up now; nil for an IP address
 	turn    atomic.Uint32
 	checked atomic.Int64 // when the last check ended, Unix nanoseconds
+	untidy  atomic.Bool  // it has sent something that nobody asked for
 	started sync.Once
 	ctx     context.Context // of what runs beside requests; ends when the target drains
 	stop    context.CancelFunc

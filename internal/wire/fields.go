@@ -8,10 +8,11 @@ import (
 )
 
 // parseFields reads the field lines of a head or trailer, up to and with the
-// empty line (RFC 9112 section 5).
+// empty line (RFC 9112 section 5). It looks at each byte once: what ends a
+// value is the first byte that can't be part of one.
 func parseFields(b []byte, h *exchange.Header, maxCount int, detail *string) *exchange.Reason {
 	for {
-		if len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
+		if startsCRLF(b) {
 			return nil
 		}
 		n := tokenLen(b)
@@ -19,23 +20,29 @@ func parseFields(b []byte, h *exchange.Header, maxCount int, detail *string) *ex
 			*detail = "invalid field name"
 			return exchange.BadHeader
 		}
-		end := bytes.IndexByte(b, '\n')
-		if end < n+2 || b[end-1] != '\r' {
-			*detail = "a line ends in LF without CR"
-			return exchange.BadHeader
-		}
-		value := trimOWS(b[n+1 : end-1])
-		if !validValue(value) {
-			*detail = "invalid byte in a field value"
+		rest := b[n+1:]
+		end := valueLen(rest)
+		if !startsCRLF(rest[end:]) {
+			*detail = wrongLine(rest)
 			return exchange.BadHeader
 		}
 		if h.Len() >= maxCount {
 			return exchange.HeaderTooLarge
 		}
 		name := exchange.View(b[:n])
-		h.AddField(exchange.Field{Name: name, Value: exchange.View(value), Key: exchange.KeyOf(name)})
-		b = b[end+1:]
+		h.AddField(exchange.Field{Name: name, Value: exchange.View(trimOWS(rest[:end])), Key: exchange.KeyOf(name)})
+		b = rest[end+2:]
 	}
+}
+
+func startsCRLF(b []byte) bool { return len(b) >= 2 && b[0] == '\r' && b[1] == '\n' }
+
+// wrongLine says what is wrong with a line that has a name but no valid value.
+func wrongLine(value []byte) string {
+	if end := bytes.IndexByte(value, '\n'); end < 1 || value[end-1] != '\r' {
+		return "a line ends in LF without CR"
+	}
+	return "invalid byte in a field value"
 }
 
 // facts are what a header section says about framing and connection.

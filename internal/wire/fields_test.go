@@ -84,19 +84,28 @@ func TestLineEnds(t *testing.T) {
 	}, describeRequest)
 }
 
-// TestValueBytes puts every byte at every place of a word, because values are
-// checked eight bytes at a time.
+// TestValueBytes puts every byte at every place of several words, because
+// values are checked sixteen and eight bytes at a time.
 func TestValueBytes(t *testing.T) {
 	for c := range 256 {
 		want := c == '\t' || c >= ' ' && c != 0x7f
-		for size := 1; size <= 17; size++ {
+		for size := 1; size <= 41; size++ {
 			for at := range size {
 				for _, fill := range []byte{'a', '\t', 0x80, 0xff, ' '} {
 					b := []byte(strings.Repeat(string([]byte{fill}), size))
 					b[at] = byte(c)
-					if validValue(b) != want || validSlow(b) != want {
-						t.Fatalf("byte %#x at %d of %q: validValue %v, ValidValue %v, want %v",
-							c, at, b, validValue(b), validSlow(b), want)
+					end := at
+					if want {
+						end = size
+					}
+					if got := valueLen(b); got != end || validValue(b) != want {
+						t.Fatalf("byte %#x at %d of %q: valueLen %d, validValue %v, want %d, %v", c, at, b, got, validValue(b), end, want)
+					}
+					for i := range b[at:] {
+						b[at+i] = byte(c)
+					}
+					if got := valueLen(b); got != end {
+						t.Fatalf("byte %#x from %d on in %q: valueLen %d, want %d", c, at, b, got, end)
 					}
 				}
 			}

@@ -18,20 +18,13 @@ func SplitHost(authority string) (string, bool) {
 		addr, err := netip.ParseAddr(authority[1:end])
 		return authority[:end+1], err == nil && addr.Is6() && addr.Zone() == ""
 	}
-	host := authority
-	if i := strings.IndexByte(authority, ':'); i >= 0 {
-		host = authority[:i]
-		if !validPort(authority[i:]) {
-			return "", false
-		}
+	n := 0
+	for n < len(authority) && isHostByte[authority[n]] {
+		n++
 	}
-	if host == "" || host == "." {
+	host := authority[:n]
+	if host == "" || host == "." || !validPort(authority[n:]) {
 		return "", false
-	}
-	for i := range len(host) {
-		if !isHostByte(host[i]) {
-			return "", false
-		}
 	}
 	return host, true
 }
@@ -54,12 +47,6 @@ func validPort(s string) bool {
 	return n <= 65535
 }
 
-// isHostByte takes what a registered name may hold. Percent-encoded names are
+// isHostByte has what a registered name may hold. Percent-encoded names are
 // left out: no client sends them, and readers differ in what they mean.
-func isHostByte(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c):
-		return true
-	}
-	return strings.IndexByte("-._~!$&'()*+,;=", c) >= 0
-}
+var isHostByte = setOf("-._~!$&'()*+,;=" + letters + digits)

@@ -1,29 +1,30 @@
 package wire
 
-import "encoding/binary"
-
-// tokenSet is the set of tchar (RFC 9110 section 5.6.2) as two 64-bit words.
-// Bytes from 0x80 are never part of a token.
-const (
-	tokenLow  uint64 = 0x03ff6cfa00000000 // ! # $ % & ' * + - . 0-9
-	tokenHigh uint64 = 0x57ffffffc7fffffe // A-Z ^ _ ` a-z | ~
+import (
+	"encoding/binary"
+	"math/bits"
 )
 
-func isToken(c byte) bool {
-	switch {
-	case c < 64:
-		return tokenLow>>c&1 == 1
-	case c < 128:
-		return tokenHigh>>(c-64)&1 == 1
-	default:
-		return false
+// isToken has a bit for each tchar (RFC 9110 section 5.6.2). Bytes from 0x80
+// are never part of a token.
+var isToken = setOf("!#$%&'*+-.^_`|~" + letters + digits)
+
+const (
+	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits  = "0123456789"
+)
+
+func setOf(chars string) (set [256]bool) {
+	for _, c := range []byte(chars) {
+		set[c] = true
 	}
+	return set
 }
 
 // tokenLen returns how many of the first bytes are tchar.
 func tokenLen(b []byte) int {
 	for i, c := range b {
-		if !isToken(c) {
+		if !isToken[c] {
 			return i
 		}
 	}
@@ -34,7 +35,7 @@ func tokenLen(b []byte) int {
 // section 5.6.2).
 func ValidToken(s string) bool {
 	for i := range len(s) {
-		if !isToken(s[i]) {
+		if !isToken[s[i]] {
 			return false
 		}
 	}
@@ -43,34 +44,53 @@ func ValidToken(s string) bool {
 
 const (
 	ones  = 0x0101010101010101
+	lows  = 0x7f7f7f7f7f7f7f7f
 	highs = 0x8080808080808080
 )
 
-// validValue tells whether b can be a field value: visible characters, blanks,
-// tabs and bytes from 0x80 (RFC 9110 section 5.5). It takes eight bytes at a
-// time, because values are most of what a header is.
-func validValue(b []byte) bool {
-	for len(b) >= 8 {
-		v := binary.LittleEndian.Uint64(b)
-		control := (v - ones*0x20) & ^v & highs // a byte below 0x20
-		del := v ^ ones*0x7f
-		del = (del - ones) & ^del & highs // a byte equal to 0x7f
-		if control|del != 0 && !validSlow(b[:8]) {
-			return false
+// valueLen returns how many of the first bytes can be part of a field value:
+// visible characters, blanks, tabs and bytes from 0x80 (RFC 9110 section 5.5).
+// It takes 16 and then 8 bytes at a time, because values are most of what a
+// header is.
+func valueLen(b []byte) int {
+	at := visiblePairs(b)
+	for ; at <= len(b)-8; at += 8 {
+		for m := ^visible(word(b, at)) & highs; m != 0; m &= m - 1 {
+			if i := at + bits.TrailingZeros64(m)/8; b[i] != '\t' {
+				return i
+			}
 		}
-		b = b[8:]
 	}
-	return validSlow(b)
+	for at < len(b) && isValue(b[at]) {
+		at++
+	}
+	return at
 }
 
-func validSlow(b []byte) bool {
-	for _, c := range b {
-		if (c < ' ' && c != '\t') || c == 0x7f {
-			return false
-		}
+// visiblePairs returns the length of the pairs of words at the start of b that
+// have visible bytes only, which is how values go on as a rule.
+func visiblePairs(b []byte) int {
+	at := 0
+	for at <= len(b)-16 && visible(word(b, at))&visible(word(b, at+8))&highs == highs {
+		at += 16
 	}
-	return true
+	return at
 }
+
+func word(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at : at+8]) }
+
+// visible has the high bit of each byte of v set that is neither below 0x20
+// nor equal to 0x7f. The high bits are left out of the sums, so that none
+// carries into the next byte.
+func visible(v uint64) uint64 {
+	next := v&lows + ones // 0x7f becomes 0x80, whose low bits are the least of all
+	return next&lows + ones*(0x80-0x21) | v
+}
+
+func isValue(c byte) bool { return c >= ' ' && c != 0x7f || c == '\t' }
+
+// validValue tells whether b can be a field value.
+func validValue(b []byte) bool { return valueLen(b) == len(b) }
 
 func trimOWS(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {

@@ -230,7 +230,7 @@ func (c *conn) handOver() {
 // begin starts an exchange.
 func (c *conn) begin() *exchange.Exchange {
 	x := c.e.deps.Exchanges.Get()
-	x.Now = time.Now()
+	x.Now = c.e.deps.Sweeper.Time()
 	x.Peer, x.Local, x.Secure, x.Listener = c.peer, c.local, c.secure, c.set.name
 	x.Interim = c
 	c.body.reset(x)

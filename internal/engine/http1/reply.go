@@ -28,9 +28,7 @@ func (c *conn) reply(x *exchange.Exchange) bool {
 	}
 	m, send, withLength := c.framing(x)
 	connection := c.connection(x, m)
-	buf := c.e.deps.Buffers.Get(wire.SmallBuffer)
-	defer buf.Release()
-	head := wire.AppendResponse(buf.B[:0], x, m, connection, c.e.date.at(x.Now.Add(x.UpstreamTime)), withLength)
+	head := wire.AppendResponse(x.HeadRoom(), x, m, connection, c.e.date.at(x.Now.Add(x.UpstreamTime)), withLength)
 	var ok bool
 	if whole, inMemory := x.ResponseBody.Whole(); inMemory || !send {
 		if !send {

@@ -23,12 +23,12 @@ func (p *limits) Explain(x *exchange.Exchange, s *exchange.Slot) []string {
 		return []string{"a CORS preflight, which was counted before"}
 	}
 	t := tabOf(x)
-	if t.counted {
+	if t.noted(counted) {
 		return p.explain(t, p.all, "does not count this request")
 	}
 	lines := p.explain(t, p.early, "does not count this request")
 	const later = "has to know who calls"
-	if t.anonymous {
+	if t.noted(askedAnonymous) {
 		lines = append(lines, p.explain(t, p.anonymous, "does not count this request")...)
 	} else {
 		lines = append(lines, p.explain(t, p.anonymous, later)...)
@@ -42,12 +42,12 @@ func (p *callers) Explain(x *exchange.Exchange, _ *exchange.Slot) []string {
 }
 
 // explain says what came of some limits, and of those that were not asked what else is.
-func (p *plan) explain(t *tab, which []int, otherwise string) []string {
+func (p *plan) explain(t tab, which []int, otherwise string) []string {
 	var lines []string
 	for _, l := range which {
 		says := otherwise
-		for i := range t.call.Claims {
-			if int(t.of[i]) == l {
+		for i := range t.Claims {
+			if int(t.Claims[i].Of) == l {
 				says = t.says(i)
 			}
 		}
@@ -57,16 +57,16 @@ func (p *plan) explain(t *tab, which []int, otherwise string) []string {
 }
 
 // says says what came of a claim.
-func (t *tab) says(i int) string {
-	c := &t.call.Claims[i]
+func (t tab) says(i int) string {
+	c := &t.Claims[i]
 	text := fmt.Sprintf("%s has %s", c.Key, appendRule(nil, c))
 	if c.Cost != 1 {
 		text += fmt.Sprintf(", this costs %d", c.Cost)
 	}
 	switch {
-	case c.Verdict == meter.Unknown && !t.counted:
+	case c.Verdict == meter.Unknown && !t.noted(counted):
 		return text + ", counted behind jwt"
-	case c.Verdict == meter.Unknown && t.refused:
+	case c.Verdict == meter.Unknown && t.noted(refused):
 		return text + ", not asked: another limit refuses"
 	case c.Verdict == meter.Unknown:
 		return text + ", nobody knows what is left: the store is lost, and it is open then"
@@ -78,7 +78,7 @@ func (t *tab) says(i int) string {
 		return text
 	}
 	text = string(appendState([]byte(text), c))
-	if t.soft[i] {
+	if c.Soft {
 		text += " (only observed)"
 	}
 	return text

@@ -29,7 +29,14 @@ func (l *fakeLimit) Name() string       { return l.name }
 func (l *fakeLimit) AsksCaller() bool   { return l.asks }
 func (l *fakeLimit) ForAnonymous() bool { return l.anonymous }
 func (l *fakeLimit) Shown() bool        { return !l.hidden }
-func (l *fakeLimit) Explain() string    { return "so many for each " + l.name }
+func (l *fakeLimit) Rules() []store.Rule {
+	if l.rule.Limit == 0 {
+		return []store.Rule{{Limit: 10, Window: time.Minute}}
+	}
+	return []store.Rule{l.rule}
+}
+
+func (l *fakeLimit) Explain() string { return "so many for each " + l.name }
 
 func (l *fakeLimit) Facts(int64) limit.Facts {
 	return limit.Facts{Rule: l.Explain(), Enforced: !l.soft, Shown: !l.hidden, Fields: !l.hidden && !l.soft && l.kind != meter.Flight, Anonymous: !l.knownOnly}
@@ -48,11 +55,7 @@ func (l *fakeLimit) Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool 
 	}
 	at := len(c.Keys)
 	c.Keys = append(append(append(c.Keys, l.name...), ':'), who...)
-	rule := l.rule
-	if rule.Limit == 0 {
-		rule = store.Rule{Limit: 10, Window: time.Minute}
-	}
-	c.Claims = append(c.Claims, meter.Claim{Name: l.name, Key: exchange.View(c.Keys[at:]), Kind: l.kind, Rule: rule, Cost: cost, Soft: l.soft})
+	c.Claims = append(c.Claims, meter.Claim{Name: l.name, Key: exchange.View(c.Keys[at:]), Kind: l.kind, Rule: l.Rules()[0], Cost: cost, Soft: l.soft})
 	return true
 }
 
@@ -98,7 +101,7 @@ func (m *fakeMeter) Call() *meter.Call {
 
 func (m *fakeMeter) End(c *meter.Call) {
 	m.open.Add(-1)
-	c.Claims, c.Keys = c.Claims[:0], c.Keys[:0]
+	c.Claims, c.Keys, c.Notes = c.Claims[:0], c.Keys[:0], 0
 	m.pool.Put(c)
 }
 
@@ -128,9 +131,6 @@ func (m *fakeMeter) Take(_ meter.Waiter, c *meter.Call, _ time.Time) {
 func (m *fakeMeter) Count(c *meter.Call, _ time.Time) {
 	m.note("count", c, func(cl *meter.Claim) bool { return cl.Kind == meter.Rate })
 	m.fill(c)
-	for i := range c.Claims {
-		c.Claims[i].Soft = true // it refuses nothing any more
-	}
 }
 
 func (m *fakeMeter) Settle(c *meter.Call, _ time.Time) {

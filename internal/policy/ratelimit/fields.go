@@ -7,6 +7,7 @@ import (
 
 	"yett/internal/exchange"
 	"yett/internal/meter"
+	"yett/internal/store"
 )
 
 // fields is how answers tell what is left.
@@ -86,8 +87,8 @@ func isRateLimit(f *exchange.Field) bool {
 }
 
 // tell adds what is left to the answer.
-func (p *plan) tell(x *exchange.Exchange, t *tab) {
-	if len(t.call.Claims) == 0 {
+func (p *plan) tell(x *exchange.Exchange, t tab) {
+	if len(t.Claims) == 0 {
 		return
 	}
 	switch p.fields.of(x.Listener) {
@@ -100,17 +101,17 @@ func (p *plan) tell(x *exchange.Exchange, t *tab) {
 
 // shows tells whether clients are told about the claim of that place: that it is known what
 // is left, and that it refuses.
-func (p *plan) shows(t *tab, i int) bool {
-	c := &t.call.Claims[i]
+func (p *plan) shows(t tab, i int) bool {
+	c := &t.Claims[i]
 	known := c.Verdict == meter.Fits || c.Verdict == meter.Exceeded
-	return known && !t.soft[i] && c.Kind != meter.Flight && p.limits[t.of[i]].Shown()
+	return known && !c.Soft && c.Kind != meter.Flight && p.limits[c.Of].Shown()
 }
 
 // tellNearest tells about the limit that is nearest to its end, by the names of
 // draft-ietf-httpapi-ratelimit-headers-06.
-func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
+func (p *plan) tellNearest(x *exchange.Exchange, t tab) {
 	best := -1
-	for i := range t.call.Claims {
+	for i := range t.Claims {
 		if p.shows(t, i) && (best < 0 || t.nearer(i, best)) {
 			best = i
 		}
@@ -118,28 +119,43 @@ func (p *plan) tellNearest(x *exchange.Exchange, t *tab) {
 	if best < 0 {
 		return
 	}
-	const most = 20 // digits of a number
-	c := &t.call.Claims[best]
-	b := x.Bytes(4*most + len(";w="))[:0]
-	quota, window := quotaOf(c)
-	b = strconv.AppendInt(b, quota, 10)
-	limit := len(b)
-	b = appendWindow(b, window)
-	policy := len(b)
+	c := &t.Claims[best]
+	says := &p.told[c.Of][c.Tier]
+	b := x.Bytes(2 * mostDigits)[:0]
 	b = strconv.AppendInt(b, max(0, c.Left), 10)
 	remaining := len(b)
 	b = strconv.AppendInt(b, seconds(c.More), 10)
 	text := exchange.View(b)
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Policy", Value: text[:policy]})
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Limit", Value: text[:limit]})
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Remaining", Value: text[policy:remaining]})
-	x.Response.AddField(exchange.Field{Name: "RateLimit-Reset", Value: text[remaining:]})
+	x.Response.AddFields([]exchange.Field{
+		{Name: "RateLimit-Policy", Value: says.policy},
+		{Name: "RateLimit-Limit", Value: says.quota},
+		{Name: "RateLimit-Remaining", Value: text[:remaining]},
+		{Name: "RateLimit-Reset", Value: text[remaining:]},
+	})
+}
+
+// mostDigits is how many digits a number can have.
+const mostDigits = 20
+
+// told is what clients are told of a rule: the most that may be left, and that with the window in
+// which it is.
+type told struct{ quota, policy string }
+
+// tellRules writes what is told of rules.
+func tellRules(rules []store.Rule) []told {
+	list := make([]told, len(rules))
+	for i := range rules {
+		quota, window := quotaOf(&rules[i])
+		n := strconv.FormatInt(quota, 10)
+		list[i] = told{n, string(appendWindow([]byte(n), window))}
+	}
+	return list
 }
 
 // nearer tells whether a claim is nearer to its end than another: it refuses, or less of its
 // whole is left, or it was written first.
-func (t *tab) nearer(i, than int) bool {
-	a, b := &t.call.Claims[i], &t.call.Claims[than]
+func (t tab) nearer(i, than int) bool {
+	a, b := &t.Claims[i], &t.Claims[than]
 	if a.Refuses() != b.Refuses() {
 		return a.Refuses()
 	}
@@ -148,7 +164,7 @@ func (t *tab) nearer(i, than int) bool {
 	}
 	// Both are up to 1e9, so their products fit.
 	left, other := max(0, a.Left)*b.Rule.Size(), max(0, b.Left)*a.Rule.Size()
-	return left < other || left == other && t.of[i] < t.of[than]
+	return left < other || left == other && a.Of < b.Of
 }
 
 // mostInteger is the largest integer that fields can have (RFC 9651 section 3.3.1).
@@ -157,8 +173,7 @@ const mostInteger = 999_999_999_999_999
 // quotaOf returns what clients are told to be the most that may be left, and within how many
 // whole seconds. A bucket that holds more than its limit is told by its size, and by the time in
 // which it fills: by its limit less would be there than is left.
-func quotaOf(c *meter.Claim) (quota, window int64) {
-	r := &c.Rule
+func quotaOf(r *store.Rule) (quota, window int64) {
 	size := r.Size()
 	if size <= r.Limit {
 		return r.Limit, seconds(r.Window)
@@ -177,11 +192,11 @@ func appendWindow(b []byte, window int64) []byte {
 }
 
 // tellAll tells about all limits, as draft-ietf-httpapi-ratelimit-headers-10 has it.
-func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
+func (p *plan) tellAll(x *exchange.Exchange, t tab) {
 	n := 0
-	for i := range t.call.Claims {
+	for i := range t.Claims {
 		if p.shows(t, i) {
-			n += len(p.quoted[t.of[i]]) + len(", ;q=;w=") + 2*20
+			n += len(p.quoted[t.Claims[i].Of]) + len(", ;q=;w=") + 2*mostDigits
 		}
 	}
 	if n == 0 {
@@ -189,14 +204,13 @@ func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
 	}
 	policies, left := x.Bytes(n)[:0], x.Bytes(n)[:0]
 	for l := range p.limits { // in the order in which they are written
-		for i := range t.call.Claims {
-			if int(t.of[i]) != l || !p.shows(t, i) {
+		for i := range t.Claims {
+			if int(t.Claims[i].Of) != l || !p.shows(t, i) {
 				continue
 			}
-			c := &t.call.Claims[i]
-			quota, window := quotaOf(c)
-			policies = appendWindow(appendItem(policies, p.quoted[l], ";q=", quota), window)
-			left = appendItem(left, p.quoted[l], ";r=", max(0, c.Left))
+			c := &t.Claims[i]
+			policies = append(appendItem(policies, p.quoted[l], ";q="), p.told[c.Of][c.Tier].policy...)
+			left = strconv.AppendInt(appendItem(left, p.quoted[l], ";r="), max(0, c.Left), 10)
 			left = strconv.AppendInt(append(left, ";t="...), seconds(c.More), 10)
 		}
 	}
@@ -204,10 +218,10 @@ func (p *plan) tellAll(x *exchange.Exchange, t *tab) {
 	x.Response.AddField(exchange.Field{Name: "RateLimit", Value: exchange.View(left)})
 }
 
-// appendItem appends an item of a list, with its first parameter (RFC 9651).
-func appendItem(b []byte, name, parameter string, value int64) []byte {
+// appendItem appends an item of a list, up to the value of its first parameter (RFC 9651).
+func appendItem(b []byte, name, parameter string) []byte {
 	if len(b) > 0 {
 		b = append(b, ", "...)
 	}
-	return strconv.AppendInt(append(append(b, name...), parameter...), value, 10)
+	return append(append(b, name...), parameter...)
 }

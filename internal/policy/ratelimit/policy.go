@@ -8,6 +8,7 @@ import (
 	"yett/internal/meter"
 	"yett/internal/policy"
 	"yett/internal/problem"
+	"yett/internal/store"
 )
 
 // Why the policy refuses.
@@ -38,6 +39,7 @@ type limiter interface {
 	Claim(c *meter.Call, x *exchange.Exchange, cost int64) bool
 	Counts(x *exchange.Exchange) bool
 	Shown() bool
+	Rules() []store.Rule
 	Explain() string
 	Facts(cost int64) limit.Facts
 }
@@ -155,7 +157,7 @@ func (p *limits) Response(x *exchange.Exchange, s *exchange.Slot) {
 		return
 	}
 	t := tabOf(x)
-	if !t.counted && !t.refused {
+	if !t.noted(counted | refused) {
 		p.claimAnonymous(x, t)
 		p.count(x, t)
 	}
@@ -174,7 +176,7 @@ type callers struct {
 // Request counts by all limits at once, unless the part before jwt has.
 func (p *callers) Request(x *exchange.Exchange, _ *exchange.Slot) exchange.Verdict {
 	t := tabOf(x)
-	if t.counted {
+	if t.noted(counted) {
 		return exchange.Continue
 	}
 	p.claim(x, t, p.asking)

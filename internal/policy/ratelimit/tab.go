@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"strconv"
-	"sync"
 	"time"
 
 	"yett/internal/exchange"
@@ -25,7 +24,7 @@ type plan struct {
 	later  bool
 	fields fieldsByListener
 	quoted []string // names of limits, as the structured fields have them
-	tabs   sync.Pool
+	told   [][]told // by limit and tier
 }
 
 // newPlan makes the plan of a route. On one that is open nobody finds out who calls.
@@ -34,6 +33,7 @@ func newPlan(list []limiter, m counter, cost int64, open bool) *plan {
 	for i, l := range list {
 		p.all = append(p.all, i)
 		p.quoted = append(p.quoted, `"`+policy.Realm(l.Name())+`"`)
+		p.told = append(p.told, tellRules(l.Rules()))
 		switch {
 		case l.ForAnonymous():
 			p.anonymous = append(p.anonymous, i)
@@ -48,28 +48,26 @@ func newPlan(list []limiter, m counter, cost int64, open bool) *plan {
 }
 
 // tab is what a request asks of its limits, on its way through the parts. It is in
-// Exchange.Limits.
-type tab struct {
-	call *meter.Call
-	// of is the place of the limit that a claim is of, soft whether it refuses nothing.
-	of   [meter.MaxClaims]uint8
-	soft [meter.MaxClaims]bool
-	// anonymous tells that limits for anonymous callers were asked, counted that all
-	// were, refused that one of them has refused, settled that it is known whether the
-	// answer counts.
-	anonymous, counted, refused, settled bool
-}
+// Exchange.Limits. The place of the limit that a claim is of is its Of.
+type tab struct{ *meter.Call }
 
-func tabOf(x *exchange.Exchange) *tab { return x.Limits.(*tab) }
+// What is noted in a tab.
+const (
+	askedAnonymous uint8 = 1 << iota // limits for anonymous callers were asked
+	counted                          // all were
+	refused                          // one of them has refused
+	settled                          // it is known whether the answer counts
+)
+
+func (t tab) note(what uint8)       { t.Notes |= what }
+func (t tab) noted(what uint8) bool { return t.Notes&what != 0 }
+
+func tabOf(x *exchange.Exchange) tab { return tab{x.Limits.(*meter.Call)} }
 
 // open begins the tab of a request. The part whose slot it is closes it.
-func (p *plan) open(x *exchange.Exchange, s *exchange.Slot) *tab {
-	t, ok := p.tabs.Get().(*tab)
-	if !ok {
-		t = new(tab)
-	}
-	t.call = p.meter.Call()
-	x.Limits, s.Int = t, opened
+func (p *plan) open(x *exchange.Exchange, s *exchange.Slot) tab {
+	t := tab{p.meter.Call()}
+	x.Limits, s.Int = t.Call, opened
 	return t
 }
 
@@ -80,38 +78,34 @@ func (p *plan) close(x *exchange.Exchange, s *exchange.Slot) {
 	}
 	t := tabOf(x)
 	x.Limits = nil
-	p.meter.End(t.call)
-	*t = tab{}
-	p.tabs.Put(t)
+	p.meter.End(t.Call)
 }
 
 // claim adds what the request asks of some limits.
-func (p *plan) claim(x *exchange.Exchange, t *tab, which []int) {
+func (p *plan) claim(x *exchange.Exchange, t tab, which []int) {
 	for _, i := range which {
-		if !p.limits[i].Claim(t.call, x, p.cost) {
+		if !p.limits[i].Claim(t.Call, x, p.cost) {
 			continue
 		}
-		n := len(t.call.Claims) - 1
-		c := &t.call.Claims[n]
-		c.Soft = c.Soft || p.observes
-		t.of[n], t.soft[n] = uint8(i), c.Soft
+		c := &t.Claims[len(t.Claims)-1]
+		c.Of, c.Soft = uint8(i), c.Soft || p.observes
 	}
 }
 
 // claimAnonymous adds, once, what it asks of those for anonymous callers.
-func (p *plan) claimAnonymous(x *exchange.Exchange, t *tab) {
-	if !t.anonymous {
-		t.anonymous = true
+func (p *plan) claimAnonymous(x *exchange.Exchange, t tab) {
+	if !t.noted(askedAnonymous) {
+		t.note(askedAnonymous)
 		p.claim(x, t, p.anonymous)
 	}
 }
 
 // look refuses what is known to be used up, and counts nothing.
-func (p *plan) look(x *exchange.Exchange, t *tab) exchange.Verdict {
-	if len(t.call.Claims) == 0 {
+func (p *plan) look(x *exchange.Exchange, t tab) exchange.Verdict {
+	if len(t.Claims) == 0 {
 		return exchange.Continue
 	}
-	p.meter.Look(t.call, now(x))
+	p.meter.Look(t.Call, now(x))
 	if t.refuser() == nil {
 		return exchange.Continue
 	}
@@ -120,35 +114,35 @@ func (p *plan) look(x *exchange.Exchange, t *tab) exchange.Verdict {
 
 // take counts all claims, or refuses. A small body is read before the request holds a place
 // that others wait for: they would wait for a client that takes its time.
-func (p *plan) take(x *exchange.Exchange, t *tab) exchange.Verdict {
-	t.counted = true
-	if len(t.call.Claims) == 0 {
+func (p *plan) take(x *exchange.Exchange, t tab) exchange.Verdict {
+	t.note(counted)
+	if len(t.Claims) == 0 {
 		return exchange.Continue
 	}
-	if t.call.Has(meter.After) && !x.RequestBody.Empty() {
-		if p.meter.Look(t.call, now(x)); t.refuser() != nil {
+	if t.Has(meter.After) && !x.RequestBody.Empty() {
+		if p.meter.Look(t.Call, now(x)); t.refuser() != nil {
 			return p.judge(x, t)
 		}
 		if err := x.RequestBody.Gather(); err != nil {
 			return x.Refuse(exchange.BodyReason(err))
 		}
 	}
-	p.meter.Take(x, t.call, now(x))
+	p.meter.Take(x, t.Call, now(x))
 	return p.judge(x, t)
 }
 
 // count counts a request that somebody else has refused.
-func (p *plan) count(x *exchange.Exchange, t *tab) {
-	t.counted = true
-	if len(t.call.Claims) > 0 {
-		p.meter.Count(t.call, now(x))
+func (p *plan) count(x *exchange.Exchange, t tab) {
+	t.note(counted)
+	if len(t.Claims) > 0 {
+		p.meter.Count(t.Call, now(x))
 	}
 }
 
 // judge notes what would have been refused, and refuses if something does.
-func (p *plan) judge(x *exchange.Exchange, t *tab) exchange.Verdict {
-	for i := range t.call.Claims {
-		if c := &t.call.Claims[i]; t.soft[i] && (c.Verdict == meter.Exceeded || c.Verdict == meter.Lost) {
+func (p *plan) judge(x *exchange.Exchange, t tab) exchange.Verdict {
+	for i := range t.Claims {
+		if c := &t.Claims[i]; c.Soft && (c.Verdict == meter.Exceeded || c.Verdict == meter.Lost) {
 			refuse(x, c)
 			x.Observe()
 		}
@@ -157,16 +151,16 @@ func (p *plan) judge(x *exchange.Exchange, t *tab) exchange.Verdict {
 	if c == nil {
 		return exchange.Continue
 	}
-	t.refused = true
+	t.note(refused)
 	return refuse(x, c)
 }
 
 // refuser returns the claim that keeps the request away for longest, nil when none does.
 // One that is exceeded goes before one of which nobody knows.
-func (t *tab) refuser() *meter.Claim {
+func (t tab) refuser() *meter.Claim {
 	var worst *meter.Claim
-	for i := range t.call.Claims {
-		c := &t.call.Claims[i]
+	for i := range t.Claims {
+		c := &t.Claims[i]
 		switch {
 		case !c.Refuses():
 		case worst == nil, c.Verdict == meter.Exceeded && (worst.Verdict != meter.Exceeded || c.Wait > worst.Wait):
@@ -252,7 +246,7 @@ func appendDuration(b []byte, d time.Duration) []byte {
 
 // answer says whether the answer counts, where that matters, and tells the client what is
 // left. It may come again for the answer to a fault.
-func (p *plan) answer(x *exchange.Exchange, t *tab) {
+func (p *plan) answer(x *exchange.Exchange, t tab) {
 	p.settle(x, t)
 	removeFields(&x.Response)
 	p.tell(x, t)
@@ -260,20 +254,20 @@ func (p *plan) answer(x *exchange.Exchange, t *tab) {
 
 // settle counts by limits for which it depends on the answer, once. What was refused here
 // counts nowhere.
-func (p *plan) settle(x *exchange.Exchange, t *tab) {
-	if t.settled || t.refused {
+func (p *plan) settle(x *exchange.Exchange, t tab) {
+	if t.noted(settled | refused) {
 		return
 	}
-	t.settled = true
+	t.note(settled)
 	after := false
-	for i := range t.call.Claims {
-		if c := &t.call.Claims[i]; c.Kind == meter.After {
-			c.Counts = p.limits[t.of[i]].Counts(x)
+	for i := range t.Claims {
+		if c := &t.Claims[i]; c.Kind == meter.After {
+			c.Counts = p.limits[c.Of].Counts(x)
 			after = true
 		}
 	}
 	if after {
-		p.meter.Settle(t.call, answered(x))
+		p.meter.Settle(t.Call, answered(x))
 	}
 }
 

@@ -65,6 +65,9 @@ func BenchmarkTake(b *testing.B) {
 	b.Run("one key with a block", func(b *testing.B) {
 		benchmark(b, New(Options{}), 1, 1, store.Rule{Limit: 60, Window: time.Millisecond})
 	})
+	b.Run("two takes with blocks", func(b *testing.B) {
+		benchmark(b, New(Options{}), 1000, 2, store.Rule{Limit: 1e9, Window: 15 * time.Minute})
+	})
 	b.Run("refused", func(b *testing.B) {
 		s := New(Options{})
 		fill(b, s, 1, 60, perMinute)

@@ -29,16 +29,8 @@ func (s seed) append(b []byte) []byte {
 // with their lengths among them, so that no two pairs are the same words.
 func (s seed) id(name, key string) id {
 	h := sip{s.a ^ 0x736f6d6570736575, s.b ^ 0x646f72616e646f6d ^ 0xee, s.a ^ 0x6c7967656e657261, s.b ^ 0x7465646279746573}
-	h = h.word(uint64(len(name)))
-	for ; len(name) >= 8; name = name[8:] {
-		h = h.word(word64(name))
-	}
-	h = h.word(rest(name))
-	length := uint64(len(key))
-	for ; len(key) >= 8; key = key[8:] {
-		h = h.word(word64(key))
-	}
-	h = h.word(rest(key) | length<<56)
+	h = h.word(uint64(len(name))).whole(name).word(rest(name))
+	h = h.whole(key).word(rest(key) | uint64(len(key))<<56)
 	h.v2 ^= 0xee
 	h = h.round().round().round()
 	low := h.v0 ^ h.v1 ^ h.v2 ^ h.v3
@@ -53,12 +45,25 @@ func word64(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// rest reads less than 8.
-func rest(s string) (w uint64) {
-	for i := range len(s) {
-		w |= uint64(s[i]) << (8 * i)
+// rest reads what is left behind the last whole 8 bytes.
+func rest(s string) uint64 {
+	n := len(s) % 8
+	if n < len(s) { // with bytes before them, in one load
+		return word64(s[len(s)-8:]) >> (64 - 8*n)
 	}
-	return w
+	if n >= 4 {
+		return uint64(word32(s)) | uint64(word32(s[n-4:]))<<(8*(n-4))
+	}
+	if n == 0 {
+		return 0
+	}
+	return uint64(s[0]) | uint64(s[n/2])<<(8*(n/2)) | uint64(s[n-1])<<(8*(n-1))
+}
+
+// word32 reads 4 bytes.
+func word32(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 // sip is the state of the hash.
@@ -68,6 +73,17 @@ func (h sip) word(w uint64) sip {
 	h.v3 ^= w
 	h = h.round()
 	h.v0 ^= w
+	return h
+}
+
+// whole takes all words of a text that have 8 bytes.
+func (h sip) whole(s string) sip {
+	for ; len(s) >= 8; s = s[8:] {
+		w := word64(s)
+		h.v3 ^= w
+		h = h.round()
+		h.v0 ^= w
+	}
 	return h
 }
 

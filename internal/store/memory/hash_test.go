@@ -55,11 +55,30 @@ func TestIDsDiffer(t *testing.T) {
 	}
 }
 
+// What is left behind whole words is read in several ways, by how much there is.
+func TestRest(t *testing.T) {
+	const text = "\x01\x82\x03\x84\x05\x86\x07\x88\x09\x8a\x0b\x8c\x0d\x8e\x0f\x90\x11\x92\x13\x94"
+	for n := range len(text) {
+		want := uint64(0)
+		for i := range n % 8 {
+			want |= uint64(text[n-n%8+i]) << (8 * i)
+		}
+		if got := rest(text[:n]); got != want {
+			t.Errorf("of %d bytes: %#x, want %#x", n, got, want)
+		}
+	}
+}
+
 func BenchmarkID(b *testing.B) {
 	s, m := newSeed(), maphash.MakeSeed()
 	b.Run("sip", func(b *testing.B) {
 		for b.Loop() {
 			s.id("api-calls", "user 1234567890")
+		}
+	})
+	b.Run("sip, caller", func(b *testing.B) {
+		for b.Loop() {
+			s.id("user", "user:bbd1e0c4-284c-48b5-b7ae-477e8237382e")
 		}
 	})
 	b.Run("maphash", func(b *testing.B) { // what a process can't hand on

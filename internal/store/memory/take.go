@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxTakes is how many takes a call may have.
-	maxTakes = 16
+	// maxTakes is how many takes a call may have, few how many nearly all have at most.
+	maxTakes, few = 16, 4
 	// maxShards is how many parts the records are kept in, as long as each has at least
 	// minRecords.
 	maxShards, minRecords = 256, 1024
@@ -92,8 +92,17 @@ func (s *Store) Take(_ context.Context, now time.Time, takes []store.Take) error
 		l.takeOne(clock, &takes[0])
 		return nil
 	}
-	c := call{l: l, takes: takes, clock: clock}
-	c.answer()
+	if len(takes) <= few {
+		var ids [few]id
+		var subjects [few]subject
+		var locked [few]uint16
+		l.answer(takes, clock, ids[:len(takes)], subjects[:len(takes)], locked[:0])
+		return nil
+	}
+	var ids [maxTakes]id
+	var subjects [maxTakes]subject
+	var locked [maxTakes]uint16
+	l.answer(takes, clock, ids[:len(takes)], subjects[:len(takes)], locked[:0])
 	return nil
 }
 
@@ -114,17 +123,33 @@ func (l *limits) takeOne(clock int64, t *store.Take) {
 
 // call is one call of Take, while it holds its shards.
 type call struct {
-	l     *limits
-	takes []store.Take
-	clock int64
-	ids   [maxTakes]id
-	slots [maxTakes]uint32 // the records, 0 where there is none
-	locks [maxShards / 64]uint64
+	l        *limits
+	takes    []store.Take
+	clock    int64
+	ids      []id
+	subjects []subject
+	locked   []uint16 // shards, in ascending order
 	// again tells that some of the takes are about the same record.
 	again bool
 }
 
-// answer judges all takes, and then does what they ask for.
+// subject is what a take is about.
+type subject struct {
+	shard *shard
+	slot  uint32 // the record, 0 where there is none
+	now   int64  // the time that counts for it
+	state state
+}
+
+// answer answers takes with room of the caller's, which is on the stack: there is less to clear for
+// few.
+func (l *limits) answer(takes []store.Take, clock int64, ids []id, subjects []subject, locked []uint16) {
+	c := call{l: l, takes: takes, clock: clock, ids: ids, subjects: subjects, locked: locked}
+	c.answer()
+}
+
+// answer judges all takes, and then does what they ask for. What was found to judge them is as it
+// was then, but where some are about the same record.
 func (c *call) answer() {
 	for i := range c.takes {
 		c.ids[i] = c.l.id(c.takes[i].Name, c.takes[i].Key)
@@ -141,9 +166,8 @@ func (c *call) answer() {
 	}
 	if c.again {
 		for i := range c.takes {
-			var st state
-			now := c.load(&st, i)
-			st.show(&c.takes[i], now)
+			s := c.load(i)
+			s.state.show(&c.takes[i], s.now)
 		}
 	}
 }
@@ -152,78 +176,83 @@ func (l *limits) shard(i id) *shard { return &l.shards[i.high>>l.shift] }
 
 // lock locks the shards of all takes in ascending order, as every call does.
 func (c *call) lock() {
-	for i := range c.takes {
-		n := c.ids[i].high >> c.l.shift
-		c.locks[n/64] |= 1 << (n % 64)
+	for i := range c.ids {
+		n := uint16(c.ids[i].high >> c.l.shift)
+		c.subjects[i].shard = &c.l.shards[n]
+		c.add(n)
 	}
-	for w, set := range c.locks {
-		for ; set != 0; set &= set - 1 {
-			c.l.shards[w*64+bits.TrailingZeros64(set)].mu.Lock()
-		}
+	for _, n := range c.locked {
+		c.l.shards[n].mu.Lock()
 	}
 }
 
+// add adds a shard to those to be locked, unless it is among them.
+func (c *call) add(n uint16) {
+	at := len(c.locked)
+	for at > 0 && c.locked[at-1] > n {
+		at--
+	}
+	if at > 0 && c.locked[at-1] == n {
+		return
+	}
+	c.locked = c.locked[:len(c.locked)+1]
+	copy(c.locked[at+1:], c.locked[at:])
+	c.locked[at] = n
+}
+
 func (c *call) unlock() {
-	for w, set := range c.locks {
-		for ; set != 0; set &= set - 1 {
-			c.l.shards[w*64+bits.TrailingZeros64(set)].mu.Unlock()
-		}
+	for _, n := range c.locked {
+		c.l.shards[n].mu.Unlock()
 	}
 }
 
 // load finds and loads what a take is about.
-func (c *call) load(st *state, i int) (now int64) {
-	sh := c.l.shard(c.ids[i])
-	c.slots[i] = sh.find(c.ids[i])
-	sh.load(st, c.slots[i])
-	return st.settle(&c.takes[i].Rule, c.clock)
+func (c *call) load(i int) *subject {
+	s := &c.subjects[i]
+	s.slot, s.state = s.shard.find(c.ids[i]), state{}
+	s.shard.load(&s.state, s.slot)
+	s.now = s.state.settle(&c.takes[i].Rule, c.clock)
+	return s
 }
 
 // judge tells whether a take fits, and how much would be counted.
 func (c *call) judge(i int) {
+	s := c.load(i)
 	if c.again && slices.Contains(c.ids[:i], c.ids[i]) {
-		c.judgeAfter(i)
-		return
+		c.countBefore(i)
 	}
-	var st state
-	now := c.load(&st, i)
-	st.judge(&c.takes[i], now)
+	s.state.judge(&c.takes[i], s.now)
 }
 
-// judgeAfter judges a take as if those before it were counted, on a copy.
-func (c *call) judgeAfter(i int) {
-	var st state
-	c.load(&st, i)
-	c.l.shard(c.ids[i]).copyEntries(&st)
+// countBefore counts what the takes before one ask for of the same record, on a copy.
+func (c *call) countBefore(i int) {
+	s := &c.subjects[i]
+	s.shard.copyEntries(&s.state)
 	for before := range i {
 		if c.ids[before] == c.ids[i] {
 			t := &c.takes[before]
-			now := st.settle(&t.Rule, c.clock)
+			now := s.state.settle(&t.Rule, c.clock)
 			if t.Action == store.Return {
-				st.giveBack(t.Cost)
+				s.state.giveBack(t.Cost)
 			} else if t.Granted > 0 {
-				st.add(t, t.Granted, now)
+				s.state.add(t, t.Granted, now)
 			}
 		}
 	}
-	now := st.settle(&c.takes[i].Rule, c.clock)
-	st.judge(&c.takes[i], now)
+	s.now = s.state.settle(&c.takes[i].Rule, c.clock)
 }
 
 // change does what a take asks for.
 func (c *call) change(i int, refused bool) {
-	t, sh := &c.takes[i], c.l.shard(c.ids[i])
+	t, s := &c.takes[i], &c.subjects[i]
 	if t.Action == store.Spend && refused {
 		t.Granted = 0
 	}
-	if c.again { // the record may be new, or have gone
-		c.slots[i] = sh.find(c.ids[i])
+	if c.again { // the record may be new, have gone, or say something else
+		c.load(i)
 	}
-	var st state
-	sh.load(&st, c.slots[i])
-	now := st.settle(&t.Rule, c.clock)
-	sh.change(&st, c.slots[i], c.ids[i], t, now, c.clock, c.ids[:len(c.takes)])
-	st.show(t, now)
+	s.shard.change(&s.state, s.slot, c.ids[i], t, s.now, c.clock, c.ids)
+	s.state.show(t, s.now)
 }
 
 // Forget implements store.Store.

@@ -1,0 +1,199 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A request that is passed on costs two sends and two receives; a look at the service's
+// connection may come before. That does not depend on how fast the machine is. What
+// does is how often the program sleeps and wakes: traced, and with a wave of requests at a
+// time, hardly more than once for each wave and thread.
+func TestSystemCalls(t *testing.T) {
+	t.Run("plain", func(t *testing.T) {
+		g := run(t, write(t, "yett.yaml", appConfig), "GOMAXPROCS=1", "APP=http://"+answerer(t))
+		calls := g.trace(32, 20, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+		calls.atMost("sendto", 2)
+		calls.atMost("recvfrom", 3.1)
+		calls.atMost("write", 0.05)
+		calls.atMost("clock_gettime", 0.05) // the kernel is not asked for the time
+		calls.atMost("", 5.5)
+	})
+	t.Run("whole chain", func(t *testing.T) {
+		p := startPlatform(t, "GOMAXPROCS=1")
+		p.login("tech@example.com")
+		calls := p.trace(8, 5, "GET /api/v1/tickets HTTP/1.1\r\nHost: a\r\nOrigin: http://localhost:3000\r\nAuthorization: Bearer "+p.token+"\r\n\r\n")
+		calls.atMost("sendto", 2.05)
+		calls.atMost("recvfrom", 3.1)
+		calls.atMost("write", 0.1) // of log lines, many at a time
+		calls.atMost("", 7)
+	})
+}
+
+// calls are system calls by name, for each request.
+type calls struct {
+	t    *testing.T
+	each map[string]float64
+}
+
+// atMost checks one of them, or all together for "": those that tell the time that
+// has gone by rather than the work are left out.
+func (c calls) atMost(name string, most float64) {
+	c.t.Helper()
+	got := c.each[name]
+	if name == "" {
+		for name, n := range c.each {
+			if name != "nanosleep" && name != "futex" {
+				got += n
+			}
+		}
+	}
+	if got > most {
+		c.t.Errorf("%.2f calls of %q for each request, more than %.2f: %v", got, name, most, c.each)
+	}
+}
+
+// trace counts the system calls of the gateway while each of some connections sends a
+// request, and all again when all have their answer.
+func (g *gateway) trace(conns, waves int, request string) calls {
+	g.t.Helper()
+	clients := make([]*bufio.Reader, conns)
+	sockets := make([]net.Conn, conns)
+	for i := range sockets {
+		c, err := net.Dial("tcp", g.addr)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(2 * patience))
+		sockets[i], clients[i] = c, bufio.NewReader(c)
+	}
+	wave := func() {
+		for _, c := range sockets {
+			if _, err := io.WriteString(c, request); err != nil {
+				g.t.Fatal(err)
+			}
+		}
+		for _, c := range clients {
+			answer, err := http.ReadResponse(c, nil)
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != 200 {
+				g.t.Fatal(answer.Status, err)
+			}
+		}
+	}
+	wave() // opens the connections to the service
+	stop := g.strace()
+	for range waves {
+		wave()
+	}
+	counts := stop()
+	for name := range counts {
+		counts[name] /= float64(conns * waves)
+	}
+	g.t.Logf("for each request: %v", counts)
+	return calls{g.t, counts}
+}
+
+// strace counts system calls until stop is called.
+func (g *gateway) strace() (stop func() map[string]float64) {
+	g.t.Helper()
+	program, err := exec.LookPath("strace")
+	if err != nil {
+		g.t.Skip("strace is not installed")
+	}
+	table, told := filepath.Join(g.t.TempDir(), "table"), newLines()
+	cmd := exec.Command(program, "-f", "-c", "-U", "calls,name", "-o", table, "-p", strconv.Itoa(g.cmd.Process.Pid))
+	cmd.Stderr = told
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // what matters is the table
+	}()
+	end := sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		<-ended
+	})
+	g.t.Cleanup(end)
+	line := told.wait(g.t, "strace", func(line string) bool { return strings.Contains(line, "strace: ") })
+	if !strings.Contains(line, " attached") {
+		g.t.Skip("processes can't be traced here: " + line)
+	}
+	return func() map[string]float64 {
+		g.t.Helper()
+		end()
+		return readTable(g.t, table)
+	}
+}
+
+// readTable reads lines with a number and a name.
+func readTable(t *testing.T, name string) map[string]float64 {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]float64)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) != 2 || f[1] == "total" {
+			continue
+		}
+		if n, err := strconv.ParseFloat(f[0], 64); err == nil {
+			counts[f[1]] = n
+		}
+	}
+	if len(counts) == 0 {
+		t.Fatalf("no counts in %q", text)
+	}
+	return counts
+}
+
+// answerer answers every request with two bytes, in one write.
+func answerer(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			go func() {
+				for r := bufio.NewReader(c); ; {
+					if _, err := http.ReadRequest(r); err != nil {
+						return
+					}
+					if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
