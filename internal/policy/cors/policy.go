@@ -25,7 +25,7 @@ var Kind = policy.Dressing(policy.AnsweringPreflights(policy.Define("cors", defa
 // cors is the policy. All is settled when it is built: an answer costs one
 // pass over what the service sent, and one copy of ready-made fields.
 type cors struct {
-	policy.Base
+	policy.NoEnd
 	origins              origins
 	observes             bool
 	public               bool // answers are the same for all, so that caches may keep one

@@ -14,7 +14,7 @@ var Kind = policy.Dressing(policy.Define("security_headers", defaults, build))
 // headers is the policy. All is settled when it is built: an answer costs one
 // pass over what the service sent, and one copy of ready-made fields.
 type headers struct {
-	policy.Base
+	policy.ResponseOnly
 	secure, plain []exchange.Field // what is sent over TLS, and without
 	ours          names            // what a service can't send
 	// The same without a content security policy, for answers of the gateway that bring
