@@ -98,7 +98,7 @@ func TestOwnErrors(t *testing.T) {
 			use(t, l, &c)
 			l.log.With("a", "b").Error("broken")
 			l.log.Warn("strange")
-			l.access.Log(telemetry.Record{Path: "/bad", Failed: true})
+			l.access.Log(&telemetry.Record{Path: "/bad", Failed: true})
 			if err := l.Close(); err != nil {
 				t.Error(err)
 			}
@@ -174,7 +174,7 @@ func TestLogsAreReplaced(t *testing.T) {
 	say := func(path string) {
 		l.log.Debug("debug " + path)
 		l.log.Error("error " + path)
-		l.access.Log(telemetry.Record{Time: time.Now(), Method: "GET", Path: path, Status: 500, Failed: true})
+		l.access.Log(&telemetry.Record{Time: time.Now(), Method: "GET", Path: path, Status: 500, Failed: true})
 	}
 	say("/first")
 	use(t, l, &second)
@@ -219,8 +219,8 @@ func TestLogDir(t *testing.T) {
 		if err := l.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		l.access.Log(telemetry.Record{Path: "/good"})
-		l.access.Log(telemetry.Record{Path: "/bad", Failed: true})
+		l.access.Log(&telemetry.Record{Path: "/good"})
+		l.access.Log(&telemetry.Record{Path: "/bad", Failed: true})
 		if err := l.Flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ package gateway
 import (
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,10 +16,11 @@ import (
 	"yett/internal/upstream"
 )
 
-// Recorder takes one record for each exchange. The record's strings are
-// valid during the call only. It comes by value, because a pointer through an
-// interface would put it on the heap.
-type Recorder interface{ Log(telemetry.Record) }
+// Recorder is told of each exchange that is over, and how long it took. It makes the
+// telemetry.Record itself: a pointer to one, through an interface, would put it on the heap.
+type Recorder interface {
+	Over(x *exchange.Exchange, took time.Duration)
+}
 
 // Gateway serves exchanges with the current snapshot.
 type Gateway struct {
@@ -221,56 +221,14 @@ func (g *Gateway) Done(x *exchange.Exchange) {
 	}
 	took := x.Elapsed()
 	if g.counters != nil {
-		g.counters.Count(x, served, took, failed(x))
+		g.counters.Count(x, served, took, telemetry.Failed(x))
 	}
 	if recorder != nil {
-		(*recorder).Log(record(x, took))
+		(*recorder).Over(x, took)
 	}
-}
-
-// failed tells that the gateway or the service failed, not the client. A reason may have come
-// when the answer's head had gone out already.
-func failed(x *exchange.Exchange) bool {
-	return x.Status >= 500 || x.Reason != nil && x.Reason.Status >= 500
 }
 
 func (g *Gateway) end(x *exchange.Exchange, r *snapshot.Route) {
 	defer g.contain(x)
 	r.Chain.End(x)
-}
-
-func record(x *exchange.Exchange, took time.Duration) telemetry.Record {
-	r := telemetry.Record{
-		Time: x.Now, RequestID: x.RequestID, Client: x.Client, Peer: x.Peer.Addr(),
-		Method: x.Method, Host: x.Host, Path: x.RawPath, Query: x.Query, Version: x.Version.String(),
-		Listener: x.Listener, Route: x.Route, Service: x.Service, Target: x.Target,
-		Status: x.Status, Detail: x.Detail, User: x.Identity.Subject,
-		BytesIn: x.BytesIn, BytesOut: x.BytesOut, TLS: x.Secure,
-		Duration: took, UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,
-		Failed: failed(x),
-	}
-	if x.Reason != nil {
-		r.Reason = x.Reason.Name
-	}
-	if list := x.Observed(); len(list) > 0 {
-		r.Observed = observed(list)
-	}
-	return r
-}
-
-// observed writes refusals that were let pass for the log, as "reason: detail",
-// with semicolons between.
-func observed(list []exchange.Observation) string {
-	var b strings.Builder
-	for i, o := range list {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(o.Reason.Name)
-		if o.Detail != "" {
-			b.WriteString(": ")
-			b.WriteString(o.Detail)
-		}
-	}
-	return b.String()
 }

@@ -54,8 +54,10 @@ func (g *gate) note(step string) {
 	g.trace = append(g.trace, step)
 }
 
-// Log implements Recorder.
-func (g *gate) Log(kept telemetry.Record) {
+// Over implements Recorder.
+func (g *gate) Over(x *exchange.Exchange, took time.Duration) {
+	var kept telemetry.Record
+	kept.Of(x, took)
 	for _, s := range []*string{&kept.RequestID, &kept.Method, &kept.Path, &kept.Detail, &kept.Route, &kept.Service, &kept.User} {
 		*s = strings.Clone(*s)
 	}

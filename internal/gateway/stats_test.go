@@ -148,4 +148,4 @@ func BenchmarkDone(b *testing.B) {
 // nopRecorder takes records, so that both ask the clock.
 type nopRecorder struct{}
 
-func (nopRecorder) Log(telemetry.Record) {}
+func (nopRecorder) Over(*exchange.Exchange, time.Duration) {}

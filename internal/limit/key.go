@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"yett/internal/ascii"
 	"yett/internal/exchange"
 )
 
@@ -309,6 +310,9 @@ func appendValue(b []byte, value string) []byte {
 
 // appendEscaped percent-encodes what can't stand in a key.
 func appendEscaped(b []byte, value string) []byte {
+	if ascii.Simple(value, '%') {
+		return append(b, value...)
+	}
 	const digits = "0123456789ABCDEF"
 	from := 0
 	for i := range len(value) {

@@ -43,6 +43,38 @@ func (Base) Response(*exchange.Exchange, *exchange.Slot) {}
 // End does nothing.
 func (Base) End(*exchange.Exchange, *exchange.Slot) {}
 
+// Phases are those that a policy has, a bit for each.
+type Phases uint8
+
+// The phases, in their order.
+const (
+	OnRequest Phases = 1 << iota
+	OnResponse
+	OnEnd
+)
+
+// Phased is a policy that says which phases it has: a chain skips the others, which costs less
+// than calling what does nothing. One that says nothing is called in all.
+type Phased interface{ Phases() Phases }
+
+// RequestOnly is embedded, instead of Base, by a policy that has a Request and nothing else.
+type RequestOnly struct{ Base }
+
+// Phases implements Phased.
+func (RequestOnly) Phases() Phases { return OnRequest }
+
+// ResponseOnly is embedded, instead of Base, by a policy that has a Response and nothing else.
+type ResponseOnly struct{ Base }
+
+// Phases implements Phased.
+func (ResponseOnly) Phases() Phases { return OnResponse }
+
+// NoEnd is embedded, instead of Base, by a policy that has both others.
+type NoEnd struct{ Base }
+
+// Phases implements Phased.
+func (NoEnd) Phases() Phases { return OnRequest | OnResponse }
+
 // Deps is what a policy may use beside its configuration. It is filled by
 // the composition root, so that a policy needs no global.
 type Deps struct {
@@ -266,6 +298,17 @@ func (k *Kind) Defaults() any { return k.defaults() }
 type Link struct {
 	Kind   *Kind
 	Policy Policy
+	skips  Phases
+}
+
+// NewLink makes a link that is called only in the phases which its policy has. Other links are
+// called in all.
+func NewLink(k *Kind, p Policy) Link {
+	l := Link{Kind: k, Policy: p}
+	if one, ok := p.(Phased); ok {
+		l.skips = ^one.Phases()
+	}
+	return l
 }
 
 // Chain is the policies that a request passes, in order. It is built at
@@ -276,7 +319,7 @@ type Chain []Link
 func (c Chain) Request(x *exchange.Exchange) exchange.Verdict {
 	for i := range c {
 		x.SetRan(i + 1)
-		if c[i].Policy.Request(x, x.Slot(i)) != exchange.Continue {
+		if c[i].skips&OnRequest == 0 && c[i].Policy.Request(x, x.Slot(i)) != exchange.Continue {
 			return exchange.Reply
 		}
 	}
@@ -286,7 +329,9 @@ func (c Chain) Request(x *exchange.Exchange) exchange.Verdict {
 // Response runs the links that ran, backward.
 func (c Chain) Response(x *exchange.Exchange) {
 	for i := x.Ran() - 1; i >= 0; i-- {
-		c[i].Policy.Response(x, x.Slot(i))
+		if c[i].skips&OnResponse == 0 {
+			c[i].Policy.Response(x, x.Slot(i))
+		}
 	}
 }
 
@@ -302,6 +347,8 @@ func (c Chain) end(x *exchange.Exchange) {
 		}
 	}()
 	for ; i >= 0; i-- {
-		c[i].Policy.End(x, x.Slot(i))
+		if c[i].skips&OnEnd == 0 {
+			c[i].Policy.End(x, x.Slot(i))
+		}
 	}
 }

@@ -156,7 +156,7 @@ func (b *builder) build(e config.PolicyEntry, at string, route policy.Route) (bu
 		b.note(e.Config.Locate(problems)) // which parts have in common
 		ok = ok && len(problems) == 0
 		if p != nil {
-			built.links = append(built.links, policy.Link{Kind: part, Policy: p})
+			built.links = append(built.links, policy.NewLink(part, p))
 		}
 	}
 	b.useLimits(built.kind, e, ok)

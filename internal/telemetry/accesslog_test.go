@@ -487,7 +487,10 @@ func TestLogDoesNotAllocate(t *testing.T) {
 	l := open(t, ToStream(io.Discard), Options{Flush: time.Millisecond})
 	defer closeLog(t, l)
 	r := realistic()
+	targets, next := []string{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.31:80", "10.0.0.1:3080"}, 0
 	if n := testing.AllocsPerRun(2000, func() {
+		next++
+		r.Target, r.Status = targets[next%len(targets)], 200+next/4%2
 		r.Time = r.Time.Add(300 * time.Millisecond)
 		l.Log(&r)
 	}); n != 0 {

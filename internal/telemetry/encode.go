@@ -2,10 +2,12 @@ package telemetry
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"yett/internal/exchange"
 	"yett/internal/jsontext"
 )
 
@@ -22,11 +24,12 @@ const (
 	QueryDrop
 )
 
-// encoder turns records into lines. It remembers the second that it wrote
-// last, so it must not be used by two goroutines at once.
+// encoder turns records into lines. It remembers what it wrote last, so it must
+// not be used by two goroutines at once.
 type encoder struct {
 	query Query
 	clock clock
+	parts [knownParts]part
 }
 
 // append appends r as one line of JSON, newline included. Optional fields
@@ -35,10 +38,19 @@ func (e *encoder) append(dst []byte, r *Record) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = e.clock.append(dst, r.Time)
 	dst = append(dst, prelude(r)...)
-	dst = appendText(dst, `,"request_id":`, r.RequestID)
+	dst = appendText(dst, `,"request_id":"`, r.RequestID)
 	dst = appendAddrs(dst, r.Client, r.Peer)
-	dst = e.appendRequest(dst, r)
-	dst = appendOutcome(dst, r)
+	dst = appendText(dst, `,"method":"`, r.Method)
+	dst = appendText(dst, `,"host":"`, r.Host)
+	dst = appendText(dst, `,"path":"`, r.Path)
+	if r.Query != "" {
+		dst = appendQuery(dst, e.query, r.Query)
+	}
+	dst = e.appendPart(dst, r)
+	dst = appendText(dst, `,"reason":"`, r.Reason)
+	dst = appendText(dst, `,"detail":"`, r.Detail)
+	dst = appendText(dst, `,"observed":"`, r.Observed)
+	dst = appendText(dst, `,"user":"`, r.User)
 	dst = appendCost(dst, r)
 	return append(dst, "}\n"...)
 }
@@ -50,31 +62,66 @@ func prelude(r *Record) string {
 	return `","level":"info","msg":"request"`
 }
 
-func (e *encoder) appendRequest(dst []byte, r *Record) []byte {
-	dst = appendText(dst, `,"method":`, r.Method)
-	dst = appendText(dst, `,"host":`, r.Host)
-	dst = appendText(dst, `,"path":`, r.Path)
-	if r.Query != "" {
-		dst = appendQuery(dst, e.query, r.Query)
-	}
-	dst = appendText(dst, `,"proto":`, r.Version)
-	dst = appendText(dst, `,"listener":`, r.Listener)
-	if r.TLS {
-		dst = append(dst, `,"tls":true`...)
-	}
-	return dst
+// knownParts is how many parts an encoder remembers.
+const knownParts = 64
+
+// part is what a line says of where a request came from and went to, and how that ended. Many
+// lines have it in common.
+type part struct {
+	version, listener, route, service, target string // in own
+	tls                                       bool
+	status                                    int
+	text, own                                 []byte
 }
 
-func appendOutcome(dst []byte, r *Record) []byte {
-	dst = appendText(dst, `,"route":`, r.Route)
-	dst = appendText(dst, `,"service":`, r.Service)
-	dst = appendText(dst, `,"target":`, r.Target)
-	dst = append(dst, `,"status":`...)
-	dst = strconv.AppendInt(dst, int64(r.Status), 10)
-	dst = appendText(dst, `,"reason":`, r.Reason)
-	dst = appendText(dst, `,"detail":`, r.Detail)
-	dst = appendText(dst, `,"observed":`, r.Observed)
-	return appendText(dst, `,"user":`, r.User)
+// appendPart appends the part, which most often stands in a line shortly before.
+func (e *encoder) appendPart(dst []byte, r *Record) []byte {
+	p := &e.parts[partOf(r)]
+	if !p.is(r) {
+		p.become(r)
+	}
+	return append(dst, p.text...)
+}
+
+// partOf spreads parts by what tells most of them apart: the port and the length of the target,
+// the name of the route, and the status.
+func partOf(r *Record) uint {
+	n := uint(r.Status)
+	for _, s := range [...]string{r.Target, r.Route} {
+		n = 31*n + uint(len(s))
+		if len(s) >= 2 {
+			n = 31*n + uint(s[len(s)-1]) + 10*uint(s[len(s)-2])
+		}
+	}
+	return n % knownParts
+}
+
+func (p *part) is(r *Record) bool {
+	return p.status == r.Status && p.tls == r.TLS && p.target == r.Target && p.route == r.Route &&
+		p.service == r.Service && p.listener == r.Listener && p.version == r.Version && len(p.text) > 0
+}
+
+// become keeps copies: what a record says may be a view. It needs no new memory once it has had
+// parts of that length.
+func (p *part) become(r *Record) {
+	p.tls, p.status, p.own = r.TLS, r.Status, slices.Grow(p.own[:0], len(r.Version)+len(r.Listener)+len(r.Route)+len(r.Service)+len(r.Target))
+	p.version, p.listener = p.keep(r.Version), p.keep(r.Listener)
+	p.route, p.service, p.target = p.keep(r.Route), p.keep(r.Service), p.keep(r.Target)
+	b := appendText(p.text[:0], `,"proto":"`, r.Version)
+	b = appendText(b, `,"listener":"`, r.Listener)
+	if r.TLS {
+		b = append(b, `,"tls":true`...)
+	}
+	b = appendText(b, `,"route":"`, r.Route)
+	b = appendText(b, `,"service":"`, r.Service)
+	b = appendText(b, `,"target":"`, r.Target)
+	p.text = strconv.AppendInt(append(b, `,"status":`...), int64(r.Status), 10)
+}
+
+func (p *part) keep(s string) string {
+	at := len(p.own)
+	p.own = append(p.own, s...)
+	return exchange.View(p.own[at:])
 }
 
 func appendCost(dst []byte, r *Record) []byte {
@@ -93,13 +140,13 @@ func appendCost(dst []byte, r *Record) []byte {
 	return dst
 }
 
-// appendText appends a field whose key, with comma and colon, is given,
-// unless the value is empty.
+// appendText appends a field whose key, with comma, colon and the value's first
+// quote, is given, unless the value is empty.
 func appendText(dst []byte, key, value string) []byte {
 	if value == "" {
 		return dst
 	}
-	return jsontext.AppendQuoted(append(dst, key...), value)
+	return append(jsontext.AppendEscaped(append(dst, key...), value), '"')
 }
 
 // appendAddrs appends the caller's address, and the socket's where a proxy
@@ -107,24 +154,22 @@ func appendText(dst []byte, key, value string) []byte {
 func appendAddrs(dst []byte, client, peer netip.Addr) []byte {
 	client, peer = client.Unmap(), peer.Unmap()
 	if client.IsValid() {
-		dst = appendAddr(append(dst, `,"client":`...), client)
+		dst = appendAddr(append(dst, `,"client":"`...), client)
 	}
 	if peer.IsValid() && peer != client {
-		dst = appendAddr(append(dst, `,"peer":`...), peer)
+		dst = appendAddr(append(dst, `,"peer":"`...), peer)
 	}
 	return dst
 }
 
 func appendAddr(dst []byte, a netip.Addr) []byte {
-	dst = append(dst, '"')
-	dst = a.WithZone("").AppendTo(dst)
-	return append(dst, '"')
+	return append(a.WithZone("").AppendTo(dst), '"')
 }
 
 func appendQuery(dst []byte, how Query, query string) []byte {
 	switch how {
 	case QueryKeep:
-		return appendText(dst, `,"query":`, query)
+		return appendText(dst, `,"query":"`, query)
 	case QueryDrop:
 		return dst
 	default:

@@ -2,10 +2,13 @@ package telemetry
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"yett/internal/exchange"
 )
 
 func realistic() Record {
@@ -55,6 +58,35 @@ func TestLine(t *testing.T) {
 				t.Errorf("not JSON: %s", got)
 			}
 		})
+	}
+}
+
+// A part of a line that is remembered is that of the record: whatever came before, and whatever
+// has become of the memory that a record's texts stood in.
+func TestPartsAreOfTheirRecord(t *testing.T) {
+	var e encoder
+	buffer := make([]byte, 0, 64)
+	view := func(text string, n int) string { return exchange.View(append(buffer[:0], fmt.Sprint(text, n)...)) }
+	for i := range 5000 {
+		r := realistic()
+		r.Status, r.TLS = 200+i%3, i%2 == 0
+		switch n := i * 7919 % 1000; i % 6 {
+		case 0:
+			r.Target = view("10.0.0.1:", n)
+		case 1:
+			r.Route = view("route \"", n)
+		case 2:
+			r.Service = view("service", n)
+		case 3:
+			r.Listener = view("listener", n)
+		case 4:
+			r.Version = view("HTTP/", n)
+		case 5:
+			r.Target, r.Route, r.Service, r.Listener = "", "", "", ""
+		}
+		if got, want := string(e.append(nil, &r)), string(new(encoder).append(nil, &r)); got != want {
+			t.Fatalf("record %d:\ngot  %swant %s", i, got, want)
+		}
 	}
 }
 

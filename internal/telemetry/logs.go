@@ -3,19 +3,29 @@ package telemetry
 import (
 	"errors"
 	"sync/atomic"
+	"time"
+
+	"yett/internal/exchange"
 )
 
 // Logs is an access log, and beside it one for errors alone. Either may be nil.
 type Logs struct{ All, Errors *AccessLog }
 
 // Log takes a Record, as AccessLog does.
-func (l *Logs) Log(r Record) {
+func (l *Logs) Log(r *Record) {
 	if l.All != nil {
-		l.All.Log(&r)
+		l.All.Log(r)
 	}
 	if l.Errors != nil && r.Failed {
-		l.Errors.Log(&r)
+		l.Errors.Log(r)
 	}
+}
+
+// Over logs an exchange that is over.
+func (l *Logs) Over(x *exchange.Exchange, took time.Duration) {
+	var r Record
+	r.Of(x, took)
+	l.Log(&r)
 }
 
 // Dropped returns how many lines never reached an output.
@@ -86,11 +96,18 @@ func (s *Slot) Write(line []byte) (int, error) {
 type Current struct{ all, errors Slot }
 
 // Log takes a Record, as Logs does.
-func (c *Current) Log(r Record) {
-	c.all.Log(&r)
+func (c *Current) Log(r *Record) {
+	c.all.Log(r)
 	if r.Failed {
-		c.errors.Log(&r)
+		c.errors.Log(r)
 	}
+}
+
+// Over logs an exchange that is over.
+func (c *Current) Over(x *exchange.Exchange, took time.Duration) {
+	var r Record
+	r.Of(x, took)
+	c.Log(&r)
 }
 
 // Swap puts other Logs in the place of those that it returns, which the caller closes.

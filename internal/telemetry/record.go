@@ -2,7 +2,10 @@ package telemetry
 
 import (
 	"net/netip"
+	"strings"
 	"time"
+
+	"yett/internal/exchange"
 )
 
 // Record is what is known about one request when it is over. Its strings may
@@ -46,4 +49,46 @@ type Record struct {
 	Duration, UpstreamDuration time.Duration
 	// Attempts is how often the upstream was tried, 0 when it wasn't asked.
 	Attempts int
+}
+
+// Of makes r the record of an exchange that is over.
+func (r *Record) Of(x *exchange.Exchange, took time.Duration) {
+	*r = Record{
+		Time: x.Now, RequestID: x.RequestID, Client: x.Client, Peer: x.Peer.Addr(),
+		Method: x.Method, Host: x.Host, Path: x.RawPath, Query: x.Query, Version: x.Version.String(),
+		Listener: x.Listener, Route: x.Route, Service: x.Service, Target: x.Target,
+		Status: x.Status, Detail: x.Detail, User: x.Identity.Subject,
+		BytesIn: x.BytesIn, BytesOut: x.BytesOut, TLS: x.Secure,
+		Duration: took, UpstreamDuration: x.UpstreamTime, Attempts: x.Attempts,
+		Failed: Failed(x),
+	}
+	if x.Reason != nil {
+		r.Reason = x.Reason.Name
+	}
+	if list := x.Observed(); len(list) > 0 {
+		r.Observed = observed(list)
+	}
+}
+
+// Failed is Record.Failed of an exchange. A reason may have come when the answer's head had gone
+// out already.
+func Failed(x *exchange.Exchange) bool {
+	return x.Status >= 500 || x.Reason != nil && x.Reason.Status >= 500
+}
+
+// observed writes refusals that were let pass for the log, as "reason: detail",
+// with semicolons between.
+func observed(list []exchange.Observation) string {
+	var b strings.Builder
+	for i, o := range list {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(o.Reason.Name)
+		if o.Detail != "" {
+			b.WriteString(": ")
+			b.WriteString(o.Detail)
+		}
+	}
+	return b.String()
 }

@@ -25,7 +25,7 @@ var Kind = policy.Dressing(policy.AnsweringPreflights(policy.Define("cors", defa
 // cors is the policy. All is settled when it is built: an answer costs one
 // pass over what the service sent, and one copy of ready-made fields.
 type cors struct {
-	policy.Base
+	policy.NoEnd
 	origins              origins
 	observes             bool
 	public               bool // answers are the same for all, so that caches may keep one
@@ -189,11 +189,20 @@ func (p *cors) Response(x *exchange.Exchange, s *exchange.Slot) {
 	}
 	varies, told := false, nothing
 	x.Response.Filter(func(f *exchange.Field) bool {
-		varies = varies || isVary(f)
-		if about := tells(f); about != nothing {
-			told = about
+		if f.Name == "" {
+			return true
 		}
-		return !isAccessControl(f)
+		switch f.Name[0] | 0x20 { // tells nearly all fields from those that matter
+		case 'a':
+			return !isAccessControl(f)
+		case 'r':
+			if about := tells(f); about != nothing {
+				told = about
+			}
+		case 'v':
+			varies = varies || isVary(f)
+		}
+		return true
 	})
 	if s.Int == preflight && x.Reason == nil {
 		p.answerPreflight(x, s.Text)
@@ -206,7 +215,11 @@ func (p *cors) Response(x *exchange.Exchange, s *exchange.Slot) {
 			return
 		}
 	}
-	addVary(x, varies)
+	if !varies {
+		x.Response.AddField(exchange.Field{Name: "Vary", Value: "Origin"})
+		return
+	}
+	addVary(x)
 }
 
 // addOrigin names the origin that may read the answer. Where all may, it is
@@ -290,21 +303,17 @@ func isAccessControl(f *exchange.Field) bool {
 
 // addVary tells caches that the answer depends on the origin (RFC 9110 section
 // 12.5.5), behind what the service says about that.
-func addVary(x *exchange.Exchange, varies bool) {
+func addVary(x *exchange.Exchange) {
 	last := -1
 	fields := x.Response.Fields()
 	for i := range fields {
-		if !varies || !isVary(&fields[i]) {
+		if !isVary(&fields[i]) {
 			continue
 		}
 		if exchange.HasToken(fields[i].Value, "*") || exchange.HasToken(fields[i].Value, "Origin") {
 			return
 		}
 		last = i
-	}
-	if last < 0 {
-		x.Response.AddField(exchange.Field{Name: "Vary", Value: "Origin"})
-		return
 	}
 	fields[last].Value = joined(x, fields[last].Value)
 }

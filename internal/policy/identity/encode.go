@@ -1,6 +1,9 @@
 package identity
 
-import "yett/internal/exchange"
+import (
+	"yett/internal/ascii"
+	"yett/internal/exchange"
+)
 
 // value is what a header says about a caller, "" for nothing. It lives as long
 // as the exchange.
@@ -67,6 +70,9 @@ func list(x *exchange.Exchange, items []string, separator byte) string {
 
 // encoded returns by how many bytes a value becomes longer.
 func encoded(s string, element bool) int {
+	if ascii.Simple(s, ',') {
+		return 0
+	}
 	n := 0
 	for i := range len(s) {
 		if !plain(s[i], element) {

@@ -14,7 +14,7 @@ var Kind = policy.ForRoutes(policy.Define("identity", defaults, build))
 // identity is the policy. It only adds: what clients have sent under its names
 // was dropped at the door, on every route, because the gateway reserves them.
 type identity struct {
-	policy.Base
+	policy.RequestOnly
 	headers   []header
 	assertion string // name of its header, "" for none
 	signer    *assertion.Signer

@@ -27,7 +27,7 @@ var Kind = policy.Authenticating(policy.Define("jwt", defaults, build, append([]
 const retryAfter = 5
 
 type jwt struct {
-	policy.Base
+	policy.RequestOnly
 	tokens   *token.Verifier
 	believed []bool // by place of the issuer
 	required bool

@@ -29,6 +29,22 @@ func TestTraces(t *testing.T) {
 	}
 }
 
+// hasty says that it has no phase but Request, and has an End too.
+type hasty struct{ policy.RequestOnly }
+
+func (*hasty) Request(*exchange.Exchange, *exchange.Slot) exchange.Verdict { return exchange.Continue }
+func (*hasty) End(*exchange.Exchange, *exchange.Slot)                      {}
+
+// The suite has to see a phase that is never called.
+func TestSkippedPhases(t *testing.T) {
+	if found := skipped(&hasty{}); !slices.Equal(found, []string{"End"}) {
+		t.Errorf("%q, want End", found)
+	}
+	if found := skipped(&struct{ policy.NoEnd }{}); len(found) > 0 {
+		t.Errorf("%q of a policy that does nothing", found)
+	}
+}
+
 func TestFaultsOfReasons(t *testing.T) {
 	good := exchange.Reason{Name: "quota", Code: "QUOTA", Status: 429, Message: "m", Help: "h"}
 	if found := faults([]*exchange.Reason{&good}); len(found) > 0 {

@@ -70,7 +70,7 @@ func isRateLimit(f *exchange.Field) bool {
 		return false
 	case f.Name[0]|0x20 == 'x':
 		return len(f.Name) > len(long) && exchange.EqualFold(f.Name[:len(long)], long)
-	case !exchange.EqualFold(f.Name[:len(name)], name):
+	case f.Name[0]|0x20 != name[0] || !exchange.EqualFold(f.Name[:len(name)], name):
 		return false
 	}
 	switch rest := f.Name[len(name):]; len(rest) {

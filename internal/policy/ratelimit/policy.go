@@ -169,7 +169,7 @@ func (p *limits) End(x *exchange.Exchange, s *exchange.Slot) { p.close(x, s) }
 
 // callers is the part behind jwt.
 type callers struct {
-	policy.Base
+	policy.RequestOnly
 	*plan
 }
 

@@ -27,7 +27,7 @@ var Kind = policy.Authorizing(policy.Define("rbac", defaults, build,
 
 // rbac is the policy. All that it ever says is made when it is built.
 type rbac struct {
-	policy.Base
+	policy.RequestOnly
 	roles     *role.Set
 	demands   []demand
 	service   bool   // the route has one, which can answer a preflight

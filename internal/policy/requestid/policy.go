@@ -10,7 +10,7 @@ import (
 var Kind = policy.Dressing(policy.Define("request_id", defaults, build))
 
 type requestID struct {
-	policy.Base
+	policy.NoEnd
 	header string
 	key    exchange.Key
 	trust  bool

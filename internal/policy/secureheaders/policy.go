@@ -14,7 +14,7 @@ var Kind = policy.Dressing(policy.Define("security_headers", defaults, build))
 // headers is the policy. All is settled when it is built: an answer costs one
 // pass over what the service sent, and one copy of ready-made fields.
 type headers struct {
-	policy.Base
+	policy.ResponseOnly
 	secure, plain []exchange.Field // what is sent over TLS, and without
 	ours          names            // what a service can't send
 	// The same without a content security policy, for answers of the gateway that bring
@@ -91,21 +91,22 @@ func bringsPolicy(x *exchange.Exchange) bool {
 }
 
 // names is a set of field names. Most names of an answer are told from those
-// in the set by their length alone.
+// in the set by their length and first character alone.
 type names struct {
-	lengths uint64 // a bit for each length that occurs, modulo 64
-	list    []string
+	firsts [64]uint32 // by length: a bit for each first character, whatever its case
+	list   []string
 }
 
 func (n *names) add(name string) {
-	n.lengths |= 1 << (len(name) % 64)
+	n.firsts[len(name)%64] |= 1 << (name[0] % 32)
 	n.list = append(n.list, name)
 }
 
 func (n *names) has(name string) bool {
-	if n.lengths>>(len(name)%64)&1 == 0 {
-		return false
-	}
+	return name != "" && n.firsts[len(name)%64]>>(name[0]%32)&1 == 1 && n.lists(name)
+}
+
+func (n *names) lists(name string) bool {
 	for _, one := range n.list {
 		if exchange.EqualFold(one, name) {
 			return true
