@@ -41,6 +41,7 @@ type Server struct {
 	room     room
 	open     atomic.Int64 // connections
 	ln       net.Listener
+	crew     *crew
 	started  bool
 	stop     context.CancelFunc // by Unbind: nobody waits for room any more
 	over     <-chan struct{}
@@ -83,6 +84,7 @@ func (s *Server) Bind(ctx context.Context) error {
 	}
 	waiting, stop := context.WithCancel(context.Background())
 	s.ln, s.stop, s.over = ln, stop, waiting.Done()
+	s.crew = newCrew(s.serve, s.over)
 	return nil
 }
 
@@ -168,7 +170,7 @@ func (s *Server) accept() {
 		if err == nil {
 			pause = 0
 			s.shaking.Add(1)
-			go s.serve(nc)
+			s.crew.take(nc)
 			continue
 		}
 		s.room.leave()
