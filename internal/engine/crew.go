@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"net"
 	"sync/atomic"
+
+	"yett/internal/sock"
 )
 
 // mostResting bounds how many goroutines of a crew wait for work. Each keeps the stack that it
@@ -13,18 +14,18 @@ const mostResting = 64
 // stack that it has grown already: where connections are short, growing a new one each time is a
 // seventh of the work.
 type crew struct {
-	serve   func(nc net.Conn)
+	serve   func(nc *sock.Conn)
 	over    <-chan struct{} // closed when those that rest are to leave
-	next    chan net.Conn   // for those that rest
+	next    chan *sock.Conn // for those that rest
 	resting atomic.Int32
 }
 
-func newCrew(serve func(nc net.Conn), over <-chan struct{}) *crew {
-	return &crew{serve: serve, over: over, next: make(chan net.Conn)}
+func newCrew(serve func(nc *sock.Conn), over <-chan struct{}) *crew {
+	return &crew{serve: serve, over: over, next: make(chan *sock.Conn)}
 }
 
 // take has a connection served, and does not wait for it.
-func (c *crew) take(nc net.Conn) {
+func (c *crew) take(nc *sock.Conn) {
 	select {
 	case c.next <- nc:
 	default: // nobody rests
@@ -32,7 +33,7 @@ func (c *crew) take(nc net.Conn) {
 	}
 }
 
-func (c *crew) work(nc net.Conn) {
+func (c *crew) work(nc *sock.Conn) {
 	for more := true; more; {
 		c.serve(nc)
 		nc, more = c.rest()
@@ -40,7 +41,7 @@ func (c *crew) work(nc net.Conn) {
 }
 
 // rest waits for another connection. It returns false when the goroutine is not needed.
-func (c *crew) rest() (nc net.Conn, more bool) {
+func (c *crew) rest() (nc *sock.Conn, more bool) {
 	defer c.resting.Add(-1)
 	if c.resting.Add(1) > mostResting {
 		return nil, false

@@ -45,8 +45,6 @@ type conn struct {
 	timer  sweep.Timer // guards reading, and the tunnel
 	writer writer
 	r      wire.Reader
-	out    net.Buffers
-	pieces [2][]byte
 
 	// wait is readable, bound once. It leaves what came in the Reader, a
 	// request that it has read in pending, or the end of the connection.
@@ -60,7 +58,7 @@ type conn struct {
 	inside  bool    // readable is running
 	place   uintptr // the socket while parked; the Lot's lock guards it
 	// unsent is what a write has still to send.
-	unsent  []byte
+	unsent  [2][]byte
 	sendErr error
 	push    func(fd uintptr) bool
 
@@ -90,7 +88,8 @@ func (w *writer) Expired() { _ = w.nc.SetWriteDeadline(past) }
 func (w *writer) Probe() {}
 
 func newConn(e *Engine, nc net.Conn, secure bool) *conn {
-	c := &conn{e: e, set: e.current.Load(), nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
+	c := &conn{e: e, set: e.current.Load(), nc: nc, secure: secure}
+	c.peer, c.local = engine.Ends(nc)
 	lower := nc
 	if tc, ok := nc.(*tls.Conn); ok {
 		lower = tc.NetConn()
