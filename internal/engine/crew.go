@@ -8,7 +8,7 @@ import (
 
 // mostResting bounds how many goroutines of a crew wait for work. Each keeps the stack that it
 // has needed, some 16 KB.
-const mostResting = 64
+const mostResting = 128
 
 // crew serves each connection on a goroutine. One that is done takes another connection, with the
 // stack that it has grown already: where connections are short, growing a new one each time is a

@@ -138,7 +138,7 @@ func (a *Acceptor) accepted() (*Conn, error) {
 	if !local.IsValid() {
 		local = localOf(a.fd)
 	}
-	return newConn(a.fd, addrPortOf(&a.from), local)
+	return newConn(a.fd, addrPortOf(&a.from), local), nil
 }
 
 // SetDeadline ends Accept at that time.

@@ -78,7 +78,7 @@ func TestOptions(t *testing.T) {
 			defer a.Close()
 			a.each = a.each || each
 			c, _ := pair(t, a, ln.Addr().String())
-			_ = c.raw.Control(func(fd uintptr) {
+			_ = (*rawConn)(c).Control(func(fd uintptr) {
 				for _, o := range options {
 					if got, err := unix.GetsockoptInt(int(fd), o.level, o.name); err != nil || got != o.value {
 						t.Errorf("multipath %v, each %v: option %d of %d is %d, %v", multipath, each, o.name, o.level, got, err)
@@ -282,7 +282,7 @@ func TestSendTwo(t *testing.T) {
 			_, err := io.ReadFull(client, got)
 			read <- err
 		}()
-		err := c.raw.Write(func(fd uintptr) bool {
+		err := (*rawConn)(c).Write(func(fd uintptr) bool {
 			for len(p) > 0 {
 				n, err := SendTwo(fd, p, more)
 				if err == syscall.EAGAIN {
