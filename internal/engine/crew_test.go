@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
-
-	"yett/internal/sock"
 )
 
 // goroutine returns what tells the calling goroutine from others.
@@ -23,9 +21,9 @@ func TestCrewStays(t *testing.T) {
 		over := make(chan struct{})
 		defer close(over)
 		seen := make(map[string]int)
-		c := newCrew(func(*sock.Conn) { seen[goroutine()]++ }, over)
+		c := NewCrew(func(int) { seen[goroutine()]++ }, over)
 		for range 3 {
-			c.take(nil)
+			c.Take(1)
 			synctest.Wait()
 		}
 		if len(seen) != 1 {
@@ -40,9 +38,9 @@ func TestCrewGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over, held := make(chan struct{}), make(chan struct{})
 		started := make(chan struct{}, 3*mostResting)
-		c := newCrew(func(*sock.Conn) { started <- struct{}{}; <-held }, over)
+		c := NewCrew(func(int) { started <- struct{}{}; <-held }, over)
 		for range 3 * mostResting {
-			c.take(nil)
+			c.Take(1)
 		}
 		synctest.Wait()
 		if n := len(started); n != 3*mostResting {

@@ -16,6 +16,6 @@ func (s *Server) takeWaiting() {
 			return
 		}
 		s.shaking.Add(1)
-		s.crew.take(nc)
+		s.crew.Take(nc)
 	}
 }

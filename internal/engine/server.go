@@ -44,7 +44,7 @@ type Server struct {
 	open     atomic.Int64 // connections
 	ln       net.Listener
 	queue    *sock.Acceptor
-	crew     *crew
+	crew     *Crew[*sock.Conn]
 	started  bool
 	stop     context.CancelFunc // by Unbind: nobody waits for room any more
 	over     <-chan struct{}
@@ -92,7 +92,7 @@ func (s *Server) Bind(ctx context.Context) error {
 	}
 	waiting, stop := context.WithCancel(context.Background())
 	s.ln, s.queue, s.stop, s.over = ln, queue, stop, waiting.Done()
-	s.crew = newCrew(s.serve, s.over)
+	s.crew = NewCrew(s.serve, s.over)
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (s *Server) accept() {
 		if err == nil {
 			pause = 0
 			s.shaking.Add(1)
-			s.crew.take(nc)
+			s.crew.Take(nc)
 			continue
 		}
 		s.room.leave()
