@@ -72,6 +72,7 @@ func NewAcceptor(ln net.Listener) (*Acceptor, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = unix.SetNonblock(a.fd, true) // it is, unless another process has changed the socket that both share
 	a.queue = os.NewFile(uintptr(a.fd), "listener")
 	if at := AddrPort(ln.Addr()); !at.Addr().IsUnspecified() {
 		a.local = at
