@@ -1,24 +1,28 @@
 package engine
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/sock"
 )
 
 // What every protocol has to say about a client in the same way.
 
-// AddrPort returns one end of a TCP connection, with an IPv4 address that came
-// in IPv6 form as IPv4. It is the zero AddrPort for other networks.
-func AddrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
+// Ends returns the addresses of a connection: see sock.AddrPort.
+func Ends(nc net.Conn) (peer, local netip.AddrPort) {
+	if tc, ok := nc.(*tls.Conn); ok {
+		nc = tc.NetConn()
 	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	if c, ok := nc.(interface {
+		Ends() (peer, local netip.AddrPort)
+	}); ok {
+		return c.Ends()
+	}
+	return sock.AddrPort(nc.RemoteAddr()), sock.AddrPort(nc.LocalAddr())
 }
 
 // writeRate is the slowest client that is still waited for, in bytes a second.

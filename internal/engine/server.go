@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"yett/internal/sock"
 )
 
 // Settings are those of a listener that may change while it serves.
@@ -41,6 +43,8 @@ type Server struct {
 	room     room
 	open     atomic.Int64 // connections
 	ln       net.Listener
+	queue    *sock.Acceptor
+	crew     *Crew[*sock.Conn]
 	started  bool
 	stop     context.CancelFunc // by Unbind: nobody waits for room any more
 	over     <-chan struct{}
@@ -81,8 +85,14 @@ func (s *Server) Bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", s.Address, err)
 	}
+	queue, err := sock.NewAcceptor(ln)
+	if err != nil {
+		_ = ln.Close()
+		return fmt.Errorf("listening on %s: %w", s.Address, err)
+	}
 	waiting, stop := context.WithCancel(context.Background())
-	s.ln, s.stop, s.over = ln, stop, waiting.Done()
+	s.ln, s.queue, s.stop, s.over = ln, queue, stop, waiting.Done()
+	s.crew = NewCrew(s.serve, s.over)
 	return nil
 }
 
@@ -116,12 +126,11 @@ func (s *Server) all() []Protocol {
 // Server that was never started stay, as they are another process's, or nobody's.
 func (s *Server) Unbind() error {
 	s.stop()
-	late, ok := s.ln.(interface{ SetDeadline(at time.Time) error })
-	if ok && s.started && late.SetDeadline(time.Unix(1, 0)) == nil { // ends Accept, and leaves the queue
+	if s.started && s.queue.SetDeadline(time.Unix(1, 0)) == nil { // ends Accept, and leaves the queue
 		s.wg.Wait()
 		s.takeWaiting()
 	}
-	err := s.ln.Close()
+	err := errors.Join(s.queue.Close(), s.ln.Close())
 	s.wg.Wait()
 	return err
 }
@@ -164,11 +173,11 @@ func (s *Server) awaitHandshakes(until time.Time) {
 
 func (s *Server) accept() {
 	for pause := time.Duration(0); s.room.enter(s.over); {
-		nc, err := s.ln.Accept()
+		nc, err := s.queue.Accept()
 		if err == nil {
 			pause = 0
 			s.shaking.Add(1)
-			go s.serve(nc)
+			s.crew.Take(nc)
 			continue
 		}
 		s.room.leave()
@@ -197,14 +206,14 @@ func (s *Server) unbound() bool {
 // counted is a connection that makes room for another one when it is closed,
 // which may be long after its goroutine has left it.
 type counted struct {
-	*net.TCPConn
+	*sock.Conn
 	left   atomic.Bool
 	server *Server
 }
 
 // Close closes the connection.
 func (c *counted) Close() error {
-	err := c.TCPConn.Close()
+	err := c.Conn.Close()
 	if !c.left.Swap(true) {
 		c.server.open.Add(-1)
 		c.server.room.leave()
@@ -212,13 +221,9 @@ func (c *counted) Close() error {
 	return err
 }
 
-func (s *Server) serve(nc net.Conn) {
-	if tc, ok := nc.(*net.TCPConn); ok {
-		s.open.Add(1)
-		nc = &counted{TCPConn: tc, server: s}
-	} else {
-		s.room.leave() // nobody would tell of its end
-	}
+func (s *Server) serve(accepted *sock.Conn) {
+	s.open.Add(1)
+	nc := &counted{Conn: accepted, server: s}
 	set := s.Settings()
 	if set.TLS == nil {
 		s.shaking.Done()

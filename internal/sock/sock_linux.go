@@ -41,6 +41,28 @@ func Send(fd uintptr, p []byte) (int, error) {
 	return call(syscall.SYS_SENDTO, fd, p, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 }
 
+// SendTwo is Send for two pieces, of which the second one may be empty.
+func SendTwo(fd uintptr, p, more []byte) (int, error) {
+	if len(more) == 0 {
+		return Send(fd, p)
+	}
+	pieces := [2]unix.Iovec{{Base: unsafe.SliceData(p)}, {Base: unsafe.SliceData(more)}}
+	pieces[0].SetLen(len(p))
+	pieces[1].SetLen(len(more))
+	m := unix.Msghdr{Iov: &pieces[0]}
+	m.SetIovlen(len(pieces))
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&m)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+			continue
+		}
+		return 0, errno
+	}
+}
+
 // call leaves the scheduler alone: the calls never wait, and what they take,
 // some microseconds, is less than a preemption would.
 func call(trap, fd uintptr, p []byte, flags uintptr) (int, error) {

@@ -21,6 +21,9 @@ func Recv(fd uintptr, p []byte) (int, error) { return call(syscall.Read, fd, p) 
 // and syscall.EAGAIN when it takes none.
 func Send(fd uintptr, p []byte) (int, error) { return call(syscall.Write, fd, p) }
 
+// SendTwo is Send for two pieces, of which it may send the first one alone.
+func SendTwo(fd uintptr, p, _ []byte) (int, error) { return Send(fd, p) }
+
 func call(f func(int, []byte) (int, error), fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := f(int(fd), p)

@@ -45,8 +45,6 @@ type conn struct {
 	timer  sweep.Timer // guards reading, and the tunnel
 	writer writer
 	r      wire.Reader
-	out    net.Buffers
-	pieces [2][]byte
 
 	// wait is readable, bound once. It leaves what came in the Reader, a
 	// request that it has read in pending, or the end of the connection.
@@ -56,11 +54,12 @@ type conn struct {
 	ended   bool
 	stay    bool    // parking failed
 	patient bool    // the deadline is the end of patience, and no more than that
+	known   bool    // somebody may still know it, or its body: it is not for another client
 	fd      uintptr // the socket, valid while inside
 	inside  bool    // readable is running
 	place   uintptr // the socket while parked; the Lot's lock guards it
 	// unsent is what a write has still to send.
-	unsent  []byte
+	unsent  [2][]byte
 	sendErr error
 	push    func(fd uintptr) bool
 
@@ -90,7 +89,9 @@ func (w *writer) Expired() { _ = w.nc.SetWriteDeadline(past) }
 func (w *writer) Probe() {}
 
 func newConn(e *Engine, nc net.Conn, secure bool) *conn {
-	c := &conn{e: e, set: e.current.Load(), nc: nc, secure: secure, peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr())}
+	c := e.blank()
+	c.e, c.set, c.nc, c.secure = e, e.current.Load(), nc, secure
+	c.peer, c.local = engine.Ends(nc)
 	lower := nc
 	if tc, ok := nc.(*tls.Conn); ok {
 		lower = tc.NetConn()
@@ -98,10 +99,19 @@ func newConn(e *Engine, nc net.Conn, secure bool) *conn {
 	if sc, ok := lower.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // without it the wait costs a buffer, and a client's leaving shows later
 	}
-	c.wait, c.push = c.readable, c.sendSome
 	c.writer.nc = nc
 	c.body.c = c
 	c.r.Reset(nc, e.deps.Buffers)
+	return c
+}
+
+// blank returns a conn of which only the bound methods are set.
+func (e *Engine) blank() *conn {
+	if c, ok := e.spare.Get().(*conn); ok {
+		return c
+	}
+	c := &conn{}
+	c.wait, c.push = c.readable, c.sendSome
 	return c
 }
 
@@ -133,6 +143,7 @@ const (
 // guard lets a fault in the gateway cost this connection and no other.
 func (c *conn) guard() {
 	if fault := recover(); fault != nil {
+		c.known = true
 		c.e.deps.Log.Error("a fault in the gateway ended a connection", "fault", fault, "stack", string(debug.Stack()))
 		c.giveUp()
 		c.end()
@@ -162,6 +173,16 @@ func (c *conn) end() {
 	_ = c.nc.Close()
 	c.r.Recycle()
 	c.e.remove(c)
+	if !c.known {
+		c.spare()
+	}
+}
+
+// spare leaves the memory for another connection.
+func (c *conn) spare() {
+	e := c.e
+	*c = conn{wait: c.wait, push: c.push}
+	e.spare.Put(c)
 }
 
 // next serves one request.
@@ -175,6 +196,7 @@ func (c *conn) next() next {
 	}
 	x := c.pending
 	c.pending = nil
+	c.known = c.known || !c.ended
 	if x == nil && !c.ended {
 		x = c.readRequest()
 	}

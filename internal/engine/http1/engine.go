@@ -41,6 +41,7 @@ type Engine struct {
 	late     atomic.Bool // tunnels and streams of events end
 	date     dateCache
 	open     atomic.Int64 // connections
+	spare    sync.Pool    // of *conn, blank but for their bound methods
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}

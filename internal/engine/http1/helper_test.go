@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"yett/internal/config"
 	"yett/internal/engine"
 	"yett/internal/exchange"
+	"yett/internal/sock"
 	"yett/internal/sweep"
 	"yett/internal/upstream"
 	"yett/internal/wire"
@@ -144,20 +146,26 @@ func (r *running) listen() {
 		r.t.Fatal(err)
 	}
 	r.addr = ln.Addr().String()
+	queue, err := sock.NewAcceptor(ln)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			c, err := ln.Accept()
+			c, err := queue.Accept()
 			if err != nil {
 				return
 			}
 			if r.small {
-				_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
+				raw, _ := c.SyscallConn()
+				_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4<<10) })
 			}
 			wg.Go(func() { r.e.ServeConn(c, false) })
 		}
 	})
 	r.t.Cleanup(func() {
+		_ = queue.Close()
 		_ = ln.Close()
 		r.e.Close()
 		r.e.Drain(engine.Until(time.Now().Add(limit)))

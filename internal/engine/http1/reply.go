@@ -2,7 +2,6 @@ package http1
 
 import (
 	"io"
-	"net"
 	"os"
 	"syscall"
 
@@ -211,36 +210,28 @@ func (c *conn) writev(head, more []byte) error {
 	if len(more) <= cap(head)-len(head) {
 		head, more = append(head, more...), nil
 	}
-	if len(more) == 0 {
-		return c.send(head)
+	if c.raw == nil || c.secure {
+		return c.sendSlowly(head, more)
 	}
-	c.pieces = [2][]byte{head, more}
-	c.out = net.Buffers(c.pieces[:])
-	_, err := c.out.WriteTo(c.nc)
-	c.pieces = [2][]byte{}
+	return c.send(head, more)
+}
+
+// sendSlowly writes where there is no socket that could be used directly.
+func (c *conn) sendSlowly(head, more []byte) error {
+	_, err := c.nc.Write(head)
+	if err == nil && len(more) > 0 {
+		_, err = c.nc.Write(more)
+	}
 	return err
 }
 
-// send writes one piece, on a plain connection without the detour through the
-// file layer.
-func (c *conn) send(p []byte) error {
-	if c.raw == nil || c.secure {
-		_, err := c.nc.Write(p)
-		return err
+// send writes without the detour through the file layer.
+func (c *conn) send(head, more []byte) (err error) {
+	c.unsent, c.sendErr = [2][]byte{head, more}, nil
+	if !c.inside || !c.sendSome(c.fd) {
+		err = c.raw.Write(c.push)
 	}
-	if c.inside {
-		n, err := sock.Send(c.fd, p)
-		if n == len(p) {
-			return nil
-		}
-		if err != nil && err != syscall.EAGAIN {
-			return os.NewSyscallError("send", err)
-		}
-		p = p[n:]
-	}
-	c.unsent, c.sendErr = p, nil
-	err := c.raw.Write(c.push)
-	c.unsent = nil
+	c.unsent = [2][]byte{}
 	if err == nil {
 		err = c.sendErr
 	}
@@ -249,8 +240,8 @@ func (c *conn) send(p []byte) error {
 
 // sendSome is called by RawConn.Write, again whenever the socket takes more.
 func (c *conn) sendSome(fd uintptr) bool {
-	for len(c.unsent) > 0 {
-		n, err := sock.Send(fd, c.unsent)
+	for p := &c.unsent; len(p[0]) > 0; {
+		n, err := sock.SendTwo(fd, p[0], p[1])
 		if err == syscall.EAGAIN {
 			return false
 		}
@@ -258,7 +249,11 @@ func (c *conn) sendSome(fd uintptr) bool {
 			c.sendErr = os.NewSyscallError("send", err)
 			return true
 		}
-		c.unsent = c.unsent[n:]
+		first := min(n, len(p[0]))
+		p[0], p[1] = p[0][first:], p[1][n-first:]
+		if len(p[0]) == 0 {
+			p[0], p[1] = p[1], nil
+		}
 	}
 	return true
 }

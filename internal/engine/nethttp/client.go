@@ -23,9 +23,9 @@ type client struct {
 }
 
 func newClient(nc net.Conn, secure bool) *client {
+	peer, local := engine.Ends(nc)
 	return &client{
-		nc: nc, secure: secure,
-		peer: engine.AddrPort(nc.RemoteAddr()), local: engine.AddrPort(nc.LocalAddr()),
+		nc: nc, secure: secure, peer: peer, local: local,
 		over: make(chan struct{}), closed: make(chan struct{}),
 	}
 }

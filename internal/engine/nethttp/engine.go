@@ -37,6 +37,10 @@ type Engine struct {
 	waning  atomic.Bool // answers are the last ones
 	closing atomic.Bool
 	late    atomic.Bool // streams of events end
+	crew    *engine.Crew[*task]
+	tasks   sync.Pool     // of *task
+	over    chan struct{} // closed by Close
+	once    sync.Once     // closes over
 
 	mu       sync.Mutex // guards what follows, and who uses which generation
 	conns    map[net.Conn]*client
@@ -64,7 +68,8 @@ var _ engine.Protocol = (*Engine)(nil)
 
 // New makes an Engine with the limits and timeouts of a listener.
 func New(l config.Listener, deps Deps) *Engine {
-	e := &Engine{deps: deps, conns: make(map[net.Conn]*client), streams: make(map[*stream]struct{})}
+	e := &Engine{deps: deps, conns: make(map[net.Conn]*client), streams: make(map[*stream]struct{}), over: make(chan struct{})}
+	e.crew = engine.NewCrew(e.do, e.over)
 	e.Set(l)
 	return e
 }
@@ -245,6 +250,7 @@ func (e *Engine) count(f func(s *stream) bool) (n int) {
 // Close implements engine.Protocol.
 func (e *Engine) Close() {
 	e.closing.Store(true)
+	e.once.Do(func() { close(e.over) })
 	for _, server := range e.end() {
 		if err := server.Close(); err != nil {
 			e.deps.Log.Debug("closing HTTP/2 connections failed", "error", err)
@@ -266,10 +272,29 @@ func (e *Engine) connState(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// serveHTTP answers a request. To panic with this value is net/http's way to
-// reset a stream, so that a client can't take half an answer for a whole one.
+// task is a request for the crew.
+type task struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	done chan bool // takes whether the answer is complete
+}
+
+func (e *Engine) do(t *task) { t.done <- e.serve(t.w, t.r) }
+
+// serveHTTP answers a request. net/http has begun a goroutine for it, whose small stack would
+// have to grow for what follows, so that the crew does it, and this one waits. To panic with this
+// value is net/http's way to reset a stream, so that a client can't take half an answer for a whole one.
 func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if !e.serve(w, r) {
+	t, used := e.tasks.Get().(*task)
+	if !used {
+		t = &task{done: make(chan bool, 1)}
+	}
+	t.w, t.r = w, r
+	e.crew.Take(t)
+	complete := <-t.done
+	t.w, t.r = nil, nil
+	e.tasks.Put(t)
+	if !complete {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -1,0 +1,217 @@
+package sock
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// receive returns what RawConn.Read is to do to get what has come.
+func receive(t *testing.T, got *string, attempts *int) func(fd uintptr) bool {
+	return func(fd uintptr) bool {
+		*attempts++
+		b := make([]byte, 64)
+		n, err := Recv(fd, b)
+		if err == syscall.EAGAIN {
+			return false
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		*got = string(b[:n])
+		return true
+	}
+}
+
+// bare returns a connection that nobody watches.
+func bare(t *testing.T) (*Conn, *rawConn, *net.TCPConn) {
+	a, ln := accepting(t, "tcp", "127.0.0.1:0")
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	_ = client.SetDeadline(time.Now().Add(limit))
+	_ = a.SetDeadline(time.Now().Add(limit))
+	c, err := a.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c, (*rawConn)(c), client.(*net.TCPConn)
+}
+
+// What is there already is received, and answered, without the runtime.
+func TestDirect(t *testing.T) {
+	c, raw, client := bare(t)
+	_, _ = io.WriteString(client, "ping")
+	for { // until the other end of the loopback has it
+		quiet := false
+		if err := raw.Control(func(fd uintptr) { quiet = Quiet(fd) }); err != nil {
+			t.Fatal(err)
+		}
+		if !quiet {
+			break
+		}
+	}
+	got, attempts := "", 0
+	if err := raw.Read(receive(t, &got, &attempts)); err != nil || got != "ping" || attempts != 1 {
+		t.Errorf("%q at attempt %d, %v", got, attempts, err)
+	}
+	err := raw.Write(func(fd uintptr) bool {
+		_, err := Send(fd, []byte("pong"))
+		return err == nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if c.file != nil {
+		t.Error("the runtime watches")
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if all, err := io.ReadAll(client); string(all) != "pong" || err != nil {
+		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// What comes while others have their turn needs no wait.
+func TestSecondLook(t *testing.T) {
+	c, raw, client := bare(t)
+	attempts := 0
+	err := raw.Read(func(uintptr) bool {
+		if attempts++; attempts == 1 {
+			_ = client.Close()
+		}
+		return attempts == 2
+	})
+	if err != nil || attempts != 2 || c.file != nil {
+		t.Errorf("%d attempts, watched: %v, %v", attempts, c.file != nil, err)
+	}
+}
+
+func TestWait(t *testing.T) {
+	c, raw, client := bare(t)
+	got, attempts, tried := "", 0, make(chan struct{}, 8)
+	done := make(chan error, 1)
+	go func() {
+		f := receive(t, &got, &attempts)
+		done <- raw.Read(func(fd uintptr) bool {
+			defer func() { tried <- struct{}{} }()
+			return f(fd)
+		})
+	}()
+	for range 3 { // two directly, and the first one of the wait
+		<-tried
+	}
+	_, _ = io.WriteString(client, "late")
+	if err := <-done; err != nil || got != "late" || c.file == nil {
+		t.Errorf("%q, watched: %v, %v", got, c.file != nil, err)
+	}
+}
+
+// A deadline that comes during a direct call ends the wait that follows.
+func TestDeadlineWhileDirect(t *testing.T) {
+	c, raw, _ := bare(t)
+	err := raw.Read(func(uintptr) bool {
+		_ = c.SetDeadline(time.Unix(1, 0))
+		return false
+	})
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The socket stays what it is until the last call that uses it is done: another connection
+// would have its number.
+func TestCloseWhileDirect(t *testing.T) {
+	for _, watched := range []bool{false, true} {
+		c, raw, client := bare(t)
+		err := raw.Read(func(fd uintptr) bool {
+			if watched {
+				_ = c.SetDeadline(time.Time{})
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := Send(fd, []byte("still there")); err != nil {
+				t.Error(err)
+			}
+			return true
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if all, err := io.ReadAll(client); string(all) != "still there" || err != nil {
+			t.Errorf("%q, %v", all, err)
+		}
+		if err := raw.Read(func(uintptr) bool { return true }); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+		if err := raw.Control(func(uintptr) {}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// A fault in a direct call leaves nothing behind that would keep the socket.
+func TestFaultWhileDirect(t *testing.T) {
+	c, raw, client := bare(t)
+	func() {
+		defer func() { _ = recover() }()
+		_ = raw.Read(func(uintptr) bool { panic("a fault") })
+	}()
+	_ = c.Close()
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCloseEndsTheWait(t *testing.T) {
+	c, raw, _ := bare(t)
+	attempts := 0
+	err := raw.Read(func(uintptr) bool {
+		if attempts++; attempts == 3 { // the wait has begun
+			go c.Close()
+		}
+		return false
+	})
+	if err == nil {
+		t.Error("the wait has ended with something")
+	}
+}
+
+// A write that the socket does not take at once goes on when it does.
+func TestWriteWaits(t *testing.T) {
+	_, raw, client := bare(t)
+	const all = 16 << 20
+	left := all
+	read := make(chan int64, 1)
+	go func() {
+		n, _ := io.CopyN(io.Discard, client, all)
+		read <- n
+	}()
+	b := make([]byte, 1<<20)
+	err := raw.Write(func(fd uintptr) bool {
+		for left > 0 {
+			n, err := Send(fd, b[:min(left, len(b))])
+			if err == syscall.EAGAIN {
+				return false
+			}
+			if err != nil {
+				t.Error(err)
+				return true
+			}
+			left -= n
+		}
+		return true
+	})
+	if n := <-read; n != all || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
