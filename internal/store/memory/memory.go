@@ -27,6 +27,7 @@ type Store struct {
 	// keys is Options.Keys. limits are replaced once at most, by Load.
 	keys   int
 	limits atomic.Pointer[limits]
+	calls  sync.Pool // of *call
 }
 
 // Options says how much a Store may hold.

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxTakes is how many takes a call may have, few how many nearly all have at most.
-	maxTakes, few = 16, 4
+	// maxTakes is how many takes a call may have.
+	maxTakes = 16
 	// maxShards is how many parts the records are kept in, as long as each has at least
 	// minRecords.
 	maxShards, minRecords = 256, 1024
@@ -92,17 +92,14 @@ func (s *Store) Take(_ context.Context, now time.Time, takes []store.Take) error
 		l.takeOne(clock, &takes[0])
 		return nil
 	}
-	if len(takes) <= few {
-		var ids [few]id
-		var subjects [few]subject
-		var locked [few]uint16
-		l.answer(takes, clock, ids[:len(takes)], subjects[:len(takes)], locked[:0])
-		return nil
+	c, ok := s.calls.Get().(*call)
+	if !ok {
+		c = new(call)
 	}
-	var ids [maxTakes]id
-	var subjects [maxTakes]subject
-	var locked [maxTakes]uint16
-	l.answer(takes, clock, ids[:len(takes)], subjects[:len(takes)], locked[:0])
+	c.l, c.takes, c.clock = l, takes, clock
+	c.answer()
+	c.l, c.takes, c.again, c.nlocked = nil, nil, false, 0
+	s.calls.Put(c)
 	return nil
 }
 
@@ -121,14 +118,16 @@ func (l *limits) takeOne(clock int64, t *store.Take) {
 	st.show(t, now)
 }
 
-// call is one call of Take, while it holds its shards.
+// call is one call of Take, while it holds its shards. It is used again: that costs less than to
+// clear as much of a stack, which is another one for each connection, and in no cache.
 type call struct {
 	l        *limits
 	takes    []store.Take
 	clock    int64
-	ids      []id
-	subjects []subject
-	locked   []uint16 // shards, in ascending order
+	ids      [maxTakes]id
+	subjects [maxTakes]subject
+	locked   [maxTakes]uint16 // shards, in ascending order
+	nlocked  int
 	// again tells that some of the takes are about the same record.
 	again bool
 }
@@ -139,13 +138,6 @@ type subject struct {
 	slot  uint32 // the record, 0 where there is none
 	now   int64  // the time that counts for it
 	state state
-}
-
-// answer answers takes with room of the caller's, which is on the stack: there is less to clear for
-// few.
-func (l *limits) answer(takes []store.Take, clock int64, ids []id, subjects []subject, locked []uint16) {
-	c := call{l: l, takes: takes, clock: clock, ids: ids, subjects: subjects, locked: locked}
-	c.answer()
 }
 
 // answer judges all takes, and then does what they ask for. What was found to judge them is as it
@@ -176,32 +168,32 @@ func (l *limits) shard(i id) *shard { return &l.shards[i.high>>l.shift] }
 
 // lock locks the shards of all takes in ascending order, as every call does.
 func (c *call) lock() {
-	for i := range c.ids {
+	for i := range c.takes {
 		n := uint16(c.ids[i].high >> c.l.shift)
 		c.subjects[i].shard = &c.l.shards[n]
 		c.add(n)
 	}
-	for _, n := range c.locked {
+	for _, n := range c.locked[:c.nlocked] {
 		c.l.shards[n].mu.Lock()
 	}
 }
 
 // add adds a shard to those to be locked, unless it is among them.
 func (c *call) add(n uint16) {
-	at := len(c.locked)
+	at := c.nlocked
 	for at > 0 && c.locked[at-1] > n {
 		at--
 	}
 	if at > 0 && c.locked[at-1] == n {
 		return
 	}
-	c.locked = c.locked[:len(c.locked)+1]
-	copy(c.locked[at+1:], c.locked[at:])
+	copy(c.locked[at+1:], c.locked[at:c.nlocked])
 	c.locked[at] = n
+	c.nlocked++
 }
 
 func (c *call) unlock() {
-	for _, n := range c.locked {
+	for _, n := range c.locked[:c.nlocked] {
 		c.l.shards[n].mu.Unlock()
 	}
 }
@@ -251,7 +243,7 @@ func (c *call) change(i int, refused bool) {
 	if c.again { // the record may be new, have gone, or say something else
 		c.load(i)
 	}
-	s.shard.change(&s.state, s.slot, c.ids[i], t, s.now, c.clock, c.ids)
+	s.shard.change(&s.state, s.slot, c.ids[i], t, s.now, c.clock, c.ids[:len(c.takes)])
 	s.state.show(t, s.now)
 }
 
