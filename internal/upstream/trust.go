@@ -25,7 +25,7 @@ import (
 // is noticed by Probe, because the runtime had no reason to tell of it.
 
 // trustTime is how long a connection may have rested since its last answer: see Service.trust.
-const trustTime = 100 * time.Microsecond
+const trustTime = time.Millisecond
 
 // trusts tells whether a request goes out without a look.
 func (c *conn) trusts() bool {
