@@ -32,7 +32,7 @@ func chainCase() benchCase {
 	plain, log := bare(), logged()
 	return benchCase{
 		Name: "chain", Request: chainRequest(), Want: ok(200),
-		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain(), "express": expressChain(nil)},
+		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain(), "express": expressChain()},
 		Variants: []variant{
 			{Of: "yett", Name: "plain", Conf: plain["yett"]},
 			{Of: "yett", Name: "logged", Conf: log["yett"]},
