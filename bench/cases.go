@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -16,9 +18,10 @@ type conf struct {
 	// the upstream.
 	Service string
 	Targets []string
-	// Routes are Yett's routes and the services that they need beside the case's,
-	// instead of one route for every path.
-	Routes, Services string
+	// Routes returns Yett's routes, instead of one for every path; Services are those
+	// that they need beside the case's.
+	Routes   func() string
+	Services string
 	// Files are written beside the configuration, by name.
 	Files map[string]func() string
 	// Redis tells that Yett has its store there. The harness starts one.
@@ -179,20 +182,66 @@ func mostConns() int {
 
 // cases lists what is measured, in the order of the report.
 func cases() []benchCase {
-	faster := []target{{"yett", "nginx", 1}, {"yett", "haproxy", 1}}
-	return []benchCase{
-		{Name: "plain", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: bare(), Targets: faster},
-		{Name: "plain-logged", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200), Conf: logged(), Targets: faster},
-		{Name: "64k", Request: request{Method: "GET", Path: "/b/65536"}, Want: ok(64 << 10), Conf: bare(), Targets: faster},
-		{Name: "1m", Request: request{Method: "GET", Path: "/b/1048576"}, Want: ok(1 << 20), Conf: bare(), Targets: faster},
-		{Name: "post-64k", Request: request{Method: "POST", Path: "/sink", Body: 64 << 10}, Want: ok(2), Conf: bare(), Targets: faster},
+	return slices.Concat(forwardingCases(), protocolCases(), []benchCase{
+		headersCase(),
+		routesCase(),
 		chainCase(),
 		refusalCase(),
 		limitsCase(),
 		limitedCase(),
+		rs256Case(),
+		coldCase(),
 		guardsCase(),
 		validateGetCase(),
 		validatePostCase(),
+	})
+}
+
+// forwardingCases are requests and answers of several sizes, and clients of several
+// numbers, for those who only forward.
+func forwardingCases() []benchCase {
+	get := func(size int64) request { return request{Method: "GET", Path: fmt.Sprintf("/b/%d", size)} }
+	post := func(size int) request { return request{Method: "POST", Path: "/sink", Body: size} }
+	faster := []target{{"yett", "nginx", 0.9}, {"yett", "haproxy", 0.9}}
+	noDearer := []target{{"yett", "nginx", 1}, {"yett", "haproxy", 1}}
+	bulk := []target{{"yett", "nginx", 1.1}}
+	return []benchCase{
+		{Name: "plain", About: "200 bytes, and nothing but forwarding", Quick: true,
+			Request: get(200), Want: ok(200), Conf: bare(), Targets: faster},
+		{Name: "plain-logged", About: "200 bytes and a line in an access log",
+			Request: get(200), Want: ok(200), Conf: logged(), Targets: noDearer},
+		{Name: "4k", About: "answers of 4 KB", Request: get(4 << 10), Want: ok(4 << 10), Conf: bare()},
+		{Name: "64k", About: "answers of 64 KB", Quick: true, Request: get(64 << 10), Want: ok(64 << 10), Conf: bare(), Targets: bulk},
+		{Name: "1m", About: "answers of 1 MB", Request: get(1 << 20), Want: ok(1 << 20), Conf: bare(), Targets: bulk},
+		{Name: "post-10k", About: "uploads of 10 KB", Quick: true, Request: post(10 << 10), Want: ok(2), Conf: bare(), Targets: bulk},
+		{Name: "post-64k", About: "uploads of 64 KB", Request: post(64 << 10), Want: ok(2), Conf: bare(), Targets: bulk},
+		{Name: "post-1m", About: "uploads of 1 MB", Request: post(1 << 20), Want: ok(2), Conf: bare(), Targets: bulk},
+		{Name: "conns-1", About: "200 bytes, one client alone", Conns: 1, Request: get(200), Want: ok(200), Conf: bare()},
+		{Name: "conns-1000", About: "200 bytes, 1,000 clients at once", Conns: 1000, Request: get(200), Want: ok(200), Conf: bare()},
+	}
+}
+
+// secured returns the configurations that only forward, of those who speak TLS.
+func secured() map[string]conf {
+	all := bare()
+	maps.DeleteFunc(all, func(name string, _ conf) bool {
+		return !slices.Contains([]string{"yett", "nginx", "haproxy", "caddy"}, name)
+	})
+	return all
+}
+
+// protocolCases are other ways to ask for the same.
+func protocolCases() []benchCase {
+	get := func(size int64) request { return request{Method: "GET", Path: fmt.Sprintf("/b/%d", size)} }
+	return []benchCase{
+		{Name: "close", About: "200 bytes, a new connection for each request", Quick: true, Protocol: closing,
+			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "nginx", 1.1}}},
+		{Name: "tls", About: "200 bytes over TLS 1.3", Quick: true, Protocol: overTLS,
+			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "haproxy", 1.2}}},
+		{Name: "tls-64k", About: "answers of 64 KB over TLS 1.3", Protocol: overTLS,
+			Request: get(64 << 10), Want: ok(64 << 10), Conf: secured()},
+		{Name: "h2", About: "200 bytes over HTTP/2 and TLS 1.3, 8 requests at once on each of 8 connections", Quick: true, Protocol: http2,
+			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "caddy", 0.7}}},
 	}
 }
 

@@ -163,6 +163,25 @@ func TestYettLoads(t *testing.T) {
 	})
 }
 
+// What nginx is measured with has to load, where it is installed.
+func TestNginxLoads(t *testing.T) {
+	path, err := lookProgram("nginx")
+	if err != nil {
+		t.Skip(err)
+	}
+	everyone(func(c benchCase, e entrant) {
+		if e.name != "nginx" {
+			return
+		}
+		t.Run(c.Name+"/"+e.label, func(t *testing.T) {
+			args := append(e.kind.args(render(t, c, e), settings{}), "-t")
+			if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	})
+}
+
 // What HAProxy is measured with has to load, where it is installed.
 func TestHAProxyLoads(t *testing.T) {
 	path, err := lookProgram("haproxy")
@@ -222,7 +241,9 @@ func TestTargetsTakePart(t *testing.T) {
 
 func TestWorkerConnsLeaveASixteenthFree(t *testing.T) {
 	for _, conns := range []int{1, 64, 10000, 12345} {
-		n := settings{MaxConns: conns}.WorkerConns()
+		set := settings{MaxConns: conns}
+		n := set.WorkerConns()
+		conns += set.Upstreams()
 		if free := n - conns; free < n/16 {
 			t.Errorf("%d slots for %d connections leave %d free, want %d", n, conns, free, n/16)
 		}

@@ -31,7 +31,8 @@ func chainRequest() request {
 func chainCase() benchCase {
 	plain, log := bare(), logged()
 	return benchCase{
-		Name: "chain", Request: chainRequest(), Want: ok(200),
+		Name: "chain", About: "a token, a role, CORS, security headers, identity headers and a log line",
+		Request: chainRequest(), Want: ok(200),
 		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain(), "express": expressChain()},
 		Variants: []variant{
 			{Of: "yett", Name: "plain", Conf: plain["yett"]},
@@ -52,7 +53,8 @@ func refusalCase() benchCase {
 	guarded := yettChain()
 	guarded.Guarded = false // that it refuses is what is measured
 	return benchCase{
-		Name: "refused-401", Request: r, Want: answer{Status: 401, Body: anySize},
+		Name: "refused-401", About: "a flood of requests without a token, refused by the chain",
+		Request: r, Want: answer{Status: 401, Body: anySize},
 		Conf:     map[string]conf{"yett": guarded},
 		Variants: []variant{{Of: "yett", Name: "plain", Conf: bare()["yett"], Want: ok(200)}},
 		Targets:  []target{{"yett", "yett (plain)", 1}},
@@ -75,7 +77,10 @@ func roles() []role {
 	}
 }
 
-func yettChain() conf {
+// yettChain has tokens signed with HS256.
+func yettChain() conf { return yettChainOf("secret: " + tokenSecret) }
+
+func yettChainOf(key string) conf {
 	var levels []string
 	for _, r := range roles() {
 		levels = append(levels, fmt.Sprintf("%s: {level: %d}", r.name, r.level))
@@ -84,31 +89,12 @@ func yettChain() conf {
 		Guarded: true,
 		Route:   "auth: required\npolicies: {rbac: {min_role: " + minRole + "}}",
 		Top: `log: {access: {output: access.log}}
-issuers: {platform: {issuer: ` + tokenIssuer + `, audience: ` + tokenAudience + `, keys: [{secret: ` + tokenSecret + `}]}}
+issuers: {platform: {issuer: ` + tokenIssuer + `, audience: ` + tokenAudience + `, keys: [{` + key + `}]}}
 roles: {` + strings.Join(levels, ", ") + `}
 policies:
-  request_id:
-  security_headers: {preset: helmet}
-  cors: {origins: ["` + chainOrigin + `"]}
+` + yettHeaders() + `
   jwt:
   identity:`,
-	}
-}
-
-// securityHeaders are those of Express' helmet, without the one that a
-// connection without TLS must not have.
-func securityHeaders() [][2]string {
-	return [][2]string{
-		{"Cross-Origin-Opener-Policy", "same-origin"},
-		{"Cross-Origin-Resource-Policy", "same-origin"},
-		{"Origin-Agent-Cluster", "?1"},
-		{"Referrer-Policy", "strict-origin-when-cross-origin"},
-		{"X-Content-Type-Options", "nosniff"},
-		{"X-DNS-Prefetch-Control", "off"},
-		{"X-Download-Options", "noopen"},
-		{"X-Frame-Options", "SAMEORIGIN"},
-		{"X-Permitted-Cross-Domain-Policies", "none"},
-		{"X-XSS-Protection", "0"},
 	}
 }
 
@@ -123,6 +109,12 @@ func haproxyChain() conf { return haproxyChainWith(nil, nil) }
 // haproxyChainWith has further rules: first are those before the token is
 // verified, known those behind.
 func haproxyChainWith(first, known []string) conf {
+	return haproxyChainOf("HS256", tokenSecret, first, known)
+}
+
+// haproxyChainOf has tokens signed in a certain way; key is the secret, or the file
+// of a public key.
+func haproxyChainOf(algorithm, key string, first, known []string) conf {
 	var may []string
 	for _, r := range roles() {
 		if r.level >= minLevel {
@@ -133,16 +125,14 @@ func haproxyChainWith(first, known []string) conf {
 		"log global",
 		// httplog, with the request's ID.
 		`log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %ID"`,
-		"unique-id-format %[uuid()]",
-		"http-request set-header X-Request-ID %[unique-id]",
-		"http-request set-var(txn.origin) req.hdr(Origin) if { req.hdr(Origin) -m str " + chainOrigin + " }",
-		"http-request set-var(txn.token) http_auth_bearer",
 	}
+	lines = append(lines, haproxyRequestHeaders()...)
+	lines = append(lines, "http-request set-var(txn.token) http_auth_bearer")
 	lines = append(lines, first...)
 	lines = append(lines,
 		"http-request set-var(txn.alg) var(txn.token),jwt_header_query('$.alg')",
-		"http-request deny deny_status 401 unless { var(txn.alg) -m str HS256 }",
-		`http-request deny deny_status 401 unless { var(txn.token),jwt_verify(txn.alg,"`+tokenSecret+`") -m int 1 }`,
+		"http-request deny deny_status 401 unless { var(txn.alg) -m str "+algorithm+" }",
+		`http-request deny deny_status 401 unless { var(txn.token),jwt_verify(txn.alg,"`+key+`") -m int 1 }`,
 		// Decoded once, which is cheaper than a jwt_payload_query for each claim.
 		"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec",
 		"http-request set-var(txn.now) date()",
@@ -155,43 +145,24 @@ func haproxyChainWith(first, known []string) conf {
 	for _, h := range identityHeaders() { // setting removes what the client sent
 		lines = append(lines, fmt.Sprintf("http-request set-header %s %%[var(txn.claims),json_query('$.%s')]", h[0], h[1]))
 	}
-	for _, h := range securityHeaders() {
-		lines = append(lines, fmt.Sprintf("http-response set-header %s %s", h[0], h[1]))
-	}
 	return conf{
 		Guarded: true,
 		Top:     "log stdout format raw daemon",
-		Route: strings.Join(append(lines,
-			"http-response del-header X-Powered-By",
-			"http-response set-header X-Request-ID %[unique-id]",
-			"http-response set-header Access-Control-Allow-Origin %[var(txn.origin)] if { var(txn.origin) -m found }",
-			"http-response set-header Access-Control-Allow-Credentials true",
-			"http-response set-header Access-Control-Expose-Headers X-Request-ID",
-			"http-response add-header Vary Origin",
-		), "\n"),
+		Route:   strings.Join(append(lines, haproxyHeaders()...), "\n"),
 	}
 }
 
 // nginxChain is what nginx can do of it: it verifies no tokens, so it knows no
 // caller and no role.
 func nginxChain() conf {
-	lines := []string{"proxy_set_header X-Request-ID $request_id;", "proxy_hide_header X-Request-ID;", "proxy_hide_header X-Powered-By;"}
+	lines := nginxHeaders()
 	for _, h := range identityHeaders() { // at least those that clients send are dropped
 		lines = append(lines, fmt.Sprintf(`proxy_set_header %s "";`, h[0]))
 	}
-	for _, h := range securityHeaders() {
-		lines = append(lines, fmt.Sprintf(`add_header %s "%s" always;`, h[0], h[1]))
-	}
 	return conf{
-		Top: `map $http_origin $allowed_origin { ` + chainOrigin + ` $http_origin; }
+		Top: nginxOrigins() + `
 log_format chain '$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent $request_time "$http_user_agent" $request_id';
 access_log access.log chain buffer=64k flush=1s;`,
-		Route: strings.Join(append(lines,
-			"add_header X-Request-ID $request_id always;",
-			"add_header Access-Control-Allow-Origin $allowed_origin always;", // none when it is empty
-			`add_header Access-Control-Allow-Credentials "true" always;`,
-			`add_header Access-Control-Expose-Headers "X-Request-ID" always;`,
-			`add_header Vary "Origin" always;`,
-		), "\n"),
+		Route: strings.Join(lines, "\n"),
 	}
 }

@@ -16,7 +16,8 @@ func guardsCase() benchCase {
 		"hedge: {after: 5s, percentile: 99}\n" +
 		"concurrency: {max: 10000, adaptive: true, least: 5000}"
 	return benchCase{
-		Name: "guards", Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200),
+		Name: "guards", About: "breaker, ejection, budget of retries, hedging and a bound of requests in flight, none of which is needed",
+		Request: request{Method: "GET", Path: "/b/200"}, Want: ok(200),
 		Conf: map[string]conf{"yett": on, "nginx": bare()["nginx"]},
 		Variants: []variant{
 			{Of: "yett", Name: "none", Conf: off},

@@ -60,7 +60,8 @@ func limitsCase() benchCase {
 	leased.precision = "leased"
 	plain := bare()
 	return benchCase{
-		Name: "limits", Request: chainRequest(), Want: ok(200),
+		Name: "limits", About: "the whole chain: that of the case chain, and three rate limits", Quick: true,
+		Request: chainRequest(), Want: ok(200),
 		Conf: map[string]conf{"yett": yettLimits(counted, false), "haproxy": haproxyLimits(counted), "express": expressLimits(counted)},
 		Variants: []variant{
 			{Of: "yett", Name: "no limits", Conf: yettChain()},
@@ -72,7 +73,7 @@ func limitsCase() benchCase {
 		},
 		Targets: []target{
 			{"yett", "yett (no limits)", 1.08},
-			{"yett (redis exact)", "yett", 1.6},
+			{"yett (redis exact)", "yett", 1.5},
 			{"yett (redis leased)", "yett", 1.1},
 			{"yett", "nginx (plain)", 1},
 			{"yett", "haproxy", 0.5},
@@ -91,7 +92,8 @@ func limitedCase() benchCase {
 	address.floodTold = true // writing the fields is part of a refusal's cost
 	refused := answer{Status: 429, Body: anySize}
 	return benchCase{
-		Name: "refused-429", Request: chainRequest(), Want: refused,
+		Name: "refused-429", About: "a flood of requests by somebody who has used up a limit",
+		Request: chainRequest(), Want: refused,
 		Conf: map[string]conf{"yett": unprobed(yettLimits(address, false)), "haproxy": unprobed(haproxyLimits(address))},
 		Variants: []variant{
 			{Of: "yett", Name: "redis", Conf: unprobed(yettLimits(address, true))},

@@ -178,7 +178,7 @@ func (l *loader) dial(c *loadConn) (err error) {
 	return l.receive(c, nil) // what came together with the handshake
 }
 
-// dialShort opens a connection for one request. Those of a minute share many
+// dialShort opens a connection for one request, and sends it. Those of a minute share many
 // source addresses: the ports of one would not do, as each is taken until a
 // minute after its connection has ended.
 func (l *loader) dialShort(c *loadConn) (err error) {
@@ -186,7 +186,13 @@ func (l *loader) dialShort(c *loadConn) (err error) {
 	if c.socket, err = dialShort(l.source(perSource), l.to); err != nil {
 		return err
 	}
-	return l.poll.add(c.fd, c.key)
+	if err := c.write(l.script.next(&c.text)); err != nil {
+		return err
+	}
+	if len(c.out) > 0 {
+		return l.poll.add(c.fd, c.key)
+	}
+	return l.poll.addReader(c.fd, c.key)
 }
 
 // source returns the address of this machine that the next connection comes from:
@@ -260,18 +266,42 @@ func (l *loader) ready(c *loadConn) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	for {
-		n, err := c.read(l.buf)
-		if err != nil || n == 0 {
-			return err
+	for !c.dead {
+		var emptied bool
+		var err error
+		if c.tls == nil && c.in.ahead() >= discardFrom {
+			emptied, err = l.skip(c)
+		} else {
+			emptied, err = l.read(c)
 		}
-		if err := l.receive(c, l.buf[:n]); err != nil {
+		if err != nil || emptied {
 			return err
-		}
-		if n < len(l.buf) || c.dead { // a short read has emptied the socket
-			return nil
 		}
 	}
+	return nil
+}
+
+// read takes what has come, and reports whether that was all: a short read has
+// emptied the socket.
+func (l *loader) read(c *loadConn) (emptied bool, err error) {
+	n, err := c.read(l.buf)
+	if err != nil || n == 0 {
+		return true, err
+	}
+	return n < len(l.buf), l.receive(c, l.buf[:n])
+}
+
+// skip is read within a body.
+func (l *loader) skip(c *loadConn) (emptied bool, err error) {
+	p := l.buf[:min(int64(len(l.buf)), c.in.ahead())]
+	n, err := c.discard(p)
+	if err != nil || n == 0 {
+		return true, err
+	}
+	if c.in.pass(n) { // nothing comes before the next request
+		return true, l.whole(c)
+	}
+	return n < len(p), nil
 }
 
 // receive takes bytes as they came from the socket.
@@ -308,6 +338,13 @@ func (l *loader) take(c *loadConn, p []byte) error {
 		return nil
 	case n < len(p):
 		return fmt.Errorf("%d bytes after the end of the answer", len(p)-n)
+	}
+	return l.whole(c)
+}
+
+// whole takes an answer of HTTP/1.1 that has come to its end.
+func (l *loader) whole(c *loadConn) error {
+	switch {
 	case len(c.out) > 0:
 		return fmt.Errorf("answer %q before the request was sent", c.in.start)
 	case c.under == 0:
@@ -377,9 +414,7 @@ func (l *loader) write(c *loadConn) error {
 	}
 	c.sent = now
 	if l.Protocol == closing {
-		if err := l.dialShort(c); err != nil {
-			return err
-		}
+		return l.dialShort(c)
 	}
 	return c.write(l.script.next(&c.text))
 }

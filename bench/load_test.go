@@ -203,3 +203,36 @@ func TestOriginServesConnection(t *testing.T) {
 		t.Error("no error after the client has left")
 	}
 }
+
+// What the origin skips of a body is neither more nor less than the body: a second
+// request on the connection is answered too.
+func TestOriginTakesUploads(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server := socket{fd: pair[0]}, &originConn{socket: socket{fd: pair[1]}}
+	defer client.close()
+	defer server.close()
+	o := testOrigin()
+	var answer message
+	buf := make([]byte, 4096)
+	for _, body := range []int{1 << 20, 10, 64 << 10} {
+		client.out = request{Method: "POST", Path: "/sink", Body: body}.bytes()
+		for len(client.out) > 0 {
+			if err := client.flush(); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.ready(server); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, err := client.read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, done, err := answer.feed(buf[:n]); !done || err != nil || answer.body != 2 || statusOf(answer.start) != 200 {
+			t.Errorf("%d bytes: answered %q (%v)", body, buf[:n], err)
+		}
+	}
+}

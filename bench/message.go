@@ -80,17 +80,30 @@ func (m *message) readHead(p []byte) (n int, done bool, err error) {
 
 func (m *message) readData(p []byte) (n int, done bool, err error) {
 	n = int(min(int64(len(p)), m.remain))
+	return n, m.pass(n), nil
+}
+
+// ahead is how many bytes of a body come next, at least.
+func (m *message) ahead() int64 {
+	if m.state == inBody || m.state == inChunkData {
+		return m.remain
+	}
+	return 0
+}
+
+// pass is feed for n bytes of a body that nobody looks at, no more than are ahead.
+func (m *message) pass(n int) (done bool) {
 	m.remain -= int64(n)
 	m.body += int64(n)
 	switch {
 	case m.remain > 0:
-		return n, false, nil
+		return false
 	case m.state == inChunkData:
 		m.state = inChunkEnd
-		return n, false, nil
+		return false
 	}
 	m.state = inHead
-	return n, true, nil
+	return true
 }
 
 // readLine handles the lines of a chunked body: sizes, the empty line after a

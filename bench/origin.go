@@ -110,20 +110,36 @@ func (o *origin) ready(c *originConn) error {
 		return err
 	}
 	for {
-		n, err := c.read(o.buf)
-		if err != nil || n == 0 {
-			return err
+		p := o.buf
+		ahead := c.in.ahead()
+		if ahead >= discardFrom {
+			p = p[:min(int64(len(p)), ahead)]
 		}
-		if err := o.answer(c, o.buf[:n]); err != nil {
+		n, err := o.read(c, p, ahead >= discardFrom)
+		if err != nil || n < len(p) { // a short read has emptied the socket
 			return err
-		}
-		if n < len(o.buf) { // a short read has emptied the socket
-			return nil
 		}
 	}
 }
 
-func (o *origin) answer(c *originConn, p []byte) error {
+// read reads once, and answers. What it is to skip lies within a body.
+func (o *origin) read(c *originConn, p []byte, skip bool) (int, error) {
+	if !skip {
+		n, err := c.read(p)
+		if err != nil || n == 0 {
+			return n, err
+		}
+		return n, o.take(c, p[:n])
+	}
+	n, err := c.discard(p)
+	if err != nil || n == 0 || !c.in.pass(n) {
+		return n, err
+	}
+	return n, o.answer(c)
+}
+
+// take handles bytes of requests.
+func (o *origin) take(c *originConn, p []byte) error {
 	for len(p) > 0 {
 		n, done, err := c.in.feed(p)
 		if err != nil {
@@ -133,15 +149,20 @@ func (o *origin) answer(c *originConn, p []byte) error {
 		if !done {
 			continue
 		}
-		if len(c.out) > 0 {
-			return errors.New("request sent before the last answer was read")
-		}
-		c.out = o.find(c.in.start)
-		if err := c.flush(); err != nil {
+		if err := o.answer(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// answer answers the request that has come to its end.
+func (o *origin) answer(c *originConn) error {
+	if len(c.out) > 0 {
+		return errors.New("request sent before the last answer was read")
+	}
+	c.out = o.find(c.in.start)
+	return c.flush()
 }
 
 // find returns the answer for a request line.
@@ -158,9 +179,12 @@ func (o *origin) find(line []byte) []byte {
 func originAnswers(now time.Time) map[string][]byte {
 	answers := map[string][]byte{"POST /sink": originAnswer("200 OK", 2, now)}
 	answers["GET "+chainPath] = originAnswer("200 OK", 200, now)
+	for _, n := range routeCounts() {
+		answers["GET "+middlePath(n)] = originAnswer("200 OK", 200, now)
+	}
 	answers["GET "+ticketPath] = originContent("200 OK", ticket, now)
 	answers["POST "+ticketsPath] = originContent("201 Created", ticket, now)
-	for _, size := range []int{200, 64 << 10, 1 << 20} {
+	for _, size := range []int{200, 4 << 10, 64 << 10, 1 << 20} {
 		answers[fmt.Sprintf("GET /b/%d", size)] = originAnswer("200 OK", size, now)
 	}
 	return answers

@@ -25,11 +25,13 @@ func newPoller() (*poller, error) {
 }
 
 // add watches fd. Its events carry key in their Fd field.
-func (p *poller) add(fd, key int) error {
-	e := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(key),
-	}
+func (p *poller) add(fd, key int) error { return p.watch(fd, key, unix.EPOLLIN|unix.EPOLLOUT) }
+
+// addReader watches fd, to which nothing is left to be written.
+func (p *poller) addReader(fd, key int) error { return p.watch(fd, key, unix.EPOLLIN) }
+
+func (p *poller) watch(fd, key int, events uint32) error {
+	e := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(key)}
 	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
 		return fmt.Errorf("watch socket: %w", err)
 	}
@@ -79,7 +81,10 @@ func (s *socket) flush() error {
 // read fills p once. It returns 0 bytes and no error when nothing is there, and
 // errClosed at the end of the stream.
 func (s *socket) read(p []byte) (int, error) {
-	n, err := unix.Read(s.fd, p)
+	return received(unix.Read(s.fd, p))
+}
+
+func received(n int, err error) (int, error) {
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		return 0, nil
@@ -89,6 +94,16 @@ func (s *socket) read(p []byte) (int, error) {
 		return 0, errClosed
 	}
 	return n, nil
+}
+
+// discardFrom is how much of a body has to be missing for discard to be worth it.
+const discardFrom = 4 << 10
+
+// discard is read for bytes that nobody looks at: the kernel does not copy them, so
+// that load takes less time than what it is for.
+func (s *socket) discard(p []byte) (int, error) {
+	n, _, err := unix.Recvfrom(s.fd, p, unix.MSG_TRUNC)
+	return received(n, err)
 }
 
 // noSocket is the descriptor of a socket that is not open.

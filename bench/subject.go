@@ -124,9 +124,12 @@ type settings struct {
 // be, though a case with many idle clients has few.
 func (s settings) Upstreams() int { return min(s.MaxConns, 2048) }
 
-// WorkerConns is MaxConns for nginx, which closes idle connections when fewer
-// than a sixteenth of its slots are free.
-func (s settings) WorkerConns() int { return s.MaxConns + s.MaxConns/15 + 1 }
+// WorkerConns is MaxConns for nginx, which counts upstream connections too and
+// closes idle ones when fewer than a sixteenth of its slots are free.
+func (s settings) WorkerConns() int {
+	n := s.MaxConns + s.Upstreams()
+	return n + n/15 + 1
+}
 
 // running is a started subject.
 type running struct {

@@ -63,13 +63,22 @@ func (r request) lowRole() request {
 
 // sign returns the claims as a JSON Web Token with HS256 (RFC 7519, RFC 7515).
 func (c claims) sign(secret string) string {
+	return c.signWith("HS256", func(text []byte) []byte {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(text)
+		return mac.Sum(nil)
+	})
+}
+
+// signRS256 returns the claims as a token with RS256.
+func (c claims) signRS256(key *rsaKey) string { return c.signWith("RS256", key.sign) }
+
+func (c claims) signWith(algorithm string, sign func(text []byte) []byte) string {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		panic(err) // texts and numbers only
 	}
 	base64url := base64.RawURLEncoding.EncodeToString
-	signed := base64url([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64url(payload)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(signed))
-	return signed + "." + base64url(mac.Sum(nil))
+	text := base64url([]byte(`{"alg":"`+algorithm+`","typ":"JWT"}`)) + "." + base64url(payload)
+	return text + "." + base64url(sign([]byte(text)))
 }

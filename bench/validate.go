@@ -58,12 +58,12 @@ func validated(operations int) conf {
 
 // validateCase is what it costs to hold a request and its answer against a document, of few
 // operations and of many. most is what it may cost, as a multiple of what it costs not to.
-func validateCase(name string, r request, want answer, most float64) benchCase {
+func validateCase(name, about string, r request, want answer, most float64) benchCase {
 	const few, many = 2, 10_000
 	off := validated(few)
 	off.Route = bare()["yett"].Route
 	return benchCase{
-		Name: name, Request: r, Want: want,
+		Name: name, About: about, Request: r, Want: want,
 		Conf: map[string]conf{"yett": validated(few)},
 		Variants: []variant{
 			{Of: "yett", Name: "unchecked", Conf: off},
@@ -75,12 +75,14 @@ func validateCase(name string, r request, want answer, most float64) benchCase {
 
 // validateGetCase has parameters in the path and in the query, and an answer of JSON.
 func validateGetCase() benchCase {
-	return validateCase("validate-get", request{Method: "GET", Path: ticketPath + "?limit=20&state=open&fields=title,priority"},
+	return validateCase("validate-get", "parameters and an answer of JSON held against an OpenAPI document",
+		request{Method: "GET", Path: ticketPath + "?limit=20&state=open&fields=title,priority"},
 		answer{Status: http.StatusOK, Body: int64(len(ticket))}, 1.2)
 }
 
 // validatePostCase has JSON both ways.
 func validatePostCase() benchCase {
-	return validateCase("validate-post", request{Method: "POST", Path: ticketsPath, JSON: ticket},
+	return validateCase("validate-post", "JSON both ways held against an OpenAPI document",
+		request{Method: "POST", Path: ticketsPath, JSON: ticket},
 		answer{Status: http.StatusCreated, Body: int64(len(ticket))}, 1.3)
 }

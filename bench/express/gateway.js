@@ -177,7 +177,7 @@ function serve(config) {
   const { tls } = config
   const app = gateway(config)
   const server = tls
-    ? https.createServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.3' }, app)
+    ? https.createServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' }, app)
     : http.createServer(app)
   server.keepAliveTimeout = 300_000
   server.requestTimeout = 300_000
