@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -236,15 +235,6 @@ func crowdCase() benchCase {
 	}
 }
 
-// secured returns the configurations that only forward, of those who speak TLS.
-func secured() map[string]conf {
-	all := bare()
-	maps.DeleteFunc(all, func(name string, _ conf) bool {
-		return !slices.Contains([]string{"yett", "nginx", "haproxy", "caddy"}, name)
-	})
-	return all
-}
-
 // protocolCases are other ways to ask for the same.
 func protocolCases() []benchCase {
 	get := func(size int64) request { return request{Method: "GET", Path: fmt.Sprintf("/b/%d", size)} }
@@ -252,11 +242,11 @@ func protocolCases() []benchCase {
 		{Name: "close", About: "200 bytes, a new connection for each request", Quick: true, Protocol: closing,
 			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "nginx", 1.1}}},
 		{Name: "tls", About: "200 bytes over TLS 1.3", Quick: true, Protocol: overTLS,
-			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "haproxy", 1.2}}},
+			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "haproxy", 1.2}}},
 		{Name: "tls-64k", About: "answers of 64 KB over TLS 1.3", Protocol: overTLS,
-			Request: get(64 << 10), Want: ok(64 << 10), Conf: secured()},
+			Request: get(64 << 10), Want: ok(64 << 10), Conf: bare()},
 		{Name: "h2", About: "200 bytes over HTTP/2 and TLS 1.3, 8 requests at once on each of 8 connections", Quick: true, Protocol: http2,
-			Request: get(200), Want: ok(200), Conf: secured(), Targets: []target{{"yett", "caddy", 0.7}}},
+			Request: get(200), Want: ok(200), Conf: bare(), Targets: []target{{"yett", "caddy", 0.7}}},
 	}
 }
 

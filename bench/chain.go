@@ -33,7 +33,7 @@ func chainCase() benchCase {
 	return benchCase{
 		Name: "chain", About: "a token, a role, CORS, security headers, identity headers and a log line",
 		Request: chainRequest(), Want: ok(200),
-		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain(), "express": expressChain(nil)},
+		Conf: map[string]conf{"yett": yettChain(), "haproxy": haproxyChain(), "express": expressChain()},
 		Variants: []variant{
 			{Of: "yett", Name: "plain", Conf: plain["yett"]},
 			{Of: "yett", Name: "logged", Conf: log["yett"]},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,9 +142,21 @@ func npmInstall(ctx context.Context, dir string) error {
 	return nil
 }
 
-// expressChain is the chain as middleware of Express. Limits are counted in
-// memory, where there are any.
-func expressChain(t *tiers) conf {
+// expressChain is the chain as middleware of Express.
+func expressChain() conf { return expressChainWith(nil) }
+
+// expressLimits is the chain with limits, counted in memory.
+func expressLimits(t tiers) conf {
+	return expressChainWith(map[string]any{"limits": t.express()})
+}
+
+// expressDocumented is the same with a logger and tokens as their documentation
+// shows them first.
+func expressDocumented(t tiers) conf {
+	return expressChainWith(map[string]any{"limits": t.express(), "documented": true})
+}
+
+func expressChainWith(more map[string]any) conf {
 	levels := make(map[string]int)
 	for _, r := range roles() {
 		levels[r.name] = r.level
@@ -154,9 +167,7 @@ func expressChain(t *tiers) conf {
 		"minRole": minRole,
 		"origins": []string{chainOrigin},
 	}
-	if t != nil {
-		chain["limits"] = t.express()
-	}
+	maps.Copy(chain, more)
 	text, err := json.Marshal(chain)
 	if err != nil {
 		panic(err) // texts and numbers only

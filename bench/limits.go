@@ -62,13 +62,14 @@ func limitsCase() benchCase {
 	return benchCase{
 		Name: "limits", About: "the whole chain: that of the case chain, and three rate limits", Quick: true,
 		Request: chainRequest(), Want: ok(200),
-		Conf: map[string]conf{"yett": yettLimits(counted, false), "haproxy": haproxyLimits(counted), "express": expressChain(&counted)},
+		Conf: map[string]conf{"yett": yettLimits(counted, false), "haproxy": haproxyLimits(counted), "express": expressLimits(counted)},
 		Variants: []variant{
 			{Of: "yett", Name: "no limits", Conf: yettChain()},
 			{Of: "yett", Name: "redis exact", Conf: yettLimits(counted, true)},
 			{Of: "yett", Name: "redis leased", Conf: yettLimits(leased, true)},
 			{Of: "nginx", Name: "plain", Conf: plain["nginx"]},
 			{Of: "caddy", Name: "plain", Conf: plain["caddy"]},
+			{Of: "express", Name: "as documented", Conf: expressDocumented(counted)},
 		},
 		Targets: []target{
 			{"yett", "yett (no limits)", 1.08},
