@@ -12,6 +12,10 @@ FUZZTIME ?= 10s
 # How long the tests of one package may take.
 TIMEOUT ?= 10m
 
+# Everything but the tests with the race detector is compiled like the binary that is released, and
+# so but once, the standard library too: other flags would be another build of all of it.
+PLAIN := CGO_ENABLED=0 GOFLAGS="$(strip $(shell go env GOFLAGS) -trimpath)"
+
 # The race detector needs a C compiler. Expanded when used, after `tools`.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # git refuses to speak about a tree of another owner, and go build then fails.
@@ -22,9 +26,17 @@ BUILDVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 POISONED := $(patsubst %,./internal/%/...,exchange wire engine gateway manners route policy limit meter token revocation upstream telemetry admin openapi/contract) \
 	$(patsubst %,./%/...,$(wildcard test/conformance test/twin))
 
-# Packages whose tests wait for real processes more than they compute: they begin first, and the
-# others run beside them.
-SLOW := $(patsubst %,./%,$(wildcard test/e2e test/conformance))
+# Packages whose tests compute for long in one goroutine, where the race detector finds nothing and
+# makes all ten times as slow: there they do little, and run in full without it.
+COMPUTING := $(patsubst %,./internal/%,openapi openapi/sample role store/memory)
+
+# Packages whose tests wait more than they compute, for processes, for the network or for time: they
+# begin first, and the others run beside them.
+WAITING := $(patsubst %,./%,$(wildcard test/e2e test/conformance test/soak test/clients internal/upstream internal/engine/http1))
+
+# More packages at once than there are processors, as some wait. What is compiled meanwhile gives way
+# to tests: those look at clocks.
+BESIDE := -p 4 -toolexec=nice
 
 .PHONY: help
 help: ## list these targets
@@ -32,7 +44,7 @@ help: ## list these targets
 
 .PHONY: build
 build: ## build bin/yett (VERSION=v1.2.3 for a release)
-	CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
+	$(PLAIN) go build -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
 
 .PHONY: run
 run: build ## try it: the gateway with three services behind it
@@ -41,14 +53,17 @@ run: build ## try it: the gateway with three services behind it
 .PHONY: check
 check: build ## formatting, vet, staticcheck, the example configurations and who may do what there
 	@echo "gofmt"; unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:" $$unformatted; exit 1; }
-	go vet ./...
-	go tool staticcheck ./...
+	$(PLAIN) go vet ./...
+	$(PLAIN) go vet -tags poison ./internal/exchange ./internal/wire
+	$(PLAIN) go tool staticcheck ./...
 	@for file in examples/*/yett.yaml; do JWT_SECRET=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n') ./bin/yett check -c $$file; done
 	@./bin/yett test examples/*/access.yaml
 
 .PHONY: test
 test: tools check ## everything that has to pass before a change is good
-	@go run ./test/summary "$(RACE) -timeout $(TIMEOUT) $(SLOW) ./..." "-short -tags poison -timeout $(TIMEOUT) $(POISONED)"
+	@$(PLAIN) go build -buildvcs=false -o bin/summary ./test/summary
+	@./bin/summary "$(RACE) $(BESIDE) -vet=off -timeout $(TIMEOUT) $(WAITING) ./..." \
+		"CGO_ENABLED=0 -trimpath $(BESIDE) -vet=off -short -tags poison -timeout $(TIMEOUT) $(filter ./internal/upstream/... ./internal/engine/...,$(POISONED)) $(POISONED) $(COMPUTING)"
 
 # Tools that are missing are named by the tests that are skipped for them: debootstrap, helm, pm2.
 .PHONY: deploy-test

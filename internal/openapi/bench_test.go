@@ -104,7 +104,10 @@ func BenchmarkUpgrade(b *testing.B) {
 // A large document has to come back as it was, by both ways, and in a time that only
 // something quadratic would exceed.
 func TestBig(t *testing.T) {
-	const operations = 4000
+	operations := 4000
+	if raceDetector {
+		operations = 400
+	}
 	doc := bigDocument(operations)
 	at := cpuTime()
 	for file, text := range map[string][]byte{"big.json": doc.AppendJSON(nil, ""), "big.yaml": doc.AppendYAML(nil)} {

@@ -145,6 +145,9 @@ var bombs = []struct {
 
 // What fits is taken, and more than that is refused, in no time, with a place and a remedy.
 func TestBounds(t *testing.T) {
+	if raceDetector {
+		t.Skip("there is one goroutine, and the time of the detector tells nothing")
+	}
 	for _, tt := range bombs {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := Parse("a.json", []byte(tt.make(tt.fits)), Limits{}); err != nil {
@@ -173,6 +176,9 @@ func TestBounds(t *testing.T) {
 
 // Nobody has to look for what is missing in a document that is refused for that anyhow.
 func TestBoundsOfWhatIsBroken(t *testing.T) {
+	if raceDetector {
+		t.Skip("there is one goroutine, and the time of the detector tells nothing")
+	}
 	const refs = `"/p%d":{"get":{"responses":{"200":{"$ref":"#/components/responses/R"}},"parameters":[{"$ref":"#/no"}]}}`
 	_, broken, err := Read("a.json", []byte(document31(times(10, refs), `,"components":{"responses":{"R":{"$ref":"#/components/responses/R"}}}`)), Limits{})
 	if err != nil || len(broken.Problems) == 0 || !broken.Endless {

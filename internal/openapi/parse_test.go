@@ -233,6 +233,9 @@ func TestParseTakes(t *testing.T) {
 // Each of these kept a parser busy for long, or would. Now none takes more than two or three
 // seconds.
 func TestHostile(t *testing.T) {
+	if raceDetector {
+		t.Skip("there is one goroutine, and the time of the detector tells nothing")
+	}
 	const mb = 1 << 20
 	rep := func(s string, n int) string { return strings.Repeat(s, n/len(s)) }
 	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"

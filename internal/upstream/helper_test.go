@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +23,13 @@ import (
 	"yett/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // those that are parallel wait for names to be looked up again
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // limit is how long a test waits for what has to happen.
 const limit = 10 * time.Second

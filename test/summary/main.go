@@ -1,5 +1,5 @@
 // Command summary runs `go test -json` once for each argument, which holds the
-// words to add, and shows what matters: a line for each package, everything
+// words to add, after NAME=value for its environment, and shows what matters: a line for each package, everything
 // that failing tests wrote, why tests were skipped, and at the very end
 //
 //	N passed, N failed, N skipped
@@ -13,12 +13,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 )
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, `usage: summary "./..." ["-tags poison ./..."]`)
+		fmt.Fprintln(os.Stderr, `usage: summary "./..." ["CGO_ENABLED=0 -tags poison ./..."]`)
 		os.Exit(2)
 	}
 	if !run(os.Args[1:], os.Stdout, os.Stderr) {
@@ -42,7 +43,9 @@ func run(lines []string, stdout, stderr io.Writer) bool {
 
 // goTest runs one go test. That tests fail is in the report, and no error.
 func goTest(line string, r *report, stderr io.Writer) error {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, strings.Fields(line)...)...)
+	env, args := split(line)
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -57,4 +60,16 @@ func goTest(line string, r *report, stderr io.Writer) error {
 		return err // it says that it failed, and not what
 	}
 	return readErr
+}
+
+// assignment is a word for the environment.
+var assignment = regexp.MustCompile(`^[A-Z_]+=`)
+
+// split returns what begins a line for the environment, and the words for go test.
+func split(line string) (env, args []string) {
+	args = strings.Fields(line)
+	for len(args) > 0 && assignment.MatchString(args[0]) {
+		env, args = append(env, args[0]), args[1:]
+	}
+	return env, args
 }

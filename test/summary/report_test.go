@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -88,6 +89,21 @@ func TestReport(t *testing.T) {
 func TestReadRefusesWhatIsNoEvent(t *testing.T) {
 	if err := newReport(new(strings.Builder)).read(strings.NewReader(`{"Action":"start"} oops`)); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for _, test := range []struct {
+		line      string
+		env, args []string
+	}{
+		{"./...", nil, []string{"./..."}},
+		{" -race  ./a ", nil, []string{"-race", "./a"}},
+		{"CGO_ENABLED=0 GOFLAGS=-trimpath -tags=poison A=b", []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath"}, []string{"-tags=poison", "A=b"}},
+	} {
+		if env, args := split(test.line); !slices.Equal(env, test.env) || !slices.Equal(args, test.args) {
+			t.Errorf("%q: environment %q, words %q", test.line, env, args)
+		}
 	}
 }
 

@@ -231,7 +231,10 @@ func randomValue(r *rand.Rand, depth int) string {
 // to find something.
 func TestQuickAgrees(t *testing.T) {
 	rounds := 12000
-	if testing.Short() || raceDetector {
+	switch {
+	case raceDetector: // there is one goroutine
+		rounds = 200
+	case testing.Short():
 		rounds = 1500
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -297,8 +300,11 @@ func broken(c *check) bool {
 // The decoder takes what encoding/json takes, but for what it is documented to refuse, and
 // makes the same of it.
 func TestDecoderAgrees(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for range 100_000 {
+	r, rounds := rand.New(rand.NewPCG(3, 4)), 100_000
+	if raceDetector { // there is one goroutine
+		rounds = 5000
+	}
+	for range rounds {
 		checkDecode(t, randomValue(r, 3))
 		if t.Failed() {
 			return

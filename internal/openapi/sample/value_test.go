@@ -319,8 +319,8 @@ func hasHidden(n *openapi.Node, keyword string) bool {
 // schema was made so that it has values, one is found.
 func TestRandomSchemas(t *testing.T) {
 	rounds := 1000
-	if testing.Short() {
-		rounds = 300
+	if raceDetector { // there is one goroutine
+		rounds = 100
 	}
 	missed := 0
 	for i := range rounds {
