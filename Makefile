@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # Set by hand for a release; otherwise the Go toolchain stamps the commit.
 VERSION ?=
+# Releases are compiled by the profile in cmd/yett, which takes a new tree twice as long.
+PGO ?= $(if $(VERSION),auto,off)
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 # How long the tests of one package may take.
@@ -44,7 +46,7 @@ help: ## list these targets
 
 .PHONY: build
 build: ## build bin/yett (VERSION=v1.2.3 for a release)
-	$(PLAIN) go build -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
+	$(PLAIN) go build -pgo=$(PGO) -buildvcs=$(BUILDVCS) -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))" -o bin/yett ./cmd/yett
 
 .PHONY: run
 run: build ## try it: the gateway with three services behind it
@@ -112,6 +114,10 @@ bench: ## compare with nginx, HAProxy and others on this machine: under five min
 .PHONY: bench-full
 bench-full: ## the same with all cases and programs: half an hour or more, writes docs/BENCHMARKS.md
 	go run ./bench -full -report docs/BENCHMARKS.md
+
+.PHONY: pgo
+pgo: ## take the profile anew that releases are compiled by
+	go run ./bench -profile cmd/yett/default.pgo
 
 # DURATION=, RATE= change the test; URL=, with PASSWORD= and PID=, is a gateway that runs already.
 .PHONY: load

@@ -295,7 +295,7 @@ func needK6(t *testing.T) {
 func TestPlatform(t *testing.T) {
 	needK6(t)
 	yett := filepath.Join(t.TempDir(), "yett")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", yett, "./cmd/yett").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-pgo=off", "-buildvcs=false", "-o", yett, "./cmd/yett").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var out, says strings.Builder
