@@ -139,13 +139,12 @@ func (m *Meter) refill(cl *Claim) {
 
 // answers gives the claims what the store has said to the first n takes.
 func (m *Meter) answers(c *Call, n int, asked time.Time) {
-	now := time.Now()
 	for i := range c.takes[:n] {
 		t, cl := &c.takes[i], &c.Claims[c.index[i]]
 		cl.result(t)
 		switch {
 		case cl.Leased && !m.Peek:
-			*cl.lease = m.leases.fill(m.id(cl), *cl.lease, t, asked, now)
+			*cl.lease = m.leases.fill(m.id(cl), *cl.lease, t, asked, time.Now())
 			cl.Left, cl.More, cl.Wait = cl.lease.left, cl.lease.more, cl.lease.wait
 		case !t.Fits:
 			m.remember(cl, asked) // it was meant from before it has come back

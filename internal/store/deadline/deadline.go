@@ -24,23 +24,24 @@ type Deadlines struct {
 	// share is how long after its beginning a deadline is handed out, which its
 	// calls have less than timeout.
 	share  time.Duration
+	start  time.Time // since when begun counts, as that is read in half the time that time.Now takes
 	latest atomic.Pointer[deadline]
 }
 
 type deadline struct {
-	begun time.Time
+	begun time.Duration
 	over  chan struct{}
 }
 
 // New returns deadlines after timeout, or up to an eighth of it less.
 func New(timeout time.Duration) *Deadlines {
-	return &Deadlines{timeout: timeout, share: timeout / 8}
+	return &Deadlines{timeout: timeout, share: timeout / 8, start: time.Now()}
 }
 
 // Next returns what is closed when a call that begins now has to end.
 func (d *Deadlines) Next() <-chan struct{} {
-	now := time.Now()
-	if l := d.latest.Load(); l != nil && now.Sub(l.begun) < d.share {
+	now := time.Since(d.start)
+	if l := d.latest.Load(); l != nil && now-l.begun < d.share {
 		return l.over
 	}
 	l := &deadline{begun: now, over: make(chan struct{})}

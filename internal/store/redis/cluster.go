@@ -14,8 +14,8 @@ import (
 // together, the slots side by side. Where one of them may refuse what another one
 // spends, all are asked first whether it fits. When one then refuses all the same, or
 // fails, the others get back what was spent.
-func (s *Store) sendToCluster(batch []*call) {
-	for _, c := range batch {
+func (s *Store) sendToCluster(b *batch) {
+	for _, c := range b.calls {
 		client, err := s.client()
 		if err != nil {
 			c.err = err
@@ -187,6 +187,8 @@ func (s *Store) giveBack(client rueidis.Client, c *call, parts []*part) {
 }
 
 // bySlot makes parts of those takes that are wanted: one of all that is in the same slot.
+// They have keys of their own, because those that are given back to a node in vain are in no
+// call with an error.
 func bySlot(c *call, wanted func(*store.Take) bool) []*part {
 	var parts []*part
 	slots := make(map[uint16]*part, len(c.keys))
@@ -200,7 +202,7 @@ func bySlot(c *call, wanted func(*store.Take) bool) []*part {
 			p = new(part)
 			slots[n], parts = p, append(parts, p)
 		}
-		p.keys, p.takes = append(p.keys, key), append(p.takes, i)
+		p.keys, p.takes = append(p.keys, strings.Clone(key)), append(p.takes, i)
 	}
 	return parts
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -173,9 +172,12 @@ func dial(o Options) (rueidis.Client, error) {
 	if len(o.Cluster) == 0 {
 		c.RingScaleEachConn = ring // there are as many calls as senders, and a few others
 	}
+	if o.TLS == nil {
+		c.DialCtxFn = dialPlain("tcp")
+	}
 	switch {
 	case o.Socket != "":
-		c.InitAddress, c.ForceSingleClient, c.DialCtxFn = []string{o.Socket}, true, dialSocket
+		c.InitAddress, c.ForceSingleClient, c.DialCtxFn = []string{o.Socket}, true, dialPlain("unix")
 	case o.Sentinel != nil:
 		c.InitAddress = o.Sentinel.Addresses
 		c.Sentinel = rueidis.SentinelOption{
@@ -203,8 +205,4 @@ func dialCluster(c rueidis.ClientOption) (rueidis.Client, error) {
 		return nil, fmt.Errorf("%s is in no cluster", c.InitAddress[0])
 	}
 	return client, nil
-}
-
-func dialSocket(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-	return dialer.DialContext(ctx, "unix", path)
 }

@@ -135,7 +135,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.takes = newScript(takeScriptAt())
 		s.takes.clock = o.clock
 	}
-	s.sender = &sender{deadlines: deadline.New(o.Timeout), key: s.limitKey, send: s.sendBatch, atOnce: senders, batch: together}
+	s.sender = &sender{deadlines: deadline.New(o.Timeout), appendKey: s.appendLimitKey, send: s.sendBatch, atOnce: senders, batch: together}
 	if len(o.Cluster) > 0 {
 		s.sender.send, s.sender.atOnce, s.sender.batch = s.sendToCluster, queued, 1
 	}

@@ -20,10 +20,10 @@ import (
 func blocked(atOnce int) (s *sender, release chan struct{}, sent *atomic.Int64) {
 	release, sent = make(chan struct{}), new(atomic.Int64)
 	return &sender{
-		deadlines: deadline.New(time.Second), key: func(name, key string) string { return name + key }, atOnce: atOnce, batch: 8,
-		send: func(batch []*call) {
+		deadlines: deadline.New(time.Second), appendKey: func(b []byte, name, key string) []byte { return append(append(b, name...), key...) }, atOnce: atOnce, batch: 8,
+		send: func(b *batch) {
 			<-release
-			sent.Add(int64(len(batch)))
+			sent.Add(int64(len(b.calls)))
 		},
 	}, release, sent
 }
@@ -75,10 +75,10 @@ func TestSenderBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, release, _ := blocked(1)
 		var sizes []int
-		s.send = func(batch []*call) {
+		s.send = func(b *batch) {
 			<-release
 			takes := 0
-			for _, c := range batch {
+			for _, c := range b.calls {
 				takes += len(c.takes)
 			}
 			sizes = append(sizes, takes)

@@ -1,37 +1,50 @@
 package redis
 
-// sendBatch lets one server answer calls, in one script.
-func (s *Store) sendBatch(batch []*call) {
+import "yett/internal/exchange"
+
+// sendBatch lets one server answer calls, in one script. The library is through with what it
+// was given when there is an answer, as a server has to read all of it before. When there is
+// none, it may still hold that, and the memory is not used again.
+func (s *Store) sendBatch(b *batch) {
 	client, err := s.client()
 	if err != nil {
-		fail(batch, err)
+		b.fail(err)
 		return
 	}
-	var r request
-	var arg []byte
-	if len(batch) == 1 {
-		r.keys = batch[0].keys
-	}
-	for _, c := range batch {
-		if len(batch) > 1 {
-			r.keys = append(r.keys, c.keys...)
-		}
-		arg = appendCall(arg, c.takes)
-	}
-	r.arg = string(arg)
-	s.takes.run(client, &r)
-	if r.err != nil {
+	b.fill()
+	r := &b.request
+	if s.takes.run(client, r); r.err != nil {
+		b.arg = nil
 		s.distrust(r.err)
-		fail(batch, r.err)
-		return
+		b.fail(r.err)
+	} else {
+		b.read()
 	}
-	for _, c := range batch {
-		r.answer, c.err = readCall(r.answer, c.takes)
+	clear(r.keys)
+	*r = request{keys: r.keys[:0]}
+}
+
+// fill makes the request of all calls.
+func (b *batch) fill() {
+	r := &b.request
+	b.arg = b.arg[:0]
+	for _, c := range b.calls {
+		r.keys = append(r.keys, c.keys...)
+		b.arg = appendCall(b.arg, c.takes)
+	}
+	r.arg = exchange.View(b.arg)
+}
+
+// read gives each call its part of the answer.
+func (b *batch) read() {
+	answer := b.request.answer
+	for _, c := range b.calls {
+		answer, c.err = readCall(answer, c.takes)
 	}
 }
 
-func fail(batch []*call, err error) {
-	for _, c := range batch {
+func (b *batch) fail(err error) {
+	for _, c := range b.calls {
 		c.err = err
 	}
 }

@@ -35,10 +35,12 @@ const (
 	maxTakes = 255
 )
 
-// limitKey is where a limit keeps what it has counted under a key. Limits with the
-// same key are on the same node of a cluster.
-func (s *Store) limitKey(name, key string) string {
-	return s.o.Prefix + "limit:" + name + ":{" + key + "}"
+// appendLimitKey appends where a limit keeps what it has counted under a key. Limits with
+// the same key are on the same node of a cluster.
+func (s *Store) appendLimitKey(b []byte, name, key string) []byte {
+	b = append(append(b, s.o.Prefix...), "limit:"...)
+	b = append(append(b, name...), ":{"...)
+	return append(append(b, key...), '}')
 }
 
 // Take implements store.Store. It returns within Options.Timeout, or up to an eighth
@@ -133,7 +135,7 @@ func duration(µs float64) time.Duration {
 // Forget implements store.Store.
 func (s *Store) Forget(ctx context.Context, name, key string) error {
 	err := s.within(ctx, func(ctx context.Context, client rueidis.Client) error {
-		return client.Do(ctx, client.B().Del().Key(s.limitKey(name, key)).Build()).Error()
+		return client.Do(ctx, client.B().Del().Key(string(s.appendLimitKey(nil, name, key))).Build()).Error()
 	})
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", s.o, plain(err))
