@@ -38,9 +38,7 @@ func buildWith(ctx context.Context, dir, name, text string, flags ...string) (st
 			return "", fmt.Errorf("prepare yett with %s: %w", name, err)
 		}
 	}
-	args := append([]string{"build", "-overlay", overlayFile, "-o", program}, flags...)
-	out, err := exec.CommandContext(ctx, "go", append(args, "yett/cmd/yett")...).CombinedOutput()
-	if err != nil {
+	if out, err := buildYett(ctx, program, append(flags, "-overlay", overlayFile)...); err != nil {
 		return "", fmt.Errorf("build yett with %s: %w\n%s", name, err, out)
 	}
 	return program, nil

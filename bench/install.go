@@ -83,10 +83,17 @@ func makeYett(ctx context.Context, o options, dir string) (program, error) {
 		return program{path: path}, nil
 	}
 	path := filepath.Join(dir, "yett")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "yett/cmd/yett").CombinedOutput(); err != nil {
+	if out, err := buildYett(ctx, path, "-ldflags", "-s -w"); err != nil {
 		return program{}, fmt.Errorf("build yett (-subjects nginx,haproxy measures without it): %w\n%s", err, out)
 	}
 	return program{path: path}, nil
+}
+
+// buildYett builds it as releases are: without C, and by the profile in cmd/yett.
+func buildYett(ctx context.Context, path string, flags ...string) (output []byte, err error) {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), "yett/cmd/yett")...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return cmd.CombinedOutput()
 }
 
 // lookProgram also looks where packages put servers: PATH has that for root alone.

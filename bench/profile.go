@@ -35,7 +35,7 @@ func profile(ctx context.Context, o options, log io.Writer) error {
 	if len(o.cases) == 0 {
 		o.cases = profiledCases()
 	}
-	path, err := buildWith(ctx, dir, "profile", profileSource, "-pgo=off", "-trimpath") // without paths of this machine
+	path, err := buildWith(ctx, dir, "profile", profileSource, "-pgo=off")
 	if err != nil {
 		return err
 	}
