@@ -53,24 +53,25 @@ func (c *Conn) watch() (*os.File, error) {
 	return c.file, nil
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. It waits for calls that use the watched socket, as closing does
+// with every file, and holds no lock meanwhile: what such a call does may need it.
 func (c *Conn) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return c.wrap("close", net.ErrClosed)
-	}
+	before, used := c.closed, c.direct > 0
 	c.closed = true
-	if c.direct == 0 {
+	c.mu.Unlock()
+	switch {
+	case before:
+		return c.wrap("close", net.ErrClosed)
+	case !used:
 		return c.free()
-	}
-	if c.file != nil {
+	case c.file != nil:
 		_ = c.file.SetDeadline(time.Unix(1, 0)) // ends what waits, as closing would
 	}
 	return nil
 }
 
-// free has to be called with the lock held, once.
+// free is called once, when the Conn is closed, so that file stays what it is.
 func (c *Conn) free() error {
 	if c.file != nil {
 		return c.wrap("close", c.file.Close())
@@ -94,8 +95,10 @@ func (c *Conn) enter() (syscall.RawConn, error) {
 
 func (c *Conn) leave() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.direct--; c.direct == 0 && c.closed {
+	c.direct--
+	last := c.direct == 0 && c.closed
+	c.mu.Unlock()
+	if last {
 		_ = c.free()
 	}
 }

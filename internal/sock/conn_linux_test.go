@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -213,5 +214,36 @@ func TestWriteWaits(t *testing.T) {
 	})
 	if n := <-read; n != all || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// What uses the watched socket may use the connection too, while Close waits for it.
+func TestCloseWaitsWithoutLock(t *testing.T) {
+	c, raw, _ := bare(t)
+	_ = c.SetDeadline(time.Time{}) // from here on the runtime watches
+	inside, done := make(chan struct{}), make(chan error, 2)
+	go func() {
+		done <- raw.Read(func(uintptr) bool {
+			close(inside)
+			for !c.isClosed() {
+				runtime.Gosched()
+			}
+			if err := c.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%v", err)
+			}
+			return true
+		})
+	}()
+	<-inside
+	go func() { done <- c.Close() }()
+	for range 2 {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(limit):
+			t.Fatal("Close and the call wait for each other")
+		}
 	}
 }

@@ -35,8 +35,7 @@ type conn struct {
 
 	now   time.Time   // when it was taken for this request
 	since time.Time   // when its last answer was here
-	tidy  bool        // and that its end was certain
-	waits atomic.Bool // for an answer, and went without a look
+	tidy  bool        // and that it came in one piece whose end was certain
 	gone  atomic.Bool // its end had come before the request
 
 	x        *exchange.Exchange // while in use
@@ -175,7 +174,7 @@ func (c *conn) drop() {
 	c.x.Response.Reset()
 	c.body.Init(&c.r, c.head.Message, &c.x.ResponseTrailer, &c.t.service.limits)
 	if _, whole := c.body.Whole(); whole && c.head.Status != 101 {
-		c.finish(c.x.Elapsed())
+		c.finish(c.x.Elapsed(), true)
 		return
 	}
 	c.abandon()
@@ -199,16 +198,16 @@ func (c *conn) accept(x *exchange.Exchange) outcome {
 	}
 	x.Response.StripHopByHop()
 	c.body.Init(&c.r, c.head.Message, &x.ResponseTrailer, &c.t.service.limits)
+	if c.misled() {
+		return c.mislead(x)
+	}
 	early := c.pump.early()
 	if early {
 		x.CloseClient = true // the rest of the request may never be read
 	} else if whole, ok := c.body.Whole(); ok {
-		if c.misled() {
-			return c.mislead(x)
-		}
 		x.ResponseBody.SetBytes(whole)
 		at := x.Elapsed()
-		c.finish(at)
+		c.finish(at, true)
 		return outcome{at: at}
 	}
 	x.ResponseBody.SetSource(c, c.head.Length)
@@ -253,7 +252,7 @@ func (c *conn) Close() error {
 	why, excused := c.ending()
 	c.visit, c.broke, c.given, c.away = visit{}, nil, 0, 0
 	if c.body.Done() {
-		c.finish(at)
+		c.finish(at, false)
 	} else {
 		c.abandon()
 	}
@@ -288,14 +287,15 @@ func (c *conn) ending() (why *exchange.Reason, excused bool) {
 }
 
 // finish ends a message that was read to its end at a time since the exchange's
-// Now. The connection goes back to the pool when both sides can use it again.
-func (c *conn) finish(at time.Duration) {
+// Now, in one piece or not. The connection goes back to the pool when both sides can
+// use it again.
+func (c *conn) finish(at time.Duration, whole bool) {
 	x := c.x
 	sent := c.pump.stop(x)
 	aborted := x.Watch(nil)
 	c.attempt.End()
 	clean := c.r.Buffered() == 0
-	c.rest(x.Now.Add(at))
+	c.rest(x.Now.Add(at), whole)
 	c.r.Detach(x)
 	c.x = nil
 	if sent && clean && c.head.KeepAlive && aborted == nil && !c.cut.Load() && c.head.Framing != wire.UntilClose {

@@ -34,6 +34,7 @@ func (c *conn) send(x *exchange.Exchange) error {
 		c.timer.After(c.response)
 		return c.talkOnce(append(head, whole...))
 	}
+	c.talk.looks = c.t.tls == nil // over TLS none tells what waits
 	if c.reused && !c.alive() {
 		return writeNothing{errStray}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"yett/internal/sock"
@@ -23,6 +24,7 @@ type talk struct {
 	out     []byte // the request; nil once it is written
 	n       int    // bytes of it that were written
 	looks   bool
+	waits   atomic.Bool // for an answer of which nothing has come, without a look before: see Probe
 	err     error
 	in      *wire.Buffer
 	got     int
@@ -46,9 +48,10 @@ func (c *conn) talkOnce(out []byte) error {
 	t := &c.talk
 	t.out, t.n, t.err, t.in = out, 0, nil, nil
 	t.looks = c.reused && !c.trusts()
-	c.waits.Store(!t.looks)
 	err := c.raw.Read(t.step)
-	c.waits.Store(false)
+	if err != nil {
+		t.waits.Store(false)
+	}
 	if t.err == errStray {
 		c.t.untidy.Store(true)
 	}
@@ -75,13 +78,17 @@ func (c *conn) talkOnce(out []byte) error {
 // whenever the socket has become readable.
 func (t *talk) run(fd uintptr) bool {
 	if t.out != nil {
-		return t.looks && !t.quiet(fd) || !t.send(fd)
+		sent := (!t.looks || t.quiet(fd)) && t.send(fd)
+		t.waits.Store(sent && !t.looks)
+		return !sent
 	}
+	t.waits.Store(false) // before: when the answer is received its end is all that is left
 	b, n, err := t.buffers.Receive(func(p []byte) (int, error) { return sock.Recv(fd, p) })
 	switch {
 	case n > 0:
 		t.in, t.got = b, n
 	case err == syscall.EAGAIN:
+		t.waits.Store(!t.looks)
 		return false
 	case err == nil:
 		t.err = io.EOF

@@ -2,10 +2,12 @@ package upstream
 
 import (
 	"io"
+	"runtime"
 	"testing"
 	"time"
 
 	"yett/internal/exchange"
+	"yett/internal/sock"
 )
 
 // trusting has requests go out without a look, however long they take here.
@@ -56,6 +58,7 @@ func TestTidy(t *testing.T) {
 		{"content to HEAD", "HEAD", ok, false, true},
 		{"empty line behind", "GET", ok + "\n", false, false},
 		{"bytes behind", "GET", ok + "x", false, true},
+		{"not in one piece", "GET", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nok\n0\nA: b\n\n", false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := service(t, origin(t, once(tt.answer)))
@@ -70,10 +73,14 @@ func TestTidy(t *testing.T) {
 			if out.reason != nil {
 				t.Fatal(out)
 			}
+			answer := &call{f: f, x: x}
+			if _, err := answer.read(); err != nil {
+				t.Error(err)
+			}
+			answer.end()
 			if c.tidy != tt.tidy || c.t.untidy.Load() != tt.untidy {
 				t.Errorf("tidy %v, the service untidy %v", c.tidy, c.t.untidy.Load())
 			}
-			(&call{f: f, x: x}).end()
 		})
 	}
 }
@@ -81,24 +88,80 @@ func TestTidy(t *testing.T) {
 // An answer that nobody asked for, and the right one behind it: neither of the two is
 // given to anybody, and the request is sent again.
 func TestMisled(t *testing.T) {
+	for name, stray := range map[string]string{
+		"length":            "HTTP/1.1 200 OK\nContent-Length: 6\n\npoison",
+		"chunks":            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n6\npoison\n0\n\n",
+		"no content":        "HTTP/1.1 204 No Content\n\n",
+		"an empty line":     "HTTP/1.1 200 OK\nContent-Length: 6\n\npoison\n",
+		"chunks and a line": "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n0\n\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := service(t, origin(t, func(p *peer) {
+				p.head()
+				p.send(ok)
+				for p.head() != "" {
+					if p.n == 0 {
+						p.send(stray + ok)
+						continue
+					}
+					p.send("HTTP/1.1 200 OK\nContent-Length: 5\n\nright")
+				}
+			})).trusting()
+			f.want(f.get(), "200 ok")
+			x := f.exchange("GET", "/")
+			f.want(f.forward(x).whole(), "200 ok") // of the second connection
+			if !f.first().t.untidy.Load() {
+				t.Error("the service is trusted as before")
+			}
+			f.want(f.get(), "200 right")
+		})
+	}
+}
+
+// A body that streams goes out after a look, whatever the request before did: nothing is wrong
+// with its answer, and it could not be sent again.
+func TestNotMisledAfterALook(t *testing.T) {
 	f := service(t, origin(t, func(p *peer) {
 		p.head()
 		p.send(ok)
-		for p.head() != "" {
-			if p.n == 0 {
-				p.send("HTTP/1.1 200 OK\nContent-Length: 6\n\npoison" + ok)
-				continue
-			}
-			p.send("HTTP/1.1 200 OK\nContent-Length: 5\n\nright")
-		}
+		p.head()
+		_, _ = io.ReadFull(p.r, make([]byte, 3))
+		p.send("HTTP/1.1 200 OK\nContent-Length: 4\n\nsure" + ok)
+		<-p.over
 	})).trusting()
 	f.want(f.get(), "200 ok")
+	u := newUpload(io.EOF)
+	u.pieces <- "abc"
+	f.want(f.forward(f.post(u, 3)).whole(), "200 sure")
+}
+
+// An answer that ends with its connection is not cut off by a probe that comes just when it
+// was received, and sees that end.
+func TestProbeBehindTheAnswer(t *testing.T) {
+	f := service(t, origin(t, once("HTTP/1.1 200 OK\n\nall of it")))
 	x := f.exchange("GET", "/")
-	f.want(f.forward(x).whole(), "200 ok") // of the second connection
-	if !f.first().t.untidy.Load() {
-		t.Error("the service is trusted as before")
+	c, out := f.target().get(x, nil, true, limit)
+	if out.reason != nil {
+		t.Fatal(out)
 	}
-	f.want(f.get(), "200 right")
+	step := c.talk.step
+	c.talk.step = func(fd uintptr) bool {
+		done := step(fd)
+		if done {
+			for until := time.Now().Add(limit); !sock.Ended(fd) && time.Now().Before(until); {
+				runtime.Gosched()
+			}
+			c.Probe()
+		}
+		return done
+	}
+	if out = c.roundTrip(x); out.reason == nil {
+		out = c.accept(x)
+	}
+	if out.reason != nil {
+		t.Fatal(out)
+	}
+	f.want((&call{f: f, x: x}).whole(), "200 all of it")
 }
 
 // The service closes the connection at the moment of the request.

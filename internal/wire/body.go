@@ -359,22 +359,45 @@ func (b *Body) join() ([]byte, bool) {
 // wholeChunks tells whether raw is nothing but well formed chunks up to and
 // with the last one.
 func wholeChunks(raw []byte, maxLine int) bool {
+	rest, ok := behindChunks(raw, maxLine)
+	return ok && len(rest) == 0
+}
+
+// behindChunks returns what lies behind well formed chunks up to and with the
+// last one, which no trailer follows.
+func behindChunks(raw []byte, maxLine int) (rest []byte, ok bool) {
 	for {
 		end := bytes.IndexByte(raw, '\n')
 		if end < 1 || end > maxLine+1 || raw[end-1] != '\r' {
-			return false
+			return nil, false
 		}
 		size, ok := parseChunkSize(raw[:end-1])
 		raw = raw[end+1:]
 		if !ok || int64(len(raw)) < size+2 {
-			return false
+			return nil, false
 		}
 		if raw[size] != '\r' || raw[size+1] != '\n' {
-			return false
-		}
-		if size == 0 {
-			return len(raw) == 2
+			return nil, false
 		}
 		raw = raw[size+2:]
+		if size == 0 {
+			return raw, true
+		}
 	}
+}
+
+// Behind returns what is in the buffer behind the message, of which nothing has been read.
+// It returns nothing where the message does not end there, or has trailers.
+func (b *Body) Behind() []byte {
+	have := b.d.Unread()
+	switch {
+	case b.framing == NoBody:
+		return have
+	case b.framing == ByLength && b.left <= int64(len(have)):
+		return have[b.left:]
+	case b.framing == ByChunks && b.state == chunkSize:
+		rest, _ := behindChunks(have, b.lim.ChunkLine)
+		return rest
+	}
+	return nil
 }

@@ -374,3 +374,26 @@ func TestTrailersOutliveTheReader(t *testing.T) {
 		t.Errorf("trailers are %v", f)
 	}
 }
+
+func TestBehind(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"GET / HTTP/1.1\r\nHost: h\r\n\r\nnext", "next"},
+		{fmt.Sprintf(lengthHead, 3) + "abc", ""},
+		{fmt.Sprintf(lengthHead, 3) + "abcnext", "next"},
+		{fmt.Sprintf(lengthHead, 30) + "abcnext", ""},
+		{chunkedHead + "3\r\nabc\r\n0\r\n\r\n", ""},
+		{chunkedHead + "3\r\nabc\r\n0\r\n\r\nnext", "next"},
+		{chunkedHead + "0\r\n\r\nnext", "next"},
+		{chunkedHead + "3\r\nabc\r\n9\r\n\r\nnext", ""},
+		{chunkedHead + "3\r\nabc\r\nnext", ""},
+		{chunkedHead + "3\r\nabcnext", ""},
+	} {
+		p := parseFrom(strings.NewReader(tt.in), testLimits())
+		var b Body
+		b.Init(p.d, p.m, &p.x.RequestTrailer, testLimits())
+		before := string(p.d.Unread())
+		if got := string(b.Behind()); got != tt.want || string(p.d.Unread()) != before {
+			t.Errorf("%q: got %q, left %q of %q", tt.in, got, p.d.Unread(), before)
+		}
+	}
+}

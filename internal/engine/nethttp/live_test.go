@@ -28,9 +28,11 @@ func TestSet(t *testing.T) {
 		if got, _ := s.do(t, "GET", "/"+strings.Repeat("a", 64), nil, nil); got.StatusCode != 414 {
 			t.Error(got.Status)
 		}
-		if s.Connections() != 1 || len(s.old) != 1 || s.old[0] != first {
-			t.Errorf("%d connections, %d old servers", s.Connections(), len(s.old))
+		s.mu.Lock()
+		if len(s.conns) != 1 || len(s.old) != 1 || s.old[0] != first {
+			t.Errorf("%d connections, %d old servers", len(s.conns), len(s.old))
 		}
+		s.mu.Unlock()
 		s.client.Transport.(*http.Transport).CloseIdleConnections()
 		until := time.Now().Add(10 * time.Second)
 		for s.Connections() > 0 && time.Now().Before(until) {
@@ -42,8 +44,13 @@ func TestSet(t *testing.T) {
 		if left != 0 {
 			t.Errorf("%d old servers are left", left)
 		}
-		if got, _ := s.do(t, "GET", "/a", nil, nil); got.StatusCode != 200 || s.current.Load().conns != 1 {
+		if got, _ := s.do(t, "GET", "/a", nil, nil); got.StatusCode != 200 {
 			t.Error(got.Status)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n := s.current.Load().conns; n != 1 {
+			t.Errorf("the new server has %d connections", n)
 		}
 	})
 }
