@@ -346,6 +346,7 @@ func (x *Exchange) HeadRoom() []byte {
 	if x.head == nil {
 		x.head = make([]byte, 0, headRoom)
 	}
+	poison(x.head[:cap(x.head)])
 	return x.head
 }
 
@@ -427,6 +428,7 @@ func (x *Exchange) reset() {
 		r.Release()
 	}
 	poison(x.arena[:cap(x.arena)])
+	poison(x.head[:cap(x.head)])
 	arena := x.arena[:0]
 	if cap(arena) > keepArena {
 		arena = make([]byte, 0, 1024)

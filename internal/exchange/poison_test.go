@@ -23,3 +23,19 @@ func TestPutPoisonsViews(t *testing.T) {
 		t.Errorf("a poisoned buffer holds %q", b)
 	}
 }
+
+// TestHeadRoomIsPoisoned checks that a view of a head which outlives the head, or its exchange,
+// shows: the next head would be written over it.
+func TestHeadRoomIsPoisoned(t *testing.T) {
+	var pool Pool
+	x := pool.Get()
+	for _, end := range []func(){func() { x.HeadRoom() }, func() { pool.Put(x) }} {
+		kept := View(append(x.HeadRoom(), "value"...))
+		if kept != "value" {
+			t.Fatalf("the head is %q before it ends", kept)
+		}
+		if end(); kept == "value" {
+			t.Error("the head is as it was")
+		}
+	}
+}
