@@ -3,6 +3,7 @@ package conformance
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestOriginWithoutAnswer(t *testing.T) {
@@ -159,11 +160,15 @@ func TestOriginOutOfStep(t *testing.T) {
 		{name: "sends more behind its last chunk", log: "200, 200", steps: then(send(getA), gotRequest("/a"), answer(originHead, chunked, "\r\n\r\n2\r\nok\r\n0\r\n\r\n", evil), want(head200, chunked, "\r\n\r\n2\r\nok\r\n0\r\n\r\n"), originLeft)},
 		{name: "sends more behind a 204", log: "204, 200", steps: then(send(getA), gotRequest("/a"), answer("HTTP/1.1 204 No Content\r\n\r\n", evil), want("HTTP/1.1 204 No Content\r\nX-Request-ID: ID\r\nDate: NOW\r\n\r\n"), originLeft)},
 		{name: "sends more later", log: "200, 200", steps: then(send(getA), gotRequest("/a"), answer(originOK), want(ok), answerAnyway(evil), originLeft)},
-		{name: "sends more just before the next request", log: "200, 200", steps: then(send(getA), gotRequest("/a"), answer(originOK), want(ok), answerAnyway(evil))},
+		{name: "sends more just before the next request", log: "200, 200", steps: then(send(getA), gotRequest("/a"), answer(originOK), want(ok), answerAnyway(evil), aMomentLater)},
 		{name: "ends its direction just before the next request", conf: conf{service: "timeouts:\n  response: 1s"}, log: "200, 200", steps: then(send(getA), gotRequest("/a"), answer(originOK), want(ok), originHalfCloses)},
 		{name: "sends an empty line later", log: "200, 200", steps: then(send(getA), gotRequest("/a"), answer(originOK), want(ok), answerAnyway("\r\n"), originLeft)},
 	})
 }
+
+// aMomentLater lets more time go by than that within which a connection is used again
+// without a look.
+func aMomentLater(*stage) { time.Sleep(5 * time.Millisecond) }
 
 // originLeftMidway has the origin see that its connection ends, whatever came
 // of the request until then.
