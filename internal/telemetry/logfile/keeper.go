@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -85,8 +86,11 @@ func (k *keeper) keep(ctx context.Context) error {
 	for _, b := range s.backups[:len(s.backups)-len(kept)] {
 		errs = append(errs, remove(b.Path))
 	}
-	for _, path := range append(s.twins, s.orphans...) {
+	for _, path := range s.twins {
 		errs = append(errs, remove(path))
+	}
+	for _, path := range s.orphans {
+		errs = append(errs, removeOrphan(path))
 	}
 	if k.options.Compress {
 		for _, b := range kept {
@@ -104,6 +108,15 @@ func remove(path string) error {
 		return err
 	}
 	return nil
+}
+
+// removeOrphan leaves the result of a compression that is under way: its source may
+// have come into the directory behind the place where the look through it was.
+func removeOrphan(path string) error {
+	if _, err := os.Lstat(strings.TrimSuffix(path, unfinished)); err == nil {
+		return nil
+	}
+	return remove(path)
 }
 
 // compress puts a compressed file in the place of a backup. The result has its name only when all of it
