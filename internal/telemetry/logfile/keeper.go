@@ -136,7 +136,9 @@ func compress(ctx context.Context, path string) error {
 		return err
 	}
 	defer out.Close()
-	if _, err := os.Lstat(path); err != nil { // another process was at it, and is done
+	_, gone := os.Lstat(path)
+	_, missing := os.Lstat(path + gz)
+	if gone != nil || missing == nil { // another process was at it, and is done, or nearly
 		return remove(path + unfinished)
 	}
 	if err := pack(ctx, out, source); err != nil {
