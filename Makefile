@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 # Set by hand for a release; otherwise the Go toolchain stamps the commit.
 VERSION ?=
-# Releases are compiled by the profile in cmd/yett, which takes a new tree twice as long.
+# Releases are compiled by the profile in cmd/yett. What the tests need is not, and with both there would be two builds of everything.
 PGO ?= $(if $(VERSION),auto,off)
 # How long each fuzz target runs.
 FUZZTIME ?= 10s

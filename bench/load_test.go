@@ -159,12 +159,18 @@ func testOrigin() *origin {
 	}
 }
 
-func TestOriginServesConnection(t *testing.T) {
+// originPair is a connection to an origin, and its other end.
+func originPair(t *testing.T) (socket, *originConn) {
+	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, server := socket{fd: pair[0]}, &originConn{socket: socket{fd: pair[1]}}
+	return socket{fd: pair[0]}, &originConn{socket: socket{fd: pair[1]}}
+}
+
+func TestOriginServesConnection(t *testing.T) {
+	client, server := originPair(t)
 	defer client.close()
 	defer server.close()
 	o := testOrigin()
@@ -207,11 +213,7 @@ func TestOriginServesConnection(t *testing.T) {
 // What the origin skips of a body is neither more nor less than the body: a second
 // request on the connection is answered too.
 func TestOriginTakesUploads(t *testing.T) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, server := socket{fd: pair[0]}, &originConn{socket: socket{fd: pair[1]}}
+	client, server := originPair(t)
 	defer client.close()
 	defer server.close()
 	o := testOrigin()

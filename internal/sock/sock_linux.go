@@ -14,6 +14,13 @@ func Quiet(fd uintptr) bool {
 	return err == syscall.EAGAIN
 }
 
+// Waits tells whether bytes wait to be read.
+func Waits(fd uintptr) bool {
+	var b [1]byte
+	n, _ := call(syscall.SYS_RECVFROM, fd, b[:], syscall.MSG_DONTWAIT|syscall.MSG_PEEK)
+	return n > 0
+}
+
 // Ended tells whether the stream's end is all that waits to be read.
 func Ended(fd uintptr) bool {
 	var b [1]byte

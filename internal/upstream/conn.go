@@ -111,6 +111,9 @@ func (c *conn) lookOnce(fd uintptr) {
 		return
 	}
 	c.quiet = sock.Quiet(fd)
+	if !c.quiet && sock.Waits(fd) {
+		c.t.untidy.Store(true)
+	}
 }
 
 // discard closes the connection for good.

@@ -164,6 +164,34 @@ func TestProbeBehindTheAnswer(t *testing.T) {
 	f.want((&call{f: f, x: x}).whole(), "200 all of it")
 }
 
+// What a service says on a connection that rests ends the trust in it too.
+func TestUntidyAtRest(t *testing.T) {
+	more := make(chan struct{})
+	f := service(t, origin(t, func(p *peer) {
+		p.head()
+		p.send(ok)
+		<-more
+		p.send("HTTP/1.1 408 Request Timeout\nContent-Length: 0\n\n")
+		<-p.over
+	}))
+	f.want(f.get(), "200 ok")
+	close(more)
+	eventually(t, "it is out of the pool", func() bool { return f.Idle() == 0 })
+	if !f.first().t.untidy.Load() {
+		t.Error("the service is trusted as before")
+	}
+}
+
+// A service that closes connections properly is no less trusted for it.
+func TestTidyAtItsEnd(t *testing.T) {
+	f := service(t, origin(t, once(ok)))
+	f.want(f.get(), "200 ok")
+	eventually(t, "it is out of the pool", func() bool { return f.Idle() == 0 })
+	if f.first().t.untidy.Load() {
+		t.Error("the service is not trusted any more")
+	}
+}
+
 // The service closes the connection at the moment of the request.
 func TestTrustedInVain(t *testing.T) {
 	f := service(t, origin(t, once(ok))).trusting()

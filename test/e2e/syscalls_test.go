@@ -24,7 +24,7 @@ import (
 // time, hardly more than once for each wave and thread.
 func TestSystemCalls(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
-		g := run(t, write(t, "yett.yaml", appConfig), "GOMAXPROCS=1", "APP=http://"+answerer(t))
+		g := run(t, write(t, "yett.yaml", appConfig), "GOMAXPROCS=1", "APP="+startApp(t).URL)
 		calls := g.trace(32, 20, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
 		calls.atMost("sendto", 2)
 		calls.atMost("recvfrom", 3.1)
@@ -166,34 +166,4 @@ func readTable(t *testing.T, name string) map[string]float64 {
 		t.Fatalf("no counts in %q", text)
 	}
 	return counts
-}
-
-// answerer answers every request with two bytes, in one write.
-func answerer(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = c.Close() })
-			go func() {
-				for r := bufio.NewReader(c); ; {
-					if _, err := http.ReadRequest(r); err != nil {
-						return
-					}
-					if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
-	return ln.Addr().String()
 }

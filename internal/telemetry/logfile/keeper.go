@@ -113,10 +113,15 @@ func remove(path string) error {
 // removeOrphan leaves the result of a compression that is under way: its source may
 // have come into the directory behind the place where the look through it was.
 func removeOrphan(path string) error {
-	if _, err := os.Lstat(strings.TrimSuffix(path, unfinished)); err == nil {
+	if exists(strings.TrimSuffix(path, unfinished)) {
 		return nil
 	}
 	return remove(path)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // compress puts a compressed file in the place of a backup. The result has its name only when all of it
@@ -136,9 +141,7 @@ func compress(ctx context.Context, path string) error {
 		return err
 	}
 	defer out.Close()
-	_, gone := os.Lstat(path)
-	_, missing := os.Lstat(path + gz)
-	if gone != nil || missing == nil { // another process was at it, and is done, or nearly
+	if !exists(path) || exists(path+gz) { // another process was at it, and is done, or nearly
 		return remove(path + unfinished)
 	}
 	if err := pack(ctx, out, source); err != nil {
