@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,56 +20,68 @@ import (
 )
 
 // A request that is passed on costs two sends and two receives; a look at the service's
-// connection may come before. That does not depend on how fast the machine is. What
-// does is how often the program sleeps and wakes: traced, and with a wave of requests at a
-// time, hardly more than once for each wave and thread.
+// connection may come before. How often the program sleeps and wakes, and looks in vain for an
+// answer, depends on what else the machine does: the best of some rounds counts, which what a
+// change adds to every request is part of too.
 func TestSystemCalls(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
 		g := run(t, write(t, "yett.yaml", appConfig), "GOMAXPROCS=1", "APP="+startApp(t).URL)
-		calls := g.trace(32, 20, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-		calls.atMost("sendto", 2)
-		calls.atMost("recvfrom", 3.1)
-		calls.atMost("write", 0.05)
-		calls.atMost("clock_gettime", 0.05) // the kernel is not asked for the time
-		calls.atMost("", 5.5)
+		g.callsAtMost(32, 20, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n", map[string]float64{
+			"sendto":        2,
+			"recvfrom":      3.1,
+			"write":         0.05,
+			"clock_gettime": 0.05, // the kernel is not asked for the time
+			all:             5.5,
+		})
 	})
 	t.Run("whole chain", func(t *testing.T) {
 		p := startPlatform(t, "GOMAXPROCS=1")
 		p.login("tech@example.com")
-		calls := p.trace(8, 5, "GET /api/v1/tickets HTTP/1.1\r\nHost: a\r\nOrigin: http://localhost:3000\r\nAuthorization: Bearer "+p.token+"\r\n\r\n")
-		calls.atMost("sendto", 2.05)
-		calls.atMost("recvfrom", 3.1)
-		calls.atMost("write", 0.1) // of log lines, many at a time
-		calls.atMost("", 7)
+		p.callsAtMost(8, 5, "GET /api/v1/tickets HTTP/1.1\r\nHost: a\r\nOrigin: http://localhost:3000\r\nAuthorization: Bearer "+p.token+"\r\n\r\n", map[string]float64{
+			"sendto":   2.05,
+			"recvfrom": 3.1,
+			"write":    0.1, // of log lines, many at a time
+			all:        7,
+		})
 	})
 }
 
-// calls are system calls by name, for each request.
-type calls struct {
-	t    *testing.T
-	each map[string]float64
-}
+// all stands for all system calls together, without those that tell the time that has gone by
+// rather than the work.
+const all = ""
 
-// atMost checks one of them, or all together for "": those that tell the time that
-// has gone by rather than the work are left out.
-func (c calls) atMost(name string, most float64) {
-	c.t.Helper()
-	got := c.each[name]
-	if name == "" {
-		for name, n := range c.each {
+// callsAtMost traces the gateway until a round needs no more system calls of each name, for each
+// request, than it may.
+func (g *gateway) callsAtMost(conns, waves int, request string, most map[string]float64) {
+	g.t.Helper()
+	var tried []string
+	for range 6 {
+		counts := g.trace(conns, waves, request)
+		sum := 0.0
+		for name, n := range counts {
 			if name != "nanosleep" && name != "futex" {
-				got += n
+				sum += n
 			}
 		}
+		counts[all] = sum
+		over := ""
+		for name, limit := range most {
+			if counts[name] > limit {
+				over += fmt.Sprintf("%.2f calls of %q for each request, more than %.2f. ", counts[name], name, limit)
+			}
+		}
+		if over == "" {
+			g.t.Logf("round %d, for each request: %v", len(tried)+1, counts)
+			return
+		}
+		tried = append(tried, fmt.Sprintf("%s\n%v", over, counts))
 	}
-	if got > most {
-		c.t.Errorf("%.2f calls of %q for each request, more than %.2f: %v", got, name, most, c.each)
-	}
+	g.t.Errorf("none of %d rounds:\n%s", len(tried), strings.Join(tried, "\n"))
 }
 
 // trace counts the system calls of the gateway while each of some connections sends a
 // request, and all again when all have their answer.
-func (g *gateway) trace(conns, waves int, request string) calls {
+func (g *gateway) trace(conns, waves int, request string) map[string]float64 {
 	g.t.Helper()
 	clients := make([]*bufio.Reader, conns)
 	sockets := make([]net.Conn, conns)
@@ -106,8 +119,7 @@ func (g *gateway) trace(conns, waves int, request string) calls {
 	for name := range counts {
 		counts[name] /= float64(conns * waves)
 	}
-	g.t.Logf("for each request: %v", counts)
-	return calls{g.t, counts}
+	return counts
 }
 
 // strace counts system calls until stop is called.
