@@ -323,7 +323,10 @@ func (s *single) order(ctx context.Context, sig os.Signal) {
 // reload reads the configuration anew. What becomes of it is in the log.
 func (s *single) reload(ctx context.Context) {
 	out, err := s.Reload(ctx, control.Proposal{Cause: "signal"})
-	if err != nil {
+	switch {
+	case errors.Is(err, control.ErrStopping): // it was told to stop after that, and nothing is wrong
+		s.Log().Info("the configuration was not read", "cause", err)
+	case err != nil:
 		s.Log().Error("the configuration was not read", "error", err)
 	}
 	if !out.Applied {
