@@ -29,6 +29,8 @@ type Conn struct {
 	watched syscall.RawConn // of file
 	direct  int             // calls that use the socket without file; the last one closes what was closed meanwhile
 	closed  bool
+	// A deadline is set, which file knows and the socket does not.
+	readBy, writeBy bool
 }
 
 func newConn(fd int, peer, local netip.AddrPort) *Conn {
@@ -39,6 +41,10 @@ func newConn(fd int, peer, local netip.AddrPort) *Conn {
 func (c *Conn) watch() (*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.watchLocked()
+}
+
+func (c *Conn) watchLocked() (*os.File, error) {
 	if c.closed {
 		return nil, net.ErrClosed
 	}
@@ -51,6 +57,24 @@ func (c *Conn) watch() (*os.File, error) {
 		c.file, c.watched = file, raw
 	}
 	return c.file, nil
+}
+
+// Unwatch ends what watch has begun, for a connection that is going to rest: the runtime spends
+// more on it than all others do together. Whoever has to wait watches again. Nobody may
+// be reading or writing. It does nothing when a deadline is set, which somebody's next wait is to
+// end at, or when no descriptor is left for the moment of the change.
+func (c *Conn) Unwatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.file == nil || c.direct > 0 || c.readBy || c.writeBy {
+		return
+	}
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_ = c.file.Close() // or what still asks about the socket does, when it is done
+	c.fd, c.file, c.watched = fd, nil, nil
 }
 
 // Close implements net.Conn. It waits for calls that use the watched socket, as closing does
@@ -218,23 +242,32 @@ func (c *Conn) control(call string, f func(fd int) error) error {
 }
 
 // SetDeadline implements net.Conn.
-func (c *Conn) SetDeadline(at time.Time) error { return c.setDeadline((*os.File).SetDeadline, at) }
+func (c *Conn) SetDeadline(at time.Time) error {
+	return c.setDeadline((*os.File).SetDeadline, at, &c.readBy, &c.writeBy)
+}
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(at time.Time) error {
-	return c.setDeadline((*os.File).SetReadDeadline, at)
+	return c.setDeadline((*os.File).SetReadDeadline, at, &c.readBy)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(at time.Time) error {
-	return c.setDeadline((*os.File).SetWriteDeadline, at)
+	return c.setDeadline((*os.File).SetWriteDeadline, at, &c.writeBy)
 }
 
-func (c *Conn) setDeadline(set func(f *os.File, at time.Time) error, at time.Time) error {
-	file, err := c.watch()
+func (c *Conn) setDeadline(set func(f *os.File, at time.Time) error, at time.Time, told ...*bool) error {
+	c.mu.Lock()
+	file, err := c.watchLocked()
 	if err == nil {
-		err = set(file, at)
+		err = set(file, at) // with the lock held, so that Unwatch does not lose it
 	}
+	if err == nil {
+		for _, by := range told {
+			*by = !at.IsZero()
+		}
+	}
+	c.mu.Unlock()
 	return c.explain("set", err)
 }
 

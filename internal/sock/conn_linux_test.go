@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // receive returns what RawConn.Read is to do to get what has come.
@@ -246,4 +248,106 @@ func TestCloseWaitsWithoutLock(t *testing.T) {
 			t.Fatal("Close and the call wait for each other")
 		}
 	}
+}
+
+// A connection that rests costs the runtime nothing, and goes on as before when something comes.
+func TestUnwatch(t *testing.T) {
+	c, raw, client := bare(t)
+	_ = c.SetDeadline(time.Time{}) // from here on the runtime watches
+	before := c.fd
+	c.Unwatch()
+	if c.file != nil || c.watched != nil || c.fd == before {
+		t.Fatalf("watched: %v, socket %d, before %d", c.file != nil, c.fd, before)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		if int(fd) != c.fd || !Quiet(fd) {
+			t.Errorf("socket %d is not quiet", fd)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	_, _ = io.WriteString(client, "ping")
+	got, attempts := "", 0
+	if err := raw.Read(receive(t, &got, &attempts)); err != nil || got != "ping" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := c.Write([]byte("pong")); err != nil || c.file == nil { // may have to wait
+		t.Errorf("watched: %v, %v", c.file != nil, err)
+	}
+	c.Unwatch()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	c.Unwatch() // of which nothing is left
+	if all, err := io.ReadAll(client); string(all) != "pong" || err != nil {
+		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// A deadline that somebody has set is not lost, whoever comes first: another goroutine ends
+// connections in this way.
+func TestUnwatchKeepsDeadline(t *testing.T) {
+	past := time.Unix(1, 0)
+	for name, set := range map[string]func(c *Conn){
+		"both":   func(c *Conn) { _ = c.SetDeadline(past) },
+		"read":   func(c *Conn) { _ = c.SetReadDeadline(past) },
+		"write":  func(c *Conn) { _ = c.SetReadDeadline(past); _ = c.SetWriteDeadline(past); _ = c.SetReadDeadline(past) },
+		"after":  func(c *Conn) { c.Unwatch(); _ = c.SetDeadline(past) },
+		"beside": func(c *Conn) { go c.Unwatch(); _ = c.SetDeadline(past) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				c, raw, _ := bare(t)
+				_ = c.SetDeadline(time.Time{})
+				set(c)
+				c.Unwatch()
+				if err := raw.Read(func(uintptr) bool { return false }); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("%v", err)
+				}
+				if name == "write" {
+					_ = c.SetReadDeadline(time.Time{})
+					c.Unwatch()
+					if err := raw.Write(func(uintptr) bool { return false }); !errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Fatalf("write: %v", err)
+					}
+				}
+				_ = c.SetDeadline(time.Time{})
+				if c.Unwatch(); c.file != nil {
+					t.Fatal("watched, and no deadline is set")
+				}
+			}
+		})
+	}
+}
+
+// Who asks about the socket meanwhile is told of it, or of nothing: never of another one.
+func TestUnwatchWhileAsked(t *testing.T) {
+	c, raw, _ := bare(t)
+	want, ok := c.peer, make(chan bool)
+	stop := make(chan struct{})
+	go func() {
+		good := true
+		for {
+			select {
+			case <-stop:
+				ok <- good
+				return
+			default:
+			}
+			_ = raw.Control(func(fd uintptr) {
+				if sa, err := unix.Getpeername(int(fd)); err != nil || sa.(*unix.SockaddrInet4).Port != int(want.Port()) {
+					good = false
+				}
+			})
+		}
+	}()
+	for range 2000 {
+		_ = c.SetDeadline(time.Time{})
+		c.Unwatch()
+	}
+	close(stop)
+	if !<-ok {
+		t.Error("asked about another socket")
+	}
+	_ = c.Close()
 }

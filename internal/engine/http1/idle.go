@@ -115,6 +115,9 @@ func (c *conn) activate() bool {
 func (c *conn) park() bool {
 	c.r.Recycle()
 	c.timer.Watch(false)
+	if s, ok := lowest(c.nc).(interface{ Unwatch() }); ok {
+		s.Unwatch()
+	}
 	if c.e.deps.Lot.park(c) {
 		return true
 	}
