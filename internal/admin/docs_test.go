@@ -81,7 +81,7 @@ func docsOf(t *testing.T) (*Docs, *DocsStatus) {
 		t.Fatal(err)
 	}
 	own := &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject("components", Components())}
-	hub := apidocs.New(apidocs.Options{Own: Operations, Components: own})
+	hub := apidocs.New(apidocs.Options{Own: Operations, Components: func() *openapi.Document { return own }})
 	hub.Use(snap)
 	docs.Hub, status.Hub = hub, hub
 	if docs.UI, err = ui.New(ui.Options{Title: "Desks"}); err != nil {

@@ -95,10 +95,10 @@ func value(t testing.TB, text string) *openapi.Node {
 }
 
 func hubOptions(t testing.TB) Options {
-	pages := value(t, ownPages)
+	pages, components := value(t, ownPages), &openapi.Document{Version: openapi.Version31, Root: value(t, ownComponents)}
 	return Options{
 		Own:        func(endpoint string) *openapi.Node { return pages.Get(endpoint).Clone() },
-		Components: &openapi.Document{Version: openapi.Version31, Root: value(t, ownComponents)}, Log: slog.New(slog.DiscardHandler),
+		Components: func() *openapi.Document { return components }, Log: slog.New(slog.DiscardHandler),
 	}
 }
 

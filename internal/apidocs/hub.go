@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +16,10 @@ import (
 
 // Options are what a Hub needs to know.
 type Options struct {
-	// Own and Components describe the gateway's own pages, see Input.
+	// Own and Components describe the gateway's own pages, see Input. They are not called before
+	// a document is made.
 	Own        func(endpoint string) *openapi.Node
-	Components *openapi.Document
+	Components func() *openapi.Document
 	// Log is told how long it took to make a document, and of services of which nothing is
 	// reached; nil for nobody.
 	Log *slog.Logger
@@ -89,11 +91,23 @@ func (h *Hub) Start() {
 			if !h.pause(quiet) {
 				return
 			}
+			if !h.wanted() {
+				continue
+			}
 			begin := time.Now()
 			h.make(false)
 			rest = min(share*time.Since(begin), longestRest)
 		}
 	})
+}
+
+// wanted tells whether the document is to be there before anybody asks for it: there is a page
+// for it, or a service's document to be looked at, or somebody has asked.
+func (h *Hub) wanted() bool {
+	s := h.snap.Load()
+	return h.current.Load() != nil || s != nil && (len(s.Documents().All()) > 0 || slices.ContainsFunc(s.Routes(), func(r *snapshot.Route) bool {
+		return r.Config().Endpoint == "docs" || r.Config().Endpoint == "docs_status"
+	}))
 }
 
 // pause waits, and tells whether work goes on.
@@ -220,8 +234,12 @@ func nowhere() *Merged {
 
 func (h *Hub) input(s *snapshot.Snapshot) Input {
 	docs := s.Documents()
+	var components *openapi.Document
+	if h.o.Components != nil {
+		components = h.o.Components()
+	}
 	return Input{
-		Snapshot: s, Own: h.o.Own, Components: h.o.Components,
+		Snapshot: s, Own: h.o.Own, Components: components,
 		Stop: h.closed,
 		Loaded: func(service string) *source.Loaded {
 			if src := docs.Of(service); src != nil {

@@ -159,11 +159,16 @@ func inBubble(h *Hub) {
 // slowHub is a Hub that calls slow for each document.
 func slowHub(t *testing.T, slow func()) (*Hub, *made) {
 	t.Helper()
-	s := compile(t, "routes: [{name: a, path: /h, auth: none, endpoint: health}]\n", nil)
+	s := compile(t, "routes: [{name: a, path: /h.json, auth: none, endpoint: docs}]\n", nil)
 	log := &made{}
 	o := hubOptions(t)
 	o.Log = slog.New(log)
-	o.Own = func(string) *openapi.Node { slow(); return nil }
+	o.Own = func(page string) *openapi.Node {
+		if page == "docs" {
+			slow()
+		}
+		return nil
+	}
 	h := New(o)
 	h.Use(s)
 	return h, log
@@ -184,6 +189,35 @@ func TestRest(t *testing.T) {
 		}
 		h.Close()
 	})
+}
+
+// What nobody can ask for is not made, until somebody does.
+func TestNotWanted(t *testing.T) {
+	for text, want := range map[string]int{
+		"routes: [{name: a, path: /h, auth: none, endpoint: health}]\n":    0,
+		"routes: [{name: a, path: /h.json, auth: none, endpoint: docs}]\n": 1,
+		services("app") + all: 1,
+	} {
+		s := compile(t, text, files{"app.json": doc(ops("GET /t"), "")})
+		log := &made{}
+		o := hubOptions(t)
+		o.Log = slog.New(log)
+		o.Own = func(string) *openapi.Node { return nil }
+		h := New(o)
+		synctest.Test(t, func(t *testing.T) {
+			inBubble(h)
+			h.Start()
+			h.Use(s)
+			time.Sleep(time.Second)
+			if n := log.count(); n != want {
+				t.Errorf("%s: %d documents, want %d", text, n, want)
+			}
+			if h.Edition() == nil || log.count() != 1 {
+				t.Errorf("%s: asked for, %d documents", text, log.count())
+			}
+			h.Close()
+		})
+	}
 }
 
 // Nobody waits for the first document without end, and a Hub ends though one is being made.

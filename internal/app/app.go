@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,7 +96,7 @@ type App struct {
 	started   time.Time
 	control   *control.Controller
 	docs      *apidocs.Hub
-	ui        *ui.UI
+	ui        func() (*ui.UI, error)
 	gateway   *gateway.Gateway
 	tally     *telemetry.Tally
 	counters  *telemetry.Counters
@@ -200,6 +201,7 @@ func New(o Options) (*App, error) {
 		a.beside.breakers = breaker.NewBoard(node(), a.log)
 	}
 	a.docs = newHub(o, a.log)
+	a.ui = sync.OnceValues(func() (*ui.UI, error) { return ui.New(ui.Options{}) })
 	a.sweeper = sweep.New()
 	a.gateway = gateway.New(nil, a.tally, a.log)
 	a.counters = telemetry.NewCounters(a.started)
@@ -215,9 +217,6 @@ func New(o Options) (*App, error) {
 
 // assemble makes the rest of New, which Close ends when something in it fails.
 func (a *App) assemble(conf *config.Config) (err error) {
-	if a.ui, err = ui.New(ui.Options{}); err != nil {
-		return err
-	}
 	if a.lot, err = http1.NewLot(a.log); err != nil {
 		return err
 	}
@@ -241,14 +240,18 @@ func (a *App) Parse(t *config.Text) (*config.Config, error) { return parse(a.o, 
 
 // Compile implements control.Gateway.
 func (a *App) Compile(conf *config.Config, previous *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+	pages, err := a.pages(conf)
+	if err != nil {
+		return nil, err
+	}
 	return compile(conf, previous, a.o, upstream.Deps{
 		Buffers: &a.buffers, Sweeper: a.sweeper, Board: a.breakers, Workers: a.beside.breakers, Log: a.log,
-	}, a.pages(conf), a.meter, a.log)
+	}, pages, a.meter, a.log)
 }
 
 // pages are those of a configuration.
-func (a *App) pages(conf *config.Config) pages {
-	return pages{
+func (a *App) pages(conf *config.Config) (pages, error) {
+	p := pages{
 		health: admin.Health{
 			Name: conf.Name, Version: version(conf, a.o), Started: a.started, State: a, Tally: a.tally, Configuration: a.control.Current,
 			LogLinesDropped: a.logs.Dropped,
@@ -257,10 +260,18 @@ func (a *App) pages(conf *config.Config) pages {
 		keys:        admin.Keys{State: a},
 		limits:      admin.Limits{State: a, Forget: a.meter.Forget, Log: a.log},
 		services:    admin.Services{State: a, Log: a.log},
-		docs:        admin.Docs{Hub: a.docs, UI: a.ui.Titled(conf.Docs.Title)},
+		docs:        admin.Docs{Hub: a.docs},
 		docsStatus:  admin.DocsStatus{Hub: a.docs},
 		metrics:     admin.Metrics{State: a},
 	}
+	if slices.ContainsFunc(conf.Routes, func(r config.Route) bool { return r.Endpoint == "docs" }) {
+		page, err := a.ui()
+		if err != nil {
+			return pages{}, err
+		}
+		p.docs.UI = page.Titled(conf.Docs.Title)
+	}
+	return p, nil
 }
 
 func version(conf *config.Config, o Options) string {

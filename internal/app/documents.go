@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"yett/internal/admin"
 	"yett/internal/apidocs"
@@ -16,8 +17,11 @@ import (
 )
 
 func newHub(o Options, log *slog.Logger) *apidocs.Hub {
-	own := &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject("components", admin.Components())}
-	return apidocs.New(apidocs.Options{Own: admin.Operations, Components: own, Log: log})
+	return apidocs.New(apidocs.Options{Own: admin.Operations, Components: sync.OnceValue(ownComponents), Log: log})
+}
+
+func ownComponents() *openapi.Document {
+	return &openapi.Document{Version: openapi.Version31, Root: openapi.NewObject("components", admin.Components())}
 }
 
 // Documents is the gateway's OpenAPI document as a configuration has it, and what it was

@@ -20,7 +20,10 @@ const (
 // as not known.
 type known struct {
 	start time.Time // times are counted from here
-	sets  []knownSet
+	// sets is nil until there is something to know: without limits there never is. An entry of
+	// zeros belongs to nobody.
+	sets  atomic.Pointer[[knownSets]knownSet]
+	begin sync.Once
 	// latest is the latest of all ends: when it has passed nothing is known.
 	latest atomic.Int64
 }
@@ -57,17 +60,20 @@ type knownRest struct {
 	until, more, believed   atomic.Int64
 }
 
-func newKnown() *known {
-	k := &known{start: time.Now(), sets: make([]knownSet, knownSets)}
-	k.forgetAll()
-	return k
-}
+func newKnown() *known { return &known{start: time.Now()} }
 
-func (k *known) set(id id) *knownSet { return &k.sets[id.b%knownSets] }
+// set returns where id is, nil when nothing was ever known.
+func (k *known) set(id id) *knownSet {
+	if sets := k.sets.Load(); sets != nil {
+		return &sets[id.b%knownSets]
+	}
+	return nil
+}
 
 // note remembers a refusal. Of what is known already, the same and what says less are
 // replaced; when there is no room, what ends first is.
 func (k *known) note(id id, r refusal, now time.Time) {
+	k.begin.Do(func() { k.sets.Store(new([knownSets]knownSet)) })
 	s, ends := k.set(id), k.ticks(r.until)
 	until := min(ends, k.ticks(now.Add(believed)))
 	for {
@@ -142,6 +148,9 @@ func (k *known) nothing(now time.Time) bool { return k.latest.Load() <= k.ticks(
 // about a smaller one, or about a rule that gives more.
 func (k *known) exceeded(id id, cost, limit, size int64, now time.Time) (left int64, more, wait time.Duration, ok bool) {
 	s, at := k.set(id), k.ticks(now)
+	if s == nil {
+		return 0, 0, 0, false
+	}
 	for way := range s.tags {
 		if s.tags[way].Load() != id.a {
 			continue
@@ -161,6 +170,9 @@ func (k *known) exceeded(id id, cost, limit, size int64, now time.Time) (left in
 // forget drops what is known about id.
 func (k *known) forget(id id) {
 	s := k.set(id)
+	if s == nil {
+		return
+	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if way := s.place(id); s.holds(way, id) {
@@ -170,8 +182,12 @@ func (k *known) forget(id id) {
 
 // forgetAll drops everything that is known.
 func (k *known) forgetAll() {
-	for i := range k.sets {
-		s := &k.sets[i]
+	sets := k.sets.Load()
+	if sets == nil {
+		return
+	}
+	for i := range sets {
+		s := &sets[i]
 		s.writing.Lock()
 		for way := range s.rest {
 			s.clear(way)
