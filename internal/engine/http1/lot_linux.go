@@ -1,10 +1,14 @@
 package http1
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +18,10 @@ import (
 // no goroutine and no stack there, only their place in an epoll set; when
 // something comes for one, it gets a goroutine again.
 type Lot struct {
-	epoll, wake int // file descriptors
-	log         *slog.Logger
-	done        chan struct{}
+	epoll int      // the epoll set
+	file  *os.File // which the runtime watches as if it were a socket
+	log   *slog.Logger
+	done  chan struct{}
 
 	mu     sync.Mutex
 	parked map[uintptr]*conn // by file descriptor
@@ -38,30 +43,28 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an epoll set: %w", err)
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	_ = unix.SetNonblock(epoll, true) // tells NewFile to have it watched
+	file := os.NewFile(uintptr(epoll), "idle connections")
+	raw, err := file.SyscallConn()
 	if err == nil {
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)})
+		err = file.SetReadDeadline(time.Time{}) // fails when it is not watched
 	}
 	if err != nil {
-		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("making an event to end the wait: %w", err)
+		return nil, errors.Join(fmt.Errorf("watching an epoll set: %w", err), file.Close())
 	}
-	l := &Lot{epoll: epoll, wake: wake, log: log, done: make(chan struct{}), parked: make(map[uintptr]*conn)}
+	l := &Lot{epoll: epoll, file: file, log: log, done: make(chan struct{}), parked: make(map[uintptr]*conn)}
 	l.trim = time.AfterFunc(time.Hour, l.giveBack)
 	l.trim.Stop()
-	go l.run()
+	go l.run(raw)
 	return l, nil
 }
 
 // Close ends the Lot. Connections that are parked stay where they are: engines
 // close theirs before.
 func (l *Lot) Close() {
-	one := [8]byte{1}
 	l.trim.Stop()
-	_, _ = unix.Write(l.wake, one[:])
+	_ = l.file.Close()
 	<-l.done
-	_ = unix.Close(l.wake)
-	_ = unix.Close(l.epoll)
 }
 
 // park lets the connection wait without its goroutine, which has to return.
@@ -114,24 +117,31 @@ func (l *Lot) remove(c *conn) bool {
 	return true
 }
 
-func (l *Lot) run() {
+// run wakes those for which something came. It never waits in the kernel: that would keep a
+// processor of the runtime's, and all that is to run there, until the runtime notices, which is
+// up to 10 ms later.
+func (l *Lot) run(raw syscall.RawConn) {
 	defer close(l.done)
 	events := make([]unix.EpollEvent, 64)
-	for {
-		n, err := unix.EpollWait(l.epoll, events, -1)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			l.log.Error("waiting for idle connections failed", "error", err)
-			return
-		}
-		for _, ev := range events[:n] {
-			if int(ev.Fd) == l.wake {
-				return
+	var failed error
+	err := raw.Read(func(uintptr) bool {
+		for {
+			n, err := unix.EpollWait(l.epoll, events, 0)
+			switch {
+			case err == unix.EINTR:
+			case err != nil:
+				failed = err
+				return true
+			case n == 0: // of what comes from here on the runtime is told
+				return false
 			}
-			l.resume(uintptr(ev.Fd))
+			for _, ev := range events[:max(0, n)] {
+				l.resume(uintptr(ev.Fd))
+			}
 		}
+	})
+	if err = cmp.Or(failed, err); !errors.Is(err, os.ErrClosed) {
+		l.log.Error("waiting for idle connections failed", "error", err)
 	}
 }
 
