@@ -320,3 +320,38 @@ func TestDrainLooksOnceMore(t *testing.T) {
 		t.Errorf("%+v", lost)
 	}
 }
+
+// Waiting in the kernel would keep a processor from all other goroutines for a while.
+func TestLotWaitsInRuntime(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	c := r.dial()
+	for range 2 {
+		r.parked(1)
+		state := ""
+		for deadline := time.Now().Add(limit); state != "IO wait" && time.Now().Before(deadline); runtime.Gosched() {
+			state = stateOf(t, ".(*Lot).run(")
+		}
+		if state != "IO wait" {
+			t.Fatalf("who waits for parked connections is in state %q", state)
+		}
+		c.get("/")
+	}
+}
+
+// stateOf returns in what state the goroutine is that runs a function.
+func stateOf(t *testing.T, function string) string {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+		if !strings.Contains(stack, function) {
+			continue
+		}
+		_, state, _ := strings.Cut(stack, "[")
+		state, _, _ = strings.Cut(state, "]")
+		state, _, _ = strings.Cut(state, ",")
+		return state
+	}
+	t.Fatalf("no goroutine runs %s", function)
+	return ""
+}
