@@ -176,7 +176,8 @@ func TestManyReloads(t *testing.T) {
 				return
 			}
 			if time.Now().After(until) {
-				t.Fatalf("it does not come to rest: before %+v, after %+v, %d connections", before, after, p.conns())
+				stacks := make([]byte, 1<<20)
+				t.Fatalf("it does not come to rest: before %+v, after %+v, %d connections\n%s", before, after, p.conns(), stacks[:runtime.Stack(stacks, true)])
 			}
 		}
 	}

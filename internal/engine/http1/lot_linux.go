@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,8 @@ type Lot struct {
 	file  *os.File // which the runtime watches as if it were a socket
 	log   *slog.Logger
 	done  chan struct{}
+	// closed tells that run ends as it should.
+	closed atomic.Bool
 
 	mu     sync.Mutex
 	parked map[uintptr]*conn // by file descriptor
@@ -63,6 +66,7 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 // close theirs before.
 func (l *Lot) Close() {
 	l.trim.Stop()
+	l.closed.Store(true)
 	_ = l.file.Close()
 	<-l.done
 }
@@ -140,8 +144,8 @@ func (l *Lot) run(raw syscall.RawConn) {
 			}
 		}
 	})
-	if err = cmp.Or(failed, err); !errors.Is(err, os.ErrClosed) {
-		l.log.Error("waiting for idle connections failed", "error", err)
+	if !l.closed.Load() {
+		l.log.Error("waiting for idle connections failed", "error", cmp.Or(failed, err))
 	}
 }
 
