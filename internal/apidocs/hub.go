@@ -104,8 +104,11 @@ func (h *Hub) Start() {
 // wanted tells whether the document is to be there before anybody asks for it: there is a page
 // for it, or a service's document to be looked at, or somebody has asked.
 func (h *Hub) wanted() bool {
+	h.life.Lock()
+	asked := h.begun
+	h.life.Unlock()
 	s := h.snap.Load()
-	return h.current.Load() != nil || s != nil && (len(s.Documents().All()) > 0 || slices.ContainsFunc(s.Routes(), func(r *snapshot.Route) bool {
+	return asked || h.current.Load() != nil || s != nil && (len(s.Documents().All()) > 0 || slices.ContainsFunc(s.Routes(), func(r *snapshot.Route) bool {
 		return r.Config().Endpoint == "docs" || r.Config().Endpoint == "docs_status"
 	}))
 }

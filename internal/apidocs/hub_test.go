@@ -191,6 +191,26 @@ func TestRest(t *testing.T) {
 	})
 }
 
+// A document that is being made for somebody who asked is not the last one, when what it is
+// about changes meanwhile.
+func TestChangeWhileFirstIsMade(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	h, _ := slowHub(t, func() { close(begun); <-release })
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		h.Wait(t.Context())
+	}()
+	<-begun
+	h.Use(compile(t, "routes: [{name: a, path: /h, auth: none, endpoint: health}]\n", nil))
+	if !h.wanted() {
+		t.Error("the change makes no document")
+	}
+	close(release)
+	<-asked
+	h.Close()
+}
+
 // What nobody can ask for is not made, until somebody does.
 func TestNotWanted(t *testing.T) {
 	for text, want := range map[string]int{

@@ -1,14 +1,12 @@
 package http1
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,10 +21,9 @@ type Lot struct {
 	file  *os.File // which the runtime watches as if it were a socket
 	log   *slog.Logger
 	done  chan struct{}
-	// closed tells that run ends as it should.
-	closed atomic.Bool
 
 	mu     sync.Mutex
+	closed bool              // epoll is no epoll set any more
 	parked map[uintptr]*conn // by file descriptor
 	burst  int               // parked since memory was last given back
 	trim   *time.Timer
@@ -66,8 +63,10 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 // close theirs before.
 func (l *Lot) Close() {
 	l.trim.Stop()
-	l.closed.Store(true)
-	_ = l.file.Close()
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	_ = l.file.Close() // waits for run, which needs the lock
 	<-l.done
 }
 
@@ -78,7 +77,7 @@ func (l *Lot) park(c *conn) bool {
 	err := c.raw.Control(func(fd uintptr) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if c.state.Load() != idle || c.timer.Fired() { // somebody is closing it, and has looked here, or will after this
+		if l.closed || c.state.Load() != idle || c.timer.Fired() { // somebody is closing it, and has looked here, or will after this
 			return
 		}
 		c.place = fd
@@ -117,7 +116,9 @@ func (l *Lot) remove(c *conn) bool {
 		return false
 	}
 	delete(l.parked, c.place)
-	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(c.place), nil)
+	if !l.closed {
+		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(c.place), nil)
+	}
 	return true
 }
 
@@ -128,7 +129,7 @@ func (l *Lot) run(raw syscall.RawConn) {
 	defer close(l.done)
 	events := make([]unix.EpollEvent, 64)
 	var failed error
-	err := raw.Read(func(uintptr) bool {
+	_ = raw.Read(func(uintptr) bool {
 		for {
 			n, err := unix.EpollWait(l.epoll, events, 0)
 			switch {
@@ -144,8 +145,8 @@ func (l *Lot) run(raw syscall.RawConn) {
 			}
 		}
 	})
-	if !l.closed.Load() {
-		l.log.Error("waiting for idle connections failed", "error", cmp.Or(failed, err))
+	if failed != nil {
+		l.log.Error("waiting for idle connections failed", "error", failed)
 	}
 }
 

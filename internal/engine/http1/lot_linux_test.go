@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"yett/internal/engine"
 	"yett/internal/exchange"
+	"yett/internal/sock"
 )
 
 // hasty makes connections park soon, as if there were many.
@@ -164,7 +166,7 @@ func TestRequestsWhileParking(t *testing.T) {
 // socket is the engine's end of a connection. Its hook stands where a goroutine
 // may lose its processor, so that what happens only now and then happens.
 type socket struct {
-	*net.TCPConn
+	*sock.Conn
 	onDeadline func(t time.Time)
 }
 
@@ -172,7 +174,7 @@ func (h *socket) SetDeadline(t time.Time) error {
 	if h.onDeadline != nil {
 		h.onDeadline(t)
 	}
-	return h.TCPConn.SetDeadline(t)
+	return h.Conn.SetDeadline(t)
 }
 
 // hook serves one connection whose hooks prepare has set.
@@ -184,12 +186,16 @@ func (r *running) hook(prepare func(c *conn, h *socket)) *client {
 	}
 	defer ln.Close()
 	r.addr = ln.Addr().String()
-	client := r.dial()
-	nc, err := ln.Accept()
+	queue, err := sock.NewAcceptor(ln)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	h := &socket{TCPConn: nc.(*net.TCPConn)}
+	client := r.dial()
+	nc, err := queue.Accept()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	h := &socket{Conn: nc}
 	c := newConn(r.e, h, false)
 	prepare(c, h)
 	if !r.e.add(c) {
@@ -318,6 +324,30 @@ func TestDrainLooksOnceMore(t *testing.T) {
 	}
 	if lost := <-drained; lost != (engine.Lost{}) {
 		t.Errorf("%+v", lost)
+	}
+}
+
+// The end of a Lot is no error, and nothing parks afterwards.
+func TestLotCloses(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	r.dial()
+	r.parked(1)
+	var log bytes.Buffer
+	l, err := NewLot(slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	r.lot.mu.Lock()
+	for _, c := range r.lot.parked {
+		if l.park(c) {
+			t.Error("a connection parks where nobody is")
+		}
+	}
+	r.lot.mu.Unlock()
+	if log.Len() > 0 {
+		t.Errorf("the log has %s", &log)
 	}
 }
 
