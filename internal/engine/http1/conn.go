@@ -49,15 +49,19 @@ type conn struct {
 	// wait is readable, bound once. It leaves what came in the Reader, a
 	// request that it has read in pending, or the end of the connection.
 	wait    func(fd uintptr) bool
+	glance  func(fd uintptr) // calls readable, bound once, and leaves in ready what it says
+	ready   bool
 	came    bool
 	pending *exchange.Exchange
 	ended   bool
-	stay    bool    // parking failed
-	patient bool    // the deadline is the end of patience, and no more than that
-	known   bool    // somebody may still know it, or its body: it is not for another client
-	fd      uintptr // the socket, valid while inside
-	inside  bool    // readable is running
-	place   uintptr // the socket while parked; the Lot's lock guards it
+	stay    bool          // parking failed
+	slow    bool          // it has rested for longer than its goroutine waits, see await
+	since   time.Duration // when the rest began, by the timer's clock
+	patient bool          // the deadline is the end of patience, and no more than that
+	known   bool          // somebody may still know it, or its body: it is not for another client
+	fd      uintptr       // the socket, valid while inside
+	inside  bool          // readable is running
+	place   uintptr       // the socket while parked; the Lot's lock guards it
 	// unsent is what a write has still to send.
 	unsent  [2][]byte
 	sendErr error
@@ -112,6 +116,7 @@ func (e *Engine) blank() *conn {
 	}
 	c := &conn{}
 	c.wait, c.push = c.readable, c.sendSome
+	c.glance = func(fd uintptr) { c.ready = c.readable(fd) }
 	return c
 }
 
@@ -129,6 +134,12 @@ func (c *conn) serve() {
 			return
 		}
 	}
+}
+
+// resume is serve for a connection that was parked.
+func (c *conn) resume() {
+	c.slow = !c.secure && c.timer.Now()-c.since >= c.patience() // below TLS nobody can look without waiting
+	c.serve()
 }
 
 // next is what follows a request.
@@ -181,7 +192,7 @@ func (c *conn) end() {
 // spare leaves the memory for another connection.
 func (c *conn) spare() {
 	e := c.e
-	*c = conn{wait: c.wait, push: c.push}
+	*c = conn{wait: c.wait, glance: c.glance, push: c.push}
 	e.spare.Put(c)
 }
 
@@ -488,6 +499,6 @@ func (c *conn) part() bool {
 func (c *conn) interrupt() {
 	_ = c.nc.SetDeadline(past)
 	if c.e.deps.Lot != nil && c.e.deps.Lot.take(c) {
-		go c.serve()
+		c.e.deps.Lot.wake(c)
 	}
 }

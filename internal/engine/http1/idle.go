@@ -10,6 +10,9 @@ import (
 // A connection that waits for its next request keeps its goroutine for a
 // moment, because the next one mostly comes soon. Then it parks. With many
 // connections open the moment is shorter: their stacks would add up.
+//
+// One that has come back from a longer rest is likely to rest as long again: it parks at once.
+// The runtime need not watch it for that moment, nor wake its goroutine only to park.
 const (
 	patience     = time.Second
 	patienceMany = 100 * time.Millisecond
@@ -27,7 +30,16 @@ func (c *conn) await() next {
 		if !c.rest() {
 			return c.last()
 		}
-		if c.firstBytes() {
+		came, quiet := false, true
+		if c.slow && c.parkable() {
+			if came, quiet = c.glimpse(); quiet && c.park() {
+				return parked
+			}
+		}
+		if quiet {
+			came = c.firstBytes()
+		}
+		if came {
 			if c.pending != nil || c.ended {
 				return again
 			}
@@ -49,12 +61,12 @@ func (c *conn) await() next {
 
 // rest begins the wait for a request. It returns false when none may come.
 func (c *conn) rest() bool {
-	c.set = c.e.current.Load()
+	c.set, c.since = c.e.current.Load(), c.timer.Now()
 	told := c.state.Swap(idle) == woken
 	if c.e.draining.Load() {
 		return !told && c.turn == 0 && c.timer.After(patience) // one that is new gets the time for a first request
 	}
-	c.patient = c.parkable()
+	c.patient = !c.slow && c.parkable()
 	if c.patient {
 		return c.timer.After(c.patience())
 	}
@@ -123,6 +135,16 @@ func (c *conn) park() bool {
 	}
 	c.timer.Watch(true)
 	return false
+}
+
+// glimpse is firstBytes without waiting. It also tells whether there is nothing to wait for any
+// more but a next request.
+func (c *conn) glimpse() (came, quiet bool) {
+	c.came = false
+	if err := c.raw.Control(c.glance); err != nil {
+		return false, false
+	}
+	return c.came, !c.ready
 }
 
 // firstBytes blocks until something came.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"yett/internal/engine"
 )
 
 // Lot is where connections wait that have been idle for a while. They cost
@@ -21,6 +23,7 @@ type Lot struct {
 	file  *os.File // which the runtime watches as if it were a socket
 	log   *slog.Logger
 	done  chan struct{}
+	crew  *engine.Crew[*conn] // serves those that come back
 
 	mu     sync.Mutex
 	closed bool              // epoll is no epoll set any more
@@ -53,6 +56,7 @@ func NewLot(log *slog.Logger) (*Lot, error) {
 		return nil, errors.Join(fmt.Errorf("watching an epoll set: %w", err), file.Close())
 	}
 	l := &Lot{epoll: epoll, file: file, log: log, done: make(chan struct{}), parked: make(map[uintptr]*conn)}
+	l.crew = engine.NewCrew((*conn).resume, l.done)
 	l.trim = time.AfterFunc(time.Hour, l.giveBack)
 	l.trim.Stop()
 	go l.run(raw)
@@ -150,10 +154,13 @@ func (l *Lot) run(raw syscall.RawConn) {
 	}
 }
 
+// wake gives a connection that was taken out its goroutine.
+func (l *Lot) wake(c *conn) { l.crew.Take(c) }
+
 func (l *Lot) resume(fd uintptr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.parked[fd]; l.remove(c) {
-		go c.serve()
+		l.wake(c)
 	}
 }

@@ -1,11 +1,15 @@
 package http1
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -384,4 +388,94 @@ func stateOf(t *testing.T, function string) string {
 	}
 	t.Fatalf("no goroutine runs %s", function)
 	return ""
+}
+
+// rested makes those that are parked have rested for that long.
+func (r *running) rested(d time.Duration) {
+	r.lot.mu.Lock()
+	defer r.lot.mu.Unlock()
+	for _, c := range r.lot.parked {
+		c.since = c.timer.Now() - d
+	}
+}
+
+// A connection that has come back from a long rest parks as soon as it rests again, and one that
+// has come back soon waits first.
+func TestParkedAgain(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	client := r.dial()
+	for i, rest := range []time.Duration{time.Hour, time.Hour, -time.Hour, time.Hour, -time.Hour} {
+		r.parked(1)
+		r.rested(rest)
+		if got := client.get("/"); got.StatusCode != 200 || got.body != "ok" {
+			t.Fatalf("request %d: %d %q", i, got.StatusCode, got.body)
+		}
+		r.parked(1)
+		r.lot.mu.Lock()
+		for _, c := range r.lot.parked {
+			if waited := !c.slow; waited != (rest < 0) {
+				t.Errorf("request %d, after %v: waited %v", i, rest, waited)
+			}
+		}
+		r.lot.mu.Unlock()
+	}
+}
+
+// What comes in pieces, or together, after a long rest is served as ever.
+func TestParkedAgainInPieces(t *testing.T) {
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	const request = "GET / HTTP/1.1\nHost: a\n\n"
+	for _, pieces := range [][]string{{request}, {request[:9], request[9:]}, {request + request}, {request + request[:9], request[9:]}} {
+		c := r.dial()
+		r.parked(1)
+		for range 2 {
+			r.rested(time.Hour)
+			for i, piece := range pieces {
+				c.send("%s", piece)
+				if i < len(pieces)-1 {
+					r.parked(0)
+				}
+			}
+			for range strings.Count(strings.Join(pieces, ""), request) {
+				if got := c.answer("GET"); got.body != "ok" {
+					t.Errorf("%q: %q", pieces, got.body)
+				}
+			}
+			r.parked(1)
+		}
+		_ = c.Close()
+		r.parked(0)
+	}
+}
+
+// Below TLS a connection parks too, however often.
+func TestParkedBelowTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	r := start(t, "http://127.0.0.1:1", withLot)
+	r.hasty()
+	client := r.hook(func(c *conn, h *socket) {
+		c.nc, c.secure = tls.Server(h, &tls.Config{Certificates: s.TLS.Certificates}), true
+		c.writer.nc = c.nc
+		c.r.Reset(c.nc, r.e.deps.Buffers)
+	})
+	secured := tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	answers := bufio.NewReader(secured)
+	for i := range 3 {
+		if _, err := io.WriteString(secured, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); string(body) != "ok" || err != nil {
+			t.Fatalf("request %d: %q, %v", i, body, err)
+		}
+		r.parked(1)
+		r.rested(time.Hour)
+	}
 }

@@ -14,3 +14,4 @@ func NewLot(*slog.Logger) (*Lot, error) { return &Lot{}, nil }
 func (*Lot) Close()          {}
 func (*Lot) park(*conn) bool { return false }
 func (*Lot) take(*conn) bool { return false }
+func (*Lot) wake(*conn)      {}
