@@ -38,10 +38,8 @@ type conn struct {
 	set    *settings // of this request, or of the wait for it
 	nc     net.Conn
 	raw    syscall.RawConn // of the TCP connection, below TLS; nil when there is none
-	secure bool
 	peer   netip.AddrPort
 	local  netip.AddrPort
-	state  atomic.Int32
 	timer  sweep.Timer // guards reading, and the tunnel
 	writer writer
 	r      wire.Reader
@@ -50,17 +48,9 @@ type conn struct {
 	// request that it has read in pending, or the end of the connection.
 	wait    func(fd uintptr) bool
 	glance  func(fd uintptr) // calls readable, bound once, and leaves in ready what it says
-	ready   bool
-	came    bool
 	pending *exchange.Exchange
-	ended   bool
-	stay    bool          // parking failed
-	slow    bool          // it has rested for longer than its goroutine waits, see await
 	since   time.Duration // when the rest began, by the timer's clock
-	patient bool          // the deadline is the end of patience, and no more than that
-	known   bool          // somebody may still know it, or its body: it is not for another client
 	fd      uintptr       // the socket, valid while inside
-	inside  bool          // readable is running
 	place   uintptr       // the socket while parked; the Lot's lock guards it
 	// unsent is what a write has still to send.
 	unsent  [2][]byte
@@ -70,8 +60,20 @@ type conn struct {
 	msg    wire.Message
 	body   clientBody
 	tunnel atomic.Pointer[tunnel]
-	events atomic.Bool // a stream of events is being relayed
-	parted atomic.Bool // which is to end here
+
+	// Small ones stand together: there are many connections.
+	state   atomic.Int32
+	events  atomic.Bool // a stream of events is being relayed
+	parted  atomic.Bool // which is to end here
+	secure  bool
+	inside  bool // readable is running
+	ready   bool
+	came    bool
+	ended   bool
+	stay    bool // parking failed
+	slow    bool // it has rested for longer than its goroutine waits, see await
+	patient bool // the deadline is the end of patience, and no more than that
+	known   bool // somebody may still know it, or its body: it is not for another client
 
 	mu     sync.Mutex
 	x      *exchange.Exchange // while one is running
