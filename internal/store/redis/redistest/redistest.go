@@ -36,6 +36,7 @@ type Server struct {
 
 	t      testing.TB
 	dir    string   // stays the same
+	socket string   // the Unix socket, "" for none
 	args   []string // instead of Options and all else, unless nil
 	cmd    *exec.Cmd
 	paused bool
@@ -99,23 +100,26 @@ func (s *Server) Start() {
 		defer close(ended)
 		_ = cmd.Wait()
 	}(s.cmd, s.ended)
-	s.waitUntilUp()
+	s.waitUntilUp("tcp", s.Address)
+	if s.socket != "" {
+		s.waitUntilUp("unix", s.socket)
+	}
 }
 
-func (s *Server) waitUntilUp() {
+func (s *Server) waitUntilUp(network, address string) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; {
 		select {
 		case <-s.ended:
-			s.t.Fatalf("redis-server on %s has ended:\n%s", s.Address, s.output)
+			s.t.Fatalf("redis-server on %s has ended:\n%s", address, s.output)
 		default:
 		}
-		if conn, err := net.Dial("tcp", s.Address); err == nil {
+		if conn, err := net.Dial(network, address); err == nil {
 			conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("redis-server does not listen on %s", s.Address)
+			s.t.Fatalf("redis-server does not listen on %s", address)
 		}
 		time.Sleep(time.Millisecond) // nothing tells when it listens
 	}

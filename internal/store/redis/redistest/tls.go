@@ -87,5 +87,8 @@ func StartSocket(t testing.TB, options ...string) (s *Server, path string) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path = filepath.Join(dir, "s")
-	return Start(t, append(options, "--unixsocket", path)...), path
+	s = Reserve(t, append(options, "--unixsocket", path)...)
+	s.socket = path
+	s.Start()
+	return s, path
 }
