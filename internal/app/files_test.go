@@ -61,9 +61,7 @@ func TestWatchConfigMap(t *testing.T) {
 	}
 	version("..2", "name: two\n"+text)
 	eventually(t, "the second version runs", func() bool { return p.Config().Name == "two" })
-	if r, _ := p.control.Current(); r.Cause != "watch" {
-		t.Errorf("%+v", r)
-	}
+	eventually(t, "it is known why", func() bool { r, _ := p.control.Current(); return r.Cause == "watch" }) // a moment after it runs
 	version("..3", "nonsense: 1\n"+text)
 	eventually(t, "the third version is refused", func() bool { _, refused := p.control.Current(); return refused != nil })
 	version("..4", "name: four\n"+text)
