@@ -32,8 +32,11 @@ func (c *conn) await() next {
 		}
 		came, quiet := false, true
 		if c.slow && c.parkable() {
-			if came, quiet = c.glimpse(); quiet && c.park() {
-				return parked
+			if came, quiet = c.glimpse(); quiet {
+				if c.park() {
+					return parked
+				}
+				c.stay = true
 			}
 		}
 		if quiet {
