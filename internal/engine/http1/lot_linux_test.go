@@ -457,12 +457,29 @@ func TestParkedBelowTLS(t *testing.T) {
 	defer s.Close()
 	r := start(t, "http://127.0.0.1:1", withLot)
 	r.hasty()
-	client := r.hook(func(c *conn, h *socket) {
-		c.nc, c.secure = tls.Server(h, &tls.Config{Certificates: s.TLS.Certificates}), true
-		c.writer.nc = c.nc
-		c.r.Reset(c.nc, r.e.deps.Buffers)
-	})
-	secured := tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	queue, err := sock.NewAcceptor(ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		nc, err := queue.Accept()
+		if err != nil {
+			return
+		}
+		if tc := tls.Server(nc, &tls.Config{Certificates: s.TLS.Certificates}); tc.Handshake() == nil {
+			r.e.ServeConn(tc, true)
+		}
+	}()
+	secured, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secured.Close()
 	answers := bufio.NewReader(secured)
 	for i := range 3 {
 		if _, err := io.WriteString(secured, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
