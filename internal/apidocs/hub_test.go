@@ -232,7 +232,9 @@ func TestNotWanted(t *testing.T) {
 			if n := log.count(); n != want {
 				t.Errorf("%s: %d documents, want %d", text, n, want)
 			}
-			if h.Edition() == nil || log.count() != 1 {
+			e := h.Edition()
+			synctest.Wait() // the log is told a moment after it is there
+			if e == nil || log.count() != 1 {
 				t.Errorf("%s: asked for, %d documents", text, log.count())
 			}
 			h.Close()
