@@ -59,8 +59,8 @@ func (c *Conn) watchLocked() (*os.File, error) {
 	return c.file, nil
 }
 
-// Unwatch ends what watch has begun, for a connection that is going to rest: the runtime spends
-// more on it than all others do together. Whoever has to wait watches again. Nobody may
+// Unwatch ends what watch has begun, for a connection that is going to rest: watching costs
+// memory, a file and a descriptor with two timers. Whoever has to wait watches again. Nobody may
 // be reading or writing. It does nothing when a deadline is set, which somebody's next wait is to
 // end at, or when no descriptor is left for the moment of the change.
 func (c *Conn) Unwatch() {

@@ -500,7 +500,7 @@ func (c *conn) part() bool {
 // connection the goroutine that it needs to end.
 func (c *conn) interrupt() {
 	_ = c.nc.SetDeadline(past)
-	if c.e.deps.Lot != nil && c.e.deps.Lot.take(c) {
+	if c.e.deps.Lot != nil {
 		c.e.deps.Lot.wake(c)
 	}
 }

@@ -107,23 +107,22 @@ func (l *Lot) giveBack() {
 	debug.FreeOSMemory()
 }
 
-// take takes the connection out. It tells whether it was parked: then it is
-// the caller's, and needs a goroutine again.
-func (l *Lot) take(c *conn) bool {
+// wake gives the connection a goroutine again, if it is parked.
+func (l *Lot) wake(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.remove(c)
+	l.wakeLocked(c)
 }
 
-func (l *Lot) remove(c *conn) bool {
+func (l *Lot) wakeLocked(c *conn) {
 	if c == nil || l.parked[c.place] != c {
-		return false
+		return
 	}
 	delete(l.parked, c.place)
 	if !l.closed {
 		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(c.place), nil)
 	}
-	return true
+	l.crew.Take(c)
 }
 
 // run wakes those for which something came. It never waits in the kernel: that would keep a
@@ -154,13 +153,8 @@ func (l *Lot) run(raw syscall.RawConn) {
 	}
 }
 
-// wake gives a connection that was taken out its goroutine.
-func (l *Lot) wake(c *conn) { l.crew.Take(c) }
-
 func (l *Lot) resume(fd uintptr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c := l.parked[fd]; l.remove(c) {
-		l.wake(c)
-	}
+	l.wakeLocked(l.parked[fd])
 }

@@ -13,5 +13,4 @@ func NewLot(*slog.Logger) (*Lot, error) { return &Lot{}, nil }
 // Close does nothing.
 func (*Lot) Close()          {}
 func (*Lot) park(*conn) bool { return false }
-func (*Lot) take(*conn) bool { return false }
 func (*Lot) wake(*conn)      {}
